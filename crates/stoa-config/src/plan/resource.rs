@@ -1,0 +1,240 @@
+//! The data half's part of the plan: resources, fields, constraints.
+
+use super::{Cache, Place, Rule};
+use std::fmt;
+
+/// `resources.NAME`.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Name in the file and in the path. Letters, digits, `_`, `-`; never one of Stoa's own paths.
+    pub name: String,
+    /// Where it stands in the file.
+    pub place: Place,
+    /// Position in [`super::Plan::stores`].
+    pub store: usize,
+    /// `table`: an existing table or view that is served as it is. `None`: Stoa creates the table `name`.
+    pub table: Option<TableName>,
+    /// `shard`.
+    pub shard: Shard,
+    /// `fields` in the order of the file; a generated `id` comes first.
+    pub fields: Vec<Field>,
+    /// Positions of the key fields in `fields`. One for created tables; empty for a view without a key.
+    pub key: Vec<usize>,
+    /// `list`.
+    pub list: List,
+    /// `read`, `write` and the finer rules.
+    pub rules: Rules,
+    /// `cache`.
+    pub cache: Option<Cache>,
+}
+
+impl Resource {
+    /// The field called `name` and its position.
+    pub fn field(&self, name: &str) -> Option<(usize, &Field)> {
+        self.fields.iter().enumerate().find(|(_, f)| f.name == name)
+    }
+
+    /// The one key field, for resources that have exactly one.
+    pub fn key_field(&self) -> Option<&Field> {
+        match self.key[..] {
+            [position] => self.fields.get(position),
+            _ => None,
+        }
+    }
+}
+
+/// A table or view in a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    /// Schema, where the file names one.
+    pub schema: Option<String>,
+    /// Table.
+    pub name: String,
+}
+
+/// `shard:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shard {
+    /// Left out or `single`: all rows on the first shard. The bucket is the hash of the key.
+    Single,
+    /// By this field, a position in [`Resource::fields`]. The bucket is the hash of its value.
+    Field(usize),
+}
+
+/// The access rules of a resource.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// `read`.
+    pub read: Rule,
+    /// `create`, else `write`.
+    pub create: Rule,
+    /// `update`, else `write`.
+    pub update: Rule,
+    /// `delete`, else `write`.
+    pub delete: Rule,
+}
+
+impl Rules {
+    /// The four rules with their names.
+    pub fn each(&self) -> [(&'static str, &Rule); 4] {
+        [
+            ("read", &self.read),
+            ("create", &self.create),
+            ("update", &self.update),
+            ("delete", &self.delete),
+        ]
+    }
+}
+
+/// `list:`.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// `filter`: positions of the fields a caller may filter by. Left out: every scalar field.
+    pub filter: Vec<usize>,
+    /// `sort`: positions of the fields a caller may sort by. Left out: every scalar field.
+    pub sort: Vec<usize>,
+    /// `page`: rows of a page when the caller says no limit. Default 50.
+    pub page: u32,
+    /// `max`: the most rows of a page. Default 200.
+    pub max: u32,
+}
+
+/// One field of a resource.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Name in the file, in JSON and of the column.
+    pub name: String,
+    /// Where it stands in the file.
+    pub place: Place,
+    /// Type.
+    pub ty: Type,
+    /// `unique`.
+    pub unique: bool,
+    /// `optional`: may be null.
+    pub optional: bool,
+    /// `auto`: Stoa fills it in (a key: a new id; a time: now, on create). A caller may not write it, except a key.
+    pub auto: bool,
+    /// `immutable`: set on create only. Keys and shard keys are.
+    pub immutable: bool,
+    /// `index`.
+    pub index: bool,
+    /// `default`.
+    pub default: Option<DefaultValue>,
+    /// `min`, in the field's own type.
+    pub min: Option<Bound>,
+    /// `max`, in the field's own type.
+    pub max: Option<Bound>,
+    /// `N..M chars`: the length of a text in characters; the number of items of a list.
+    pub chars: Option<(u32, u32)>,
+    /// `matches`: the whole text must match.
+    pub matches: Option<Pattern>,
+}
+
+impl Field {
+    /// Whether a caller must send the field on create.
+    pub fn required(&self) -> bool {
+        !self.optional && !self.auto && self.default.is_none()
+    }
+}
+
+/// A checked regular expression, in the syntax of RE2 (linear time).
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// As written.
+    pub source: String,
+    /// Compiled, anchored at both ends.
+    pub regex: regex::Regex,
+}
+
+/// Field types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// A UUID that Stoa makes in time order (RFC 9562 version 7) and that carries the row's bucket.
+    Uuid7,
+    /// A UUID.
+    Uuid,
+    /// Text in UTF-8 without NUL.
+    Text,
+    /// A 64-bit signed integer.
+    Int,
+    /// A 64-bit float; never NaN or infinite.
+    Float,
+    /// A decimal number kept exactly; `1 <= precision <= 38`, `scale <= precision`.
+    Decimal {
+        /// Digits in all.
+        precision: u8,
+        /// Digits after the point.
+        scale: u8,
+    },
+    /// True or false.
+    Bool,
+    /// A moment, RFC 3339, kept in UTC to the microsecond.
+    Time,
+    /// A day, `YYYY-MM-DD`.
+    Date,
+    /// Any JSON.
+    Json,
+    /// One of these texts.
+    Enum(Vec<String>),
+    /// The key of a row of another resource (or the same): a position in [`super::Plan::resources`].
+    /// `value` is the type of that key.
+    Ref {
+        /// Position of the target in [`super::Plan::resources`].
+        resource: usize,
+        /// Type of the target's key; never a `Ref`.
+        value: Box<Type>,
+    },
+    /// A list of values of a scalar type.
+    List(Box<Type>),
+}
+
+impl Type {
+    /// The type of the value itself: a `Ref` is its target's key.
+    pub fn value(&self) -> &Type {
+        match self {
+            Self::Ref { value, .. } => value,
+            other => other,
+        }
+    }
+
+    /// Whether one value fits one cell: everything but `json` and lists.
+    pub fn is_scalar(&self) -> bool {
+        !matches!(self, Self::Json | Self::List(_))
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid7 => f.write_str("uuid7"),
+            Self::Uuid => f.write_str("uuid"),
+            Self::Text => f.write_str("text"),
+            Self::Int => f.write_str("int"),
+            Self::Float => f.write_str("float"),
+            Self::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            Self::Bool => f.write_str("bool"),
+            Self::Time => f.write_str("time"),
+            Self::Date => f.write_str("date"),
+            Self::Json => f.write_str("json"),
+            Self::Enum(names) => write!(f, "enum({})", names.join(", ")),
+            Self::Ref { value, .. } => write!(f, "ref to {value}"),
+            Self::List(item) => write!(f, "list of {item}"),
+        }
+    }
+}
+
+/// `default V`, checked against the field's type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DefaultValue {
+    /// A fixed value, as JSON of the field's type.
+    Value(serde_json::Value),
+    /// `default now` of a time or date.
+    Now,
+}
+
+/// `min` or `max`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The bound as written in the canonical form of the type: digits, or RFC 3339.
+    pub text: String,
+}

@@ -1,0 +1,389 @@
+//! What a request on a resource asks for, in the words of the plan: positions, typed values, conditions.
+//! A store turns it into SQL; nothing in it is text of the caller's that could become SQL.
+
+use crate::value::Value;
+use stoa_config::plan::Type;
+
+/// Position of a resource in the plan.
+pub type ResourceIndex = usize;
+/// Position of a field in its resource.
+pub type FieldIndex = usize;
+
+/// One request, parsed and allowed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// `GET`, `HEAD`.
+    Read(Read),
+    /// Everything that changes rows.
+    Write(Write),
+}
+
+/// A read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read {
+    /// Of which resource.
+    pub resource: ResourceIndex,
+    /// What each row shows.
+    pub select: Vec<Item>,
+    /// Which rows: the caller's filter and the access rule, joined.
+    pub filter: Condition,
+    /// In which order. Ends in the key, so that it is total.
+    pub order: Vec<Order>,
+    /// At most so many rows.
+    pub limit: u64,
+    /// After so many rows.
+    pub offset: u64,
+    /// After this position in `order`: one value for each entry of `order`.
+    pub after: Option<Vec<Value>>,
+    /// Whether the rows of the filter are counted.
+    pub count: Count,
+    /// The bucket, when the key, the shard key or the owner fixes it.
+    pub bucket: Option<u16>,
+}
+
+/// How rows are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Not at all.
+    None,
+    /// All of them.
+    Exact,
+    /// The database's estimate.
+    Planned,
+    /// Exact up to the page bound, the estimate beyond.
+    Estimated,
+}
+
+/// One entry of `select`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// A field under a name.
+    Field {
+        /// Which.
+        field: FieldIndex,
+        /// Steps into its JSON.
+        path: Vec<PathStep>,
+        /// Name in the reply.
+        name: Box<str>,
+    },
+    /// Rows of another resource.
+    Embed(Box<Embed>),
+}
+
+/// One step of a JSON path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathStep {
+    /// `->key`.
+    Key(Box<str>),
+    /// `->0`.
+    Index(i64),
+    /// `->>key`: as text, the last step only.
+    TextKey(Box<str>),
+    /// `->>0`.
+    TextIndex(i64),
+}
+
+/// Rows of another resource inside a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embed {
+    /// Name in the reply.
+    pub name: Box<str>,
+    /// The other resource.
+    pub resource: ResourceIndex,
+    /// How the two are joined.
+    pub join: Join,
+    /// `!inner`: parents without a match are left out.
+    pub inner: bool,
+    /// What each row shows; empty for `relation()`.
+    pub select: Vec<Item>,
+    /// Which rows: the caller's filter and the read rule of the other resource, joined.
+    pub filter: Condition,
+    /// Order of a to-many embed. Ends in the key.
+    pub order: Vec<Order>,
+    /// At most so many rows of a to-many embed.
+    pub limit: u64,
+    /// After so many.
+    pub offset: u64,
+}
+
+/// How an embed follows a `ref`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// The parent's field refers to the other's key: an object or null.
+    ToOne {
+        /// The `ref` field of the parent.
+        field: FieldIndex,
+    },
+    /// The other's field refers to the parent's key: an array.
+    ToMany {
+        /// The `ref` field of the other.
+        field: FieldIndex,
+    },
+}
+
+/// One entry of `order`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Which field.
+    pub field: FieldIndex,
+    /// Steps into its JSON.
+    pub path: Vec<PathStep>,
+    /// From high to low.
+    pub descending: bool,
+    /// Whether nulls come first. PostgreSQL's default: last ascending, first descending.
+    pub nulls_first: bool,
+}
+
+/// Which rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// All.
+    True,
+    /// None.
+    False,
+    /// All of these.
+    And(Vec<Condition>),
+    /// Any of these.
+    Or(Vec<Condition>),
+    /// Not this (three-valued, as in SQL).
+    Not(Box<Condition>),
+    /// A field against a value.
+    Compare {
+        /// Which field.
+        field: FieldIndex,
+        /// Steps into its JSON.
+        path: Vec<PathStep>,
+        /// How.
+        op: Compare,
+        /// Against what, in the field's type (text after a path).
+        value: Value,
+    },
+    /// A field against a list; an empty list matches nothing.
+    In {
+        /// Which field.
+        field: FieldIndex,
+        /// Steps into its JSON.
+        path: Vec<PathStep>,
+        /// The list.
+        values: Vec<Value>,
+    },
+    /// `is null|true|false|unknown`.
+    Is {
+        /// Which field.
+        field: FieldIndex,
+        /// Steps into its JSON.
+        path: Vec<PathStep>,
+        /// Which.
+        what: Is,
+    },
+    /// Whether an embed has a row (`embed=not.is.null`), by its position in `select`.
+    Embedded {
+        /// Position of the embed in [`Read::select`].
+        item: usize,
+    },
+    /// Two fields of one row, from a CEL rule.
+    Fields {
+        /// Left.
+        left: FieldIndex,
+        /// How.
+        op: Compare,
+        /// Right.
+        right: FieldIndex,
+    },
+}
+
+impl Condition {
+    /// Both, without needless nesting.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::True, other) => other,
+            (this, Self::True) => this,
+            (Self::False, _) | (_, Self::False) => Self::False,
+            (Self::And(mut list), Self::And(more)) => {
+                list.extend(more);
+                Self::And(list)
+            }
+            (Self::And(mut list), other) => {
+                list.push(other);
+                Self::And(list)
+            }
+            (this, other) => Self::And(vec![this, other]),
+        }
+    }
+}
+
+/// Operators between a field and a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// `eq`
+    Eq,
+    /// `neq`
+    Neq,
+    /// `gt`
+    Gt,
+    /// `gte`
+    Gte,
+    /// `lt`
+    Lt,
+    /// `lte`
+    Lte,
+    /// `like`: `%` any text, `_` any character, case counts.
+    Like,
+    /// `ilike`: case does not count.
+    Ilike,
+    /// `isdistinct`
+    IsDistinct,
+    /// `cs`: a list contains all of a list; JSON contains JSON.
+    Contains,
+    /// `cd`: contained by.
+    ContainedBy,
+    /// `ov`: a list shares an item with a list.
+    Overlaps,
+}
+
+/// What `is` tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Is {
+    /// `null`
+    Null,
+    /// `not_null`
+    NotNull,
+    /// `true`
+    True,
+    /// `false`
+    False,
+    /// `unknown`
+    Unknown,
+}
+
+/// A write: one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    /// On which resource.
+    pub resource: ResourceIndex,
+    /// What it does.
+    pub change: Change,
+    /// What the reply shows of each changed row; `None` when it shows none.
+    pub returning: Option<Vec<Item>>,
+    /// More rows than this: nothing is changed (`Prefer: max-affected`).
+    pub max_affected: Option<u64>,
+    /// Exactly one row must be affected, else nothing is changed (the single-object `Accept`).
+    pub exactly_one: bool,
+    /// Undo everything at the end (`Prefer: tx=rollback`).
+    pub rollback: bool,
+    /// `Idempotency-Key`.
+    pub idempotency: Option<IdempotencyClaim>,
+    /// Rows of other resources that must exist, for a `ref` that leaves the shard group.
+    pub must_exist: Vec<(ResourceIndex, Value)>,
+}
+
+/// What a write does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// New rows.
+    Insert {
+        /// The fields that are set, the same for every row.
+        fields: Vec<FieldIndex>,
+        /// One value per field and row.
+        rows: Vec<Vec<Value>>,
+        /// Buckets of the rows.
+        buckets: Vec<u16>,
+        /// What to do about a row that is there already.
+        conflict: Conflict,
+        /// The access rule as it must hold for each row after it is written.
+        check: Condition,
+    },
+    /// Changed rows.
+    Update {
+        /// Which rows, access rule included.
+        filter: Condition,
+        /// The bucket, when it is fixed.
+        bucket: Option<u16>,
+        /// The new values.
+        set: Vec<(FieldIndex, Value)>,
+        /// `If-Match` on one row.
+        precondition: Precondition,
+        /// The access rule as it must hold for each row after it is written.
+        check: Condition,
+    },
+    /// `PUT /{r}/{id}`: the row is there afterwards as given, whether it was or not.
+    Replace {
+        /// The key.
+        key: Value,
+        /// Its bucket.
+        bucket: u16,
+        /// The fields that are set when the row is new.
+        insert: Vec<(FieldIndex, Value)>,
+        /// The fields that are set when the row exists.
+        update: Vec<(FieldIndex, Value)>,
+        /// The update rule: which existing row may be replaced.
+        filter: Condition,
+        /// The access rule as it must hold for the row after it is written.
+        check: Condition,
+        /// `If-Match` or `If-None-Match: *`.
+        precondition: Precondition,
+    },
+    /// Removed rows.
+    Delete {
+        /// Which rows, access rule included.
+        filter: Condition,
+        /// The bucket, when it is fixed.
+        bucket: Option<u16>,
+        /// `If-Match` on one row.
+        precondition: Precondition,
+    },
+}
+
+/// What to do about a row that is there already.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Conflict {
+    /// Refuse the request.
+    Refuse,
+    /// Keep the old row (`ignore-duplicates`).
+    Ignore {
+        /// The unique fields that decide; empty: the key.
+        on: Vec<FieldIndex>,
+    },
+    /// Overwrite it (`merge-duplicates`).
+    Merge {
+        /// The unique fields that decide; empty: the key.
+        on: Vec<FieldIndex>,
+        /// The fields that are overwritten.
+        set: Vec<FieldIndex>,
+        /// The update rule: which existing row may be overwritten.
+        filter: Condition,
+    },
+}
+
+/// A condition on the version of the one row that is addressed by its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// None.
+    None,
+    /// `If-Match: *` and plain addressing: the row must exist, else not found.
+    Exists,
+    /// `If-Match`: the row's version must be one of these.
+    Versions(Vec<Version>),
+    /// `If-None-Match: *`: the row must not exist.
+    Absent,
+}
+
+/// The version of a row: `_version` of created tables, a hash of the row on bound ones.
+pub type Version = i64;
+
+/// An `Idempotency-Key` with what makes it unique.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyClaim {
+    /// Hash of caller, method, path and key.
+    pub scope: [u8; 32],
+    /// Hash of the payload.
+    pub fingerprint: [u8; 32],
+    /// The bucket whose shard keeps it.
+    pub bucket: u16,
+}
+
+/// Whether a field of this type may be compared with [`Compare::Gt`] and the like.
+pub fn is_ordered(ty: &Type) -> bool {
+    ty.value().is_scalar()
+}

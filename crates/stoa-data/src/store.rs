@@ -1,0 +1,137 @@
+//! Stores: what runs an operation.
+
+use crate::operation::{Read, Version, Write};
+use crate::value::Value;
+use bytes::Bytes;
+use std::{fmt, future::Future, pin::Pin, time::Instant};
+
+/// A database behind resources. One file per kind beside this one; one contract suite that all pass.
+pub trait Store: Send + Sync {
+    /// Runs a read.
+    fn read<'a>(&'a self, read: &'a Read, deadline: Instant) -> StoreFuture<'a, Page>;
+
+    /// Runs a write in one transaction. `render` makes the reply that is kept for the write's idempotency key
+    /// in the same transaction; it runs once, on the store's own thread, and not at all without a key.
+    fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Outcome>;
+
+    /// Whether the store answers: what `/readyz` asks.
+    fn ready<'a>(&'a self, deadline: Instant) -> StoreFuture<'a, ()>;
+
+    /// The key that signs cursors: the same in every process over this store.
+    fn cursor_key(&self) -> [u8; 32];
+}
+
+/// What a store returns.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Makes the reply that is kept for an idempotency key.
+pub type Render = Box<dyn FnOnce(&Written) -> StoredReply + Send>;
+
+/// Rows of a read, rendered as JSON by the store itself: a row is never built twice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// Each row as a JSON object, joined by commas, without the brackets around.
+    pub json: Vec<u8>,
+    /// How many.
+    pub rows: u64,
+    /// Rows of the filter in all, when they were counted.
+    pub total: Option<u64>,
+    /// Whether rows follow after this page.
+    pub more: bool,
+    /// Values of the entries of `order` in the last row, for the cursor.
+    pub last: Vec<Value>,
+    /// Version of the first row, where the table has one.
+    pub version: Option<Version>,
+}
+
+/// What a write did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written {
+    /// Rows inserted, updated or deleted.
+    pub affected: u64,
+    /// Of these, inserted ones.
+    pub inserted: u64,
+    /// The rows after the write (before, for a delete) as in [`Page::json`], when asked for.
+    pub json: Vec<u8>,
+    /// Keys of the changed rows, in order; at most the first 1,000.
+    pub keys: Vec<Value>,
+    /// Version of the one row, after the write.
+    pub version: Option<Version>,
+}
+
+/// How a write ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Done and durable.
+    Written(Written),
+    /// The idempotency key was used before: this was the reply.
+    Replayed(StoredReply),
+}
+
+/// A reply kept for an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReply {
+    /// Status.
+    pub status: u16,
+    /// Fields, lower-case names.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Why a store did not do it.
+#[derive(Debug)]
+pub enum StoreError {
+    /// `unique`: another row has this value.
+    Unique {
+        /// Names of the fields.
+        fields: Vec<String>,
+        /// The value, as the caller wrote it, when it is known.
+        value: Option<String>,
+    },
+    /// `ref`: no row has this key, or (on delete) rows still refer to this one.
+    Reference {
+        /// The `ref` field.
+        field: String,
+        /// Resource of the field.
+        resource: String,
+        /// The value, when it is known.
+        value: Option<String>,
+        /// Whether rows still refer to the row that is to go.
+        still_referred: bool,
+    },
+    /// No row with this key (that the caller may see).
+    NotFound,
+    /// The row's version is another.
+    PreconditionFailed,
+    /// A row that would be written does not satisfy the access rule.
+    CheckFailed,
+    /// More rows than `max_affected`, or not exactly one.
+    Affected(u64),
+    /// The same idempotency key came with another payload.
+    IdempotencyMismatch,
+    /// The first request with this idempotency key is still running.
+    IdempotencyRunning,
+    /// The database refused a value (bound tables with constraints of their own).
+    Refused(String),
+    /// The table cannot be written (a view).
+    ReadOnly,
+    /// Not finished by the deadline.
+    Deadline,
+    /// Too many requests wait already.
+    Overloaded,
+    /// No space left.
+    Full(String),
+    /// Not to be reached, locked, or broken; the text is for the log.
+    Unavailable(String),
+    /// A state that should not be; the text is for the log.
+    Internal(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for StoreError {}

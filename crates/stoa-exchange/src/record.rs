@@ -1,0 +1,34 @@
+use crate::Context;
+use http::{Method, StatusCode};
+use std::time::Duration;
+
+/// One line of the access record, handed to the observer when the last byte of a reply left or the caller did.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// The exchange.
+    pub context: &'a Context,
+    /// Method.
+    pub method: &'a Method,
+    /// Raw path without the query, which may hold personal data.
+    pub path: &'a str,
+    /// Status.
+    pub status: StatusCode,
+    /// Code of the problem, when the reply is one of ours.
+    pub problem: Option<&'static str>,
+    /// Cause of the problem, for the log only.
+    pub cause: Option<&'a str>,
+    /// Bytes of the reply's body that were sent.
+    pub sent_bytes: u64,
+    /// From the head of the request to the end of the reply.
+    pub took: Duration,
+    /// Whether the reply reached its end.
+    pub complete: bool,
+    /// The endpoint that answered, when one did.
+    pub endpoint: Option<&'a str>,
+}
+
+/// Who keeps records and counts. Called on the worker: must not block.
+pub trait Observer: Send + Sync {
+    /// One exchange ended.
+    fn record(&self, record: &Record<'_>);
+}

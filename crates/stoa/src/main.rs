@@ -1,0 +1,2 @@
+//! Stoa.
+fn main() {}
