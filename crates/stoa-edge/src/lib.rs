@@ -3,6 +3,9 @@
 //! A [`Gateway`] is built from a plan and never changes; [`Edge`] is the running listeners and workers that
 //! serve one gateway at a time. Reload builds another gateway beside it and swaps.
 
+pub mod codes;
+pub mod policy;
+
 use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 use stoa_config::{fault::Fault, plan::Plan};
 use stoa_exchange::{Handler, Observer, Reply, Request};

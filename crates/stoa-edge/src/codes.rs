@@ -1,0 +1,20 @@
+//! The problems of the gateway half.
+
+stoa_exchange::codes! {
+    BAD_GATEWAY = "bad-gateway", 502, "The service did not give a usable reply",
+        "The request was sent to the service named in `detail`, and the connection failed or what came back was not proper HTTP. `detail` says which.";
+    GATEWAY_TIMEOUT = "gateway-timeout", 504, "The service did not answer in time",
+        "The service named in `detail` was slower than its `timeout`. `detail` says which bound it was: connect, first byte or total.";
+    HEADERS_TOO_LARGE = "headers-too-large", 431, "The request's header is too large",
+        "`max_headers` bounds the number of header fields and `max_header_size` their size in bytes.";
+    URI_TOO_LONG = "uri-too-long", 414, "The request target is too long",
+        "`max_uri` bounds the request target in bytes.";
+    NOT_IMPLEMENTED = "not-implemented", 501, "This is not done here",
+        "The request uses a method or a transfer coding that a gateway does not serve: `CONNECT`, `TRACE`, a transfer coding other than `chunked`.";
+    VERSION_NOT_SUPPORTED = "version-not-supported", 505, "The HTTP version is not spoken here",
+        "HTTP/1.1 and HTTP/1.0 are served on this port.";
+    LOOP_DETECTED = "loop-detected", 508, "The request came back to where it started",
+        "`Via` shows that this process has already forwarded the request: a service's address leads back to Stoa.";
+    REQUEST_TIMEOUT = "request-timeout", 408, "The request did not arrive in time",
+        "The head of the request took longer than `header_timeout`.";
+}

@@ -1,0 +1,4 @@
+//! The policies: one thing done to a request on its way each. Their order is fixed in `answer`.
+
+pub mod access;
+pub mod auth;
