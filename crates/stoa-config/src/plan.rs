@@ -36,6 +36,8 @@ pub struct Plan {
     pub shared: Option<Secret>,
     /// `telemetry:`.
     pub telemetry: Telemetry,
+    /// `seed`: a JSON file of first rows, `{resource: [rows]}`, that only `dev` loads, into empty created tables.
+    pub seed: Option<PathBuf>,
     /// Every name that `${NAME}` or `${file:…}` in the file asked for, with whether it was found.
     pub variables: BTreeMap<String, bool>,
 }
