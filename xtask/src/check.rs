@@ -1,0 +1,41 @@
+//! `cargo xtask check`: everything that can be judged without running the product, cheapest first.
+
+use crate::{
+    docs,
+    stage::{Outcome, cargo, command, profile, run, stage},
+    tidy, tools,
+};
+
+pub(crate) fn check() -> Outcome {
+    stage("format", || run(&mut cargo(&["fmt", "--all", "--check"])))?;
+    stage("tidy", tidy::tidy)?;
+    stage("generated pages", docs::check)?;
+    stage("clippy", clippy)?;
+    stage("documentation", documentation)?;
+    stage("licences, bans, sources", || {
+        deny(&["licenses", "bans", "sources"])
+    })
+}
+
+/// Apart from `check`, since the advisory database comes from the network and changes by itself.
+pub(crate) fn advisories() -> Outcome {
+    stage("advisories", || deny(&["advisories"]))
+}
+
+fn clippy() -> Outcome {
+    let mut command = cargo(&["clippy", "--locked", "--workspace", "--all-targets"]);
+    run(command.args(profile("--profile")).args(["--", "-D", "warnings"]))
+}
+
+fn documentation() -> Outcome {
+    let mut command = cargo(&["doc", "--locked", "--workspace", "--no-deps"]);
+    run(command
+        .args(profile("--profile"))
+        .env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn deny(checks: &[&str]) -> Outcome {
+    let program = tools::cargo_deny()?;
+    let mut command = command(&program, &["--locked", "check", "--hide-inclusion-graph"]);
+    run(command.args(checks))
+}
