@@ -3,6 +3,7 @@
 //! A request becomes an [`operation::Operation`] (pure), the access rule becomes a condition in it (pure),
 //! the [`store::Store`] runs it (the only step that may fail from outside), and the outcome is rendered (pure).
 
+pub mod allow;
 pub mod operation;
 pub mod store;
 pub mod value;
