@@ -1,2 +1,17 @@
-//! Stoa.
-fn main() {}
+//! Stoa: a scalable API in one binary. This file only starts the command that was asked for.
+
+mod admin;
+mod cli;
+mod commands;
+mod telemetry;
+mod terminal;
+
+use std::process::ExitCode;
+
+/// Faster than the system's allocator on the small, short-lived allocations of a request.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    commands::run(cli::parse())
+}

@@ -1,0 +1,110 @@
+//! The commands, one file each.
+
+mod check;
+mod completions;
+mod config;
+mod explain;
+mod schema;
+pub(crate) mod version;
+
+use crate::{
+    cli::{Cli, Command, ProfiledFile},
+    terminal::{self, style},
+};
+use std::process::ExitCode;
+use stoa_config::{Loaded, Options, fault, plan::Plan};
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The input is at fault: exit code 1.
+    Input(String),
+    /// As `Input`, and everything has been said.
+    Said,
+    /// The command line is at fault: exit code 2.
+    Usage(String),
+}
+
+impl Failure {
+    /// The input is at fault.
+    pub(crate) fn input(text: impl Into<String>) -> Self {
+        Self::Input(text.into())
+    }
+}
+
+/// How a command ends.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// Runs the command and turns its outcome into the exit code.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let (text, code) = match dispatch(cli) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Said) => return ExitCode::from(1),
+        Err(Failure::Input(text)) => (text, 1),
+        Err(Failure::Usage(text)) => (text, 2),
+    };
+    let bad = style::BAD;
+    terminal::say(format_args!("{bad}error{bad:#}: {text}"));
+    ExitCode::from(code)
+}
+
+fn dispatch(cli: Cli) -> Outcome {
+    let json = cli.json;
+    if cli.version {
+        version::run(json);
+        return Ok(());
+    }
+    match cli.command {
+        Some(Command::Check(arguments)) => check::run(&arguments, json),
+        Some(Command::Explain { code }) => explain::run(&code, json),
+        Some(Command::Config { file, origin }) => config::run(&file, origin, json),
+        Some(Command::Schema) => {
+            schema::run();
+            Ok(())
+        }
+        Some(Command::Completions { shell }) => {
+            completions::run(shell);
+            Ok(())
+        }
+        Some(_) => Err(Failure::input("this command is not part of this build")),
+        None => Err(Failure::Usage(String::from(
+            "no command was given; `stoa --help` lists them",
+        ))),
+    }
+}
+
+/// Reads the file with the process's environment.
+pub(crate) fn load(file: &ProfiledFile) -> Loaded {
+    load_for(file, false)
+}
+
+/// As [`load`]; with `profile_optional` a profile that the file does not have is left out.
+pub(crate) fn load_for(file: &ProfiledFile, profile_optional: bool) -> Loaded {
+    let env = |name: &str| std::env::var(name).ok();
+    let options = Options {
+        profile: file.profile.as_deref(),
+        profile_optional,
+        env: &env,
+    };
+    stoa_config::load(&file.path(), &options)
+}
+
+/// Shows the faults and gives the plan, if there is one.
+pub(crate) fn plan_of(loaded: &Loaded) -> Result<Plan, Failure> {
+    show_faults(&loaded.faults, loaded);
+    loaded.plan.clone().ok_or(Failure::Said)
+}
+
+/// Faults for people, on stderr.
+pub(crate) fn show_faults(faults: &[fault::Fault], loaded: &Loaded) {
+    if !faults.is_empty() {
+        terminal::say_raw(fault::render_human(faults, &loaded.sources, true));
+    }
+}
+
+/// `9 routes, 2 resources`.
+pub(crate) fn size_of(plan: &Plan) -> String {
+    let routes = plan.services.iter().map(|s| s.routes.len()).sum();
+    let routes = terminal::count(routes, "route");
+    format!("{routes}, {}", terminal::count(plan.resources.len(), "resource"))
+}

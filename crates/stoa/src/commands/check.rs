@@ -1,0 +1,58 @@
+//! `stoa check`: every fault of the file.
+
+use super::{Failure, Outcome};
+use crate::{
+    cli::{Check, Format},
+    terminal::{self, style},
+};
+use stoa_config::{
+    Loaded,
+    fault::{self, Fault, Severity},
+    plan::Plan,
+};
+
+/// Reads the file and reports. Warnings alone do not fail it.
+pub(crate) fn run(arguments: &Check, json: bool) -> Outcome {
+    let loaded = super::load(&arguments.file);
+    let faults = faults_of(&loaded);
+    let format = arguments
+        .format
+        .unwrap_or(if json { Format::Json } else { Format::Human });
+    match format {
+        Format::Json => terminal::result_json(&fault::render_json(&faults)),
+        Format::Github => {
+            let text = fault::render_github(&faults);
+            if !text.is_empty() {
+                terminal::result(text.trim_end());
+            }
+        }
+        Format::Human => {
+            super::show_faults(&faults, &loaded);
+            if let Some(plan) = &loaded.plan {
+                say_fine(plan, &arguments.file.path().display().to_string());
+            }
+        }
+    }
+    let failed = loaded.plan.is_none() || faults.iter().any(|f| f.severity == Severity::Error);
+    if failed { Err(Failure::Said) } else { Ok(()) }
+}
+
+/// The faults of the file and, as warnings, what would stop it from being served by this version.
+fn faults_of(loaded: &Loaded) -> Vec<Fault> {
+    let mut faults = loaded.faults.clone();
+    if let Some(plan) = &loaded.plan {
+        faults.extend(stoa_config::not_built(plan).into_iter().map(|mut fault| {
+            fault.severity = Severity::Warning;
+            fault
+        }));
+    }
+    faults
+}
+
+fn say_fine(plan: &Plan, name: &str) {
+    let good = style::GOOD;
+    terminal::say(format_args!(
+        "{good}fine{good:#}  {name}: {}",
+        super::size_of(plan)
+    ));
+}

@@ -1,0 +1,62 @@
+//! `stoa explain CODE`: the long text of a fault or problem code.
+
+use super::{Failure, Outcome};
+use crate::terminal::{self, style};
+use serde_json::json;
+use stoa_exchange::Code;
+
+/// Prints the text, or says which code was probably meant.
+pub(crate) fn run(code: &str, json: bool) -> Outcome {
+    if let Some(text) = stoa_config::fault::explain(&code.to_ascii_uppercase()) {
+        let code = code.to_ascii_uppercase();
+        if json {
+            terminal::result_json(&json!({ "code": code, "explain": text }));
+        } else {
+            let name = style::NAME;
+            terminal::result(format_args!("{name}{code}{name:#}\n\n{text}"));
+        }
+        return Ok(());
+    }
+    let Some(known) = problem_codes().find(|known| known.name.eq_ignore_ascii_case(code)) else {
+        return Err(unknown(code));
+    };
+    if json {
+        terminal::result_json(&json!({
+            "code": known.name, "status": known.status, "title": known.title, "explain": known.explain,
+        }));
+    } else {
+        let (name, dim) = (style::NAME, style::DIM);
+        let (code, status, title) = (known.name, known.status, known.title);
+        terminal::result(format_args!(
+            "{name}{code}{name:#}  {dim}HTTP {status}{dim:#}  {title}\n\n{}",
+            known.explain
+        ));
+    }
+    Ok(())
+}
+
+/// Every code that a reply can carry.
+pub(crate) fn problem_codes() -> impl Iterator<Item = &'static Code> {
+    stoa_exchange::codes::ALL.iter().copied()
+}
+
+fn unknown(code: &str) -> Failure {
+    let nearest = stoa_config::fault::codes()
+        .into_iter()
+        .chain(problem_codes().map(|known| known.name))
+        .map(|name| {
+            (
+                strsim::jaro_winkler(&name.to_lowercase(), &code.to_lowercase()),
+                name,
+            )
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, name)) if likeness > 0.7 => {
+            Failure::input(format!("no code is called `{code}`; did you mean `{name}`?"))
+        }
+        _ => Failure::input(format!(
+            "no code is called `{code}`; faults have codes like E0107, problems like not-found"
+        )),
+    }
+}

@@ -1,0 +1,211 @@
+//! Log lines: ECS JSON for machines, short lines for people.
+//!
+//! Field names are those of Elastic Common Schema; `@timestamp`, `log.level` and `message` come first. The
+//! query of a request, its headers and its body are never written: they may hold personal data or secrets.
+
+use std::fmt::Write as _;
+use stoa_exchange::{Record, clock};
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// All is well.
+    Info,
+    /// Somebody should look at it some time.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// The members that every line of a process shares, rendered once.
+pub(crate) struct Names {
+    /// `,"ecs.version":…,"service.name":…` up to the members of the line itself.
+    common: String,
+}
+
+impl Names {
+    /// Of the API called `api`.
+    pub(crate) fn new(api: &str) -> Self {
+        let mut common = String::from(r#","ecs.version":"8.11.0","service.name":""#);
+        escape(&mut common, api);
+        common.push_str(r#"","service.version":""#);
+        escape(&mut common, env!("CARGO_PKG_VERSION"));
+        common.push('"');
+        Self { common }
+    }
+}
+
+/// One line of the access record, with `error.*` when the reply is a failure of ours.
+pub(crate) fn access(out: &mut String, names: &Names, record: &Record<'_>) {
+    let status = record.status.as_u16();
+    let level = if status >= 500 { Level::Error } else { Level::Info };
+    begin(out, level);
+    escape(out, record.method.as_str());
+    out.push(' ');
+    escape(out, record.path);
+    let _ = write!(out, " {status}\"{}", names.common);
+    out.push_str(r#","event.dataset":"stoa.access","http.request.method":""#);
+    escape(out, record.method.as_str());
+    let _ = write!(out, r#"","http.response.status_code":{status},"url.path":""#);
+    escape(out, record.path);
+    let context = record.context;
+    let _ = write!(out, r#"","client.ip":"{}","event.duration":"#, context.client);
+    let _ = write!(
+        out,
+        r#"{},"http.response.body.bytes":{}"#,
+        record.took.as_nanos(),
+        record.sent_bytes
+    );
+    member(out, "http.request.id", context.request_id.as_str());
+    out.push_str(r#","trace.id":""#);
+    hex(out, &context.trace.trace_id);
+    out.push_str(r#"","span.id":""#);
+    hex(out, &context.trace.span_id);
+    out.push('"');
+    if let Some(route) = &context.route {
+        member(out, "http.route", route);
+    }
+    if let Some(subject) = context.identity.subject() {
+        member(out, "user.id", subject);
+    }
+    if let Some(endpoint) = record.endpoint {
+        member(out, "destination.address", endpoint);
+    }
+    if !record.complete {
+        member(out, "event.outcome", "failure");
+        member(out, "event.reason", "the reply did not reach its end");
+    }
+    if let Some(problem) = record.problem {
+        member(out, "error.type", problem);
+    }
+    if let Some(cause) = record.cause {
+        member(out, "error.message", cause);
+    }
+    out.push_str("}\n");
+}
+
+/// An event of the process itself.
+pub(crate) fn event(out: &mut String, names: &Names, level: Level, message: &str, fields: &[(&str, &str)]) {
+    begin(out, level);
+    escape(out, message);
+    out.push('"');
+    out.push_str(&names.common);
+    out.push_str(r#","event.dataset":"stoa.process""#);
+    for (name, value) in fields {
+        member(out, name, value);
+    }
+    out.push_str("}\n");
+}
+
+/// What the writer says about lines it had to leave out.
+pub(crate) fn dropped(lines: u64) -> String {
+    let mut out = String::new();
+    begin(&mut out, Level::Warn);
+    let _ = writeln!(
+        out,
+        r#"{lines} log lines were dropped: stdout did not take them","ecs.version":"8.11.0"}}"#
+    );
+    out
+}
+
+/// As [`dropped`], for people.
+pub(crate) fn dropped_for_people(lines: u64) -> String {
+    format!("{lines} lines were dropped: the terminal did not take them\n")
+}
+
+/// `12:03:04 GET /products 200 3.1 ms`, with the cause of a failure.
+pub(crate) fn access_for_people(out: &mut String, record: &Record<'_>, colour: bool) {
+    let seconds = clock::unix_seconds() % 86_400;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let status = record.status.as_u16();
+    let paint = match status {
+        _ if !colour => "",
+        500.. => "\x1b[31m",
+        400..=499 => "\x1b[33m",
+        300..=399 => "\x1b[36m",
+        _ => "\x1b[32m",
+    };
+    let (dim, plain) = if colour { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+    let _ = write!(
+        out,
+        "  {dim}{hours:02}:{minutes:02}:{seconds:02}{plain} {} ",
+        record.method
+    );
+    visible(out, record.path);
+    let millis = record.took.as_secs_f64() * 1000.0;
+    let _ = write!(out, " {paint}{status}{plain} {dim}{millis:.1} ms{plain}");
+    if let Some(problem) = record.problem {
+        let _ = write!(out, " {problem}");
+    }
+    if let Some(cause) = record.cause {
+        out.push_str(": ");
+        visible(out, cause);
+    }
+    if !record.complete {
+        out.push_str(" (cut off)");
+    }
+    out.push('\n');
+}
+
+fn begin(out: &mut String, level: Level) {
+    let now = jiff::Timestamp::try_from(clock::wall()).unwrap_or_default();
+    let _ = write!(
+        out,
+        r#"{{"@timestamp":"{now:.3}","log.level":"{}","message":""#,
+        level.as_str()
+    );
+}
+
+fn member(out: &mut String, name: &str, value: &str) {
+    let _ = write!(out, r#","{name}":""#);
+    escape(out, value);
+    out.push('"');
+}
+
+/// JSON string content. Runs without anything to escape are copied whole.
+fn escape(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\' || c == '\u{7f}') {
+        out.push_str(&rest[..at]);
+        let bad = rest.as_bytes()[at];
+        match bad {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            other => {
+                let _ = write!(out, "\\u{other:04x}");
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+}
+
+/// Text of a stranger on a terminal: control characters are shown, never obeyed.
+fn visible(out: &mut String, text: &str) {
+    for c in text.chars() {
+        if c.is_control() {
+            let _ = write!(out, "{}", c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+}
+
+fn hex(out: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
