@@ -1,10 +1,29 @@
 //! Who makes the request: bearer tokens and, later, API keys. One file per method beside this one.
 
 pub mod codes;
+pub mod token;
+
+mod claims;
+mod jwks;
+mod jws;
+mod jwt;
+mod keys;
+mod memory;
+mod pem;
+mod refusal;
+mod strict;
+#[cfg(test)]
+mod tests;
 
 use http::HeaderMap;
-use stoa_config::{fault::Fault, plan};
+use stoa_config::{
+    fault::{Fault, Severity},
+    plan::{self, Place},
+};
 use stoa_exchange::{Identity, Problem};
+
+/// Keys are refused: `stoa explain` knows it.
+const KEYS_REFUSED: &str = "E0901";
 
 /// One way for a caller to say who it is.
 pub trait Authenticator: Send + Sync {
@@ -27,8 +46,26 @@ pub struct Auth {
 ///
 /// # Errors
 /// Key files that cannot be read or are refused.
-pub fn open(_auth: &plan::Auth, _realm: &str) -> Result<Auth, Vec<Fault>> {
-    Ok(Auth { methods: Vec::new() })
+pub fn open(auth: &plan::Auth, realm: &str) -> Result<Auth, Vec<Fault>> {
+    let mut methods: Vec<Box<dyn Authenticator>> = Vec::new();
+    if let Some(jwt) = &auth.jwt {
+        let bearer = jwt::Bearer::open(jwt, realm)
+            .map_err(|faults| faults.into_iter().map(refused).collect::<Vec<_>>())?;
+        methods.push(Box::new(bearer));
+    }
+    Ok(Auth { methods })
+}
+
+fn refused(message: String) -> Fault {
+    Fault {
+        code: KEYS_REFUSED,
+        severity: Severity::Error,
+        message,
+        place: Place::default(),
+        span: 0..0,
+        second: None,
+        help: None,
+    }
 }
 
 impl Auth {
