@@ -6,6 +6,8 @@
 pub mod codes;
 pub mod policy;
 
+pub use policy::auth::token;
+
 use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 use stoa_config::{fault::Fault, plan::Plan};
 use stoa_exchange::{Handler, Observer, Reply, Request};
