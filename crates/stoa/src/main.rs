@@ -3,6 +3,9 @@
 mod admin;
 mod cli;
 mod commands;
+mod docs_page;
+mod openapi;
+mod seed;
 mod telemetry;
 mod terminal;
 

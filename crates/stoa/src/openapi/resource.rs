@@ -1,0 +1,269 @@
+//! The operations of a resource.
+
+use super::{Paths, component, filter, names::Names, parameter, response, secure};
+use serde_json::{Map, Value, json};
+use stoa_config::plan::{Access, Plan, Resource, Rule};
+
+/// Refusals that any request can meet before it reaches the resource.
+const ANY: &[u16] = &[400, 401, 403, 404, 406, 408, 414, 431, 500, 503];
+/// Refusals of requests with a body.
+const BODY: &[u16] = &[413, 415, 422];
+/// Refusals of everything that changes rows.
+const WRITE: &[u16] = &[405, 409, 412, 422, 507];
+
+/// Adds the operations that somebody may use.
+pub(super) fn add(paths: &mut Paths, plan: &Plan, resource: &Resource, names: &Names) {
+    let of = Of {
+        plan,
+        resource,
+        names,
+    };
+    let rules = &resource.rules;
+    let many = format!("/{}", resource.name);
+    of.put(paths, &many, "get", &rules.read, of.list());
+    of.put(paths, &many, "post", &rules.create, of.create());
+    of.put(paths, &many, "patch", &rules.update, of.update_many());
+    of.put(paths, &many, "delete", &rules.delete, of.delete_many());
+    let Some(key) = parameter::key(resource) else {
+        return;
+    };
+    let one = format!("/{}/{{{}}}", resource.name, key["name"].as_str().unwrap_or("id"));
+    let with_key = |mut operation: Value| {
+        if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+            parameters.insert(0, key.clone());
+        }
+        operation
+    };
+    of.put(paths, &one, "get", &rules.read, with_key(of.get()));
+    of.put(paths, &one, "put", &rules.update, with_key(of.replace()));
+    of.put(paths, &one, "patch", &rules.update, with_key(of.update()));
+    of.put(paths, &one, "delete", &rules.delete, with_key(of.delete()));
+}
+
+/// One resource with what its operations are made of.
+struct Of<'a> {
+    plan: &'a Plan,
+    resource: &'a Resource,
+    names: &'a Names,
+}
+
+impl Of<'_> {
+    fn put(&self, paths: &mut Paths, path: &str, method: &str, rule: &Rule, mut operation: Value) {
+        if matches!(rule.access, Access::Nobody) {
+            return;
+        }
+        let shown = match &rule.access {
+            Access::Owner(field) => {
+                let name = self.resource.fields.get(*field).map_or("", |f| f.name.as_str());
+                format!("owner {name}")
+            }
+            other => other.to_string(),
+        };
+        operation["tags"] = json!([self.resource.name]);
+        secure(&mut operation, self.plan, rule, &shown);
+        paths.add(path, method, operation);
+    }
+
+    fn list(&self) -> Value {
+        let resource = self.resource;
+        let mut parameters: Vec<Value> = filter::parameters(resource).collect();
+        parameters.extend(parameter::refs(&["And", "Or", "Select"]));
+        parameters.push(parameter::order(resource));
+        parameters.extend(parameter::refs(&[
+            "Limit",
+            "Offset",
+            "After",
+            "PreferRead",
+            "IfNoneMatch",
+        ]));
+        let rows = format!("{}List", self.names.one);
+        let fields = ["Content-Range", "Link", "Preference-Applied"];
+        let mut responses = Map::new();
+        let said = "The rows of one page.";
+        responses.insert("200".into(), response::good(said, Some(&rows), &fields));
+        let said = "The rows of one page, when all were counted and there are more.";
+        responses.insert("206".into(), response::good(said, Some(&rows), &fields));
+        responses.insert("304".into(), response::good("Not changed.", None, &["ETag"]));
+        response::refuse(&mut responses, ANY);
+        response::refuse(&mut responses, &[416]);
+        json!({
+            "operationId": format!("list{}", self.names.many),
+            "summary": format!("List {}", resource.name),
+            "description": format!(
+                "A page has {} rows unless `limit` says otherwise, and at most {}.", resource.list.page, resource.list.max),
+            "parameters": parameters, "responses": responses,
+        })
+    }
+
+    fn create(&self) -> Value {
+        let one = &self.names.one;
+        let names = [
+            "Columns",
+            "OnConflict",
+            "Select",
+            "PreferCreate",
+            "IdempotencyKey",
+        ];
+        let fields = [
+            "ETag",
+            "Location",
+            "Content-Range",
+            "Preference-Applied",
+            "Idempotent-Replayed",
+        ];
+        let result = format!("{one}Result");
+        let mut responses = Map::new();
+        let said = "Nothing was new: rows that were there already were merged.";
+        responses.insert("200".into(), response::good(said, Some(&result), &fields));
+        let said = "Created. No body with `Prefer: return=minimal`.";
+        responses.insert("201".into(), response::good(said, Some(&result), &fields));
+        response::refuse(&mut responses, ANY);
+        response::refuse(&mut responses, BODY);
+        response::refuse(&mut responses, WRITE);
+        json!({
+            "operationId": format!("create{}", self.names.many),
+            "summary": format!("Create {}", self.resource.name),
+            "parameters": parameter::refs(&names),
+            "requestBody": request_body(&format!("{one}CreateBody"), &["application/json"]),
+            "responses": responses,
+        })
+    }
+
+    fn get(&self) -> Value {
+        let mut responses = Map::new();
+        let said = "The row.";
+        responses.insert(
+            "200".into(),
+            response::good(said, Some(&self.names.one), &["ETag"]),
+        );
+        responses.insert(
+            "304".into(),
+            response::good("The caller has the current version.", None, &["ETag"]),
+        );
+        response::refuse(&mut responses, ANY);
+        json!({
+            "operationId": format!("get{}", self.names.one),
+            "summary": format!("Get one of {}", self.resource.name),
+            "parameters": parameter::refs(&["Select", "PreferRead", "IfNoneMatch"]),
+            "responses": responses,
+        })
+    }
+
+    fn replace(&self) -> Value {
+        let one = &self.names.one;
+        let fields = ["ETag", "Preference-Applied", "Idempotent-Replayed"];
+        let created = ["ETag", "Location", "Preference-Applied", "Idempotent-Replayed"];
+        let mut responses = Map::new();
+        responses.insert("200".into(), response::good("Replaced.", Some(one), &fields));
+        responses.insert(
+            "201".into(),
+            response::good("There was no such row: created.", Some(one), &created),
+        );
+        let said = "Done, with `Prefer: return=minimal`.";
+        responses.insert("204".into(), response::good(said, None, &fields));
+        refuse_write(&mut responses);
+        json!({
+            "operationId": format!("replace{one}"),
+            "summary": format!("Replace or create one of {}", self.resource.name),
+            "parameters": parameter::refs(&["Select", "PreferWrite", "IfMatch", "IfNoneMatchWrite", "IdempotencyKey"]),
+            "requestBody": request_body(&format!("{one}Replace"), &["application/json"]),
+            "responses": responses,
+        })
+    }
+
+    fn update(&self) -> Value {
+        let one = &self.names.one;
+        let fields = ["ETag", "Preference-Applied", "Idempotent-Replayed"];
+        let mut responses = Map::new();
+        responses.insert("200".into(), response::good("Changed.", Some(one), &fields));
+        let said = "Changed, with `Prefer: return=minimal`.";
+        responses.insert("204".into(), response::good(said, None, &fields));
+        refuse_write(&mut responses);
+        json!({
+            "operationId": format!("update{one}"),
+            "summary": format!("Change one of {}", self.resource.name),
+            "parameters": parameter::refs(&["Select", "PreferWrite", "IfMatch", "IdempotencyKey"]),
+            "requestBody": request_body(&format!("{one}Patch"), PATCH),
+            "responses": responses,
+        })
+    }
+
+    fn delete(&self) -> Value {
+        let fields = ["Preference-Applied", "Idempotent-Replayed"];
+        let mut responses = Map::new();
+        let said = "Deleted, and the row was asked for with `Prefer: return=representation`.";
+        responses.insert("200".into(), response::good(said, Some(&self.names.one), &fields));
+        responses.insert("204".into(), response::good("Deleted.", None, &fields));
+        response::refuse(&mut responses, ANY);
+        response::refuse(&mut responses, WRITE);
+        json!({
+            "operationId": format!("delete{}", self.names.one),
+            "summary": format!("Delete one of {}", self.resource.name),
+            "parameters": parameter::refs(&["Select", "PreferWrite", "IfMatch", "IdempotencyKey"]),
+            "responses": responses,
+        })
+    }
+
+    fn update_many(&self) -> Value {
+        let mut operation = self.by_filter("update", "Change", "changed");
+        let body = format!("{}Patch", self.names.one);
+        operation["requestBody"] = request_body(&body, PATCH);
+        if let Some(Value::Object(responses)) = operation.get_mut("responses") {
+            response::refuse(responses, BODY);
+        }
+        operation
+    }
+
+    fn delete_many(&self) -> Value {
+        self.by_filter("delete", "Delete", "deleted")
+    }
+
+    /// A write on every row that matches.
+    fn by_filter(&self, verb: &str, summary: &str, done: &str) -> Value {
+        let mut parameters: Vec<Value> = filter::parameters(self.resource).collect();
+        parameters.extend(parameter::refs(&[
+            "And",
+            "Or",
+            "Select",
+            "PreferWrite",
+            "IdempotencyKey",
+        ]));
+        let rows = format!("{}List", self.names.one);
+        let fields = ["Content-Range", "Preference-Applied", "Idempotent-Replayed"];
+        let mut responses = Map::new();
+        let said = format!("The rows that were {done}.");
+        responses.insert("200".into(), response::good(&said, Some(&rows), &fields));
+        responses.insert("204".into(), response::good("Done.", None, &fields));
+        response::refuse(&mut responses, ANY);
+        response::refuse(&mut responses, WRITE);
+        json!({
+            "operationId": format!("{verb}{}", self.names.many),
+            "summary": format!("{summary} the {} that match", self.resource.name),
+            "description": "At least one filter is needed: without one the answer is `400`.",
+            "parameters": parameters, "responses": responses,
+        })
+    }
+}
+
+/// What a write with a body can be refused with.
+fn refuse_write(responses: &mut Map<String, Value>) {
+    response::refuse(responses, ANY);
+    response::refuse(responses, BODY);
+    response::refuse(responses, WRITE);
+}
+
+/// Media types of a patch.
+const PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
+
+fn request_body(schema: &str, types: &[&str]) -> Value {
+    let content: Map<String, Value> = types
+        .iter()
+        .map(|name| {
+            (
+                (*name).to_owned(),
+                json!({ "schema": component("schemas", schema) }),
+            )
+        })
+        .collect();
+    json!({ "required": true, "content": content })
+}
