@@ -39,6 +39,8 @@ codes! {
         "The request carried no token, or one that was refused; `WWW-Authenticate` says why. `stoa token decode TOKEN` explains a token.";
     FORBIDDEN = "forbidden", 403, "The caller may not do this",
         "The caller is known, but the access rule named in `detail` does not let it through.";
+    INSUFFICIENT_SCOPE = "insufficient-scope", 403, "The token does not hold the scope that is needed",
+        "The rule of this address asks for scopes that the token's `scope` does not hold; `scope` in `WWW-Authenticate` names them.";
     BODY_TOO_LARGE = "body-too-large", 413, "The request's body is too large",
         "`max_body` bounds the body of a request, 1 MiB unless the file says otherwise.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The body's media type is not served here",

@@ -1,6 +1,7 @@
 //! One exchange: the request, its reply, and what is known about both on the way. Knows neither the
 //! gateway half nor the data half; both speak in these words.
 
+pub mod access;
 pub mod clock;
 pub mod codes;
 
@@ -12,6 +13,7 @@ mod problem;
 mod record;
 mod trail;
 
+pub use access::RequestFacts;
 pub use body::{Body, BodyError, read_to_limit};
 pub use codes::Code;
 pub use context::{Context, RequestId, Scheme, Trace};

@@ -5,6 +5,4 @@ stoa_exchange::codes! {
         "The request carried a bearer token that was refused; `detail` and `error_description` in `WWW-Authenticate` say exactly why. `stoa token decode TOKEN` lists every reason.";
     INVALID_CREDENTIALS = "invalid-credentials", 400, "The credentials are not well formed",
         "`Authorization` came more than once, or names a scheme without a value. Send it once, as `Authorization: Bearer TOKEN`.";
-    INSUFFICIENT_SCOPE = "insufficient-scope", 403, "The token does not hold the scope that is needed",
-        "The rule of this address asks for scopes that the token's `scope` does not hold; `scope` in `WWW-Authenticate` names them.";
 }
