@@ -143,16 +143,17 @@ impl Handler for Docs {
 }
 
 fn errors_index() -> String {
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     let mut all: Vec<_> = openapi::codes().collect();
     all.sort_by_key(|c| (c.status, c.name));
     for code in all {
         let (name, status) = (code.name, code.status);
         let title = escape(code.title);
-        rows += &format!(
+        rows.push(format!(
             "<tr><td>{status}</td><td><a href=\"/docs/errors/{name}\"><code>{name}</code></a></td><td>{title}</td></tr>\n"
-        );
+        ));
     }
+    let rows = rows.concat();
     let body = format!(
         "<h1>Errors</h1>\n<table><thead><tr><th scope=\"col\">Status</th><th scope=\"col\">Code</th>\
          <th scope=\"col\">What is wrong</th></tr></thead>\n<tbody>\n{rows}</tbody></table>"

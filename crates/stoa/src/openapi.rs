@@ -182,4 +182,5 @@ fn component(kind: &str, name: &str) -> Value {
 }
 
 #[cfg(test)]
+#[cfg(test)]
 mod tests;

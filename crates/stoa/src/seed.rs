@@ -154,15 +154,15 @@ async fn send(handler: &dyn Handler, request: Request) -> Result<Reply, Problem>
 
 /// Says which rows were refused and why; positions count from 0, as they stand in the file.
 fn refused(name: &str, first: usize, problem: &Problem) -> SeedError {
-    let mut message = format!("seed: {name}: {}", problem.detail);
+    let mut lines = vec![format!("seed: {name}: {}", problem.detail)];
     for error in problem.errors.iter().take(10) {
         let (row, field) = match error.field.split_once('.') {
             Some((row, field)) => (row.parse::<usize>().map_or(first, |row| first + row), field),
             None => (first, error.field.as_str()),
         };
-        message += &format!("\n  row {row}, {field}: {}", error.message);
+        lines.push(format!("  row {row}, {field}: {}", error.message));
     }
-    SeedError(message)
+    SeedError(lines.join("\n"))
 }
 
 #[cfg(test)]

@@ -132,20 +132,38 @@ function sample(schema, depth = 0) {
   if (schema.format === "uuid") return crypto.randomUUID ? crypto.randomUUID() : "00000000-0000-4000-8000-000000000000";
   if (schema.format === "date") return new Date().toISOString().slice(0, 10);
   if (schema.format === "date-time") return new Date().toISOString();
+  if (schema.pattern) return fitting(schema.pattern);
   return "text".padEnd(schema.minLength || 0, "x").slice(0, schema.maxLength || 99);
 }
 
+/** A text for simple patterns: classes, literals and counts. */
+function fitting(pattern) {
+  let text = "";
+  const simple = pattern.replace(/^\^(?:\(\?:)?|\)?\$$/g, "");
+  for (const [, group, plain, count] of simple.matchAll(/(?:\[([^\]]+)\]|(\\?[^{}*+?()|]))(?:\{(\d+)[^}]*\})?/g)) {
+    const one = group ? group[0] : { "\\d": "0", "\\w": "a", "\\s": " " }[plain] || plain.slice(-1);
+    text += one.repeat(Math.min(Number(count || 1), 64));
+  }
+  return text;
+}
+
 function responses(operation) {
-  const rows = Object.entries(operation.responses).map(([status, answer]) => {
+  const headings = ["Status", "Body", "Meaning"];
+  const all = Object.entries(operation.responses).map(([status, answer]) => {
     const shown = resolve(answer);
     const schemas = [...new Map(Object.values(shown.content || {}).map((c) => [JSON.stringify(c.schema), c.schema])).values()];
     const fields = Object.keys(shown.headers || {}).filter((h) => h !== "x-request-id" && h !== "traceparent");
-    return el("tr", null,
+    return [status >= 400, el("tr", null,
       el("td", null, el("span", { class: status < 400 ? "ok" : status > 0 ? "bad" : "quiet" }, status)),
       el("td", null, schemas.map(typeOf)),
-      el("td", null, prose(shown.description), fields.length ? el("p", { class: "quiet" }, "with ", fields.join(", ")) : null));
+      el("td", null, prose(shown.description), fields.length ? el("p", { class: "quiet" }, "with ", fields.join(", ")) : null))];
   });
-  return table(["Status", "Body", "Meaning"], rows);
+  const rows = (refused) => all.filter(([r]) => r === refused).map(([, row]) => row);
+  const refusals = rows(true);
+  return [
+    table(headings, rows(false)),
+    refusals.length ? el("details", { class: "more" }, el("summary", null, `${refusals.length} refusals`), table(headings, refusals)) : null,
+  ];
 }
 
 function quote(text) {
@@ -243,12 +261,15 @@ function operationView(method, path, operation, shared) {
     if (inside.childNodes.length) return;
     const content = (operation.requestBody || {}).content || {};
     const bodies = Object.entries(content).map(([type, c]) => el("p", null, el("code", null, type), " ", typeOf(c.schema)));
+    const first = resolve((Object.values(content)[0] || {}).schema);
+    const members = resolve((first.oneOf || [first])[0]);
+    if (members.properties) bodies.push(schemaTable(members));
     inside.append(
       ...prose(operation.description),
       el("p", { class: "quiet" }, "operationId ", el("code", null, id)),
       ...(parameters.length ? [el("h4", null, "Parameters"), parameterTable(parameters)] : []),
       ...(bodies.length ? [el("h4", null, "Body"), ...bodies] : []),
-      el("h4", null, "Answers"), responses(operation),
+      el("h4", null, "Answers"), ...responses(operation).filter(Boolean),
       tryIt(method, path, operation, parameters, id));
   };
   const view = el("details", { class: "op", id },

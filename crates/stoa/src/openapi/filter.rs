@@ -17,9 +17,8 @@ fn parameter(field: &Field) -> Value {
     let operators = operators(&field.ty);
     let example = format!("eq.{}", sample(field));
     let description = format!(
-        "Filter by `{}` ({}): `OPERATOR.VALUE`. Operators: {}. `not.` in front of one negates it; a parameter sent twice must hold twice.",
-        field.name,
-        field.ty,
+        "Filter by this {}: {}.",
+        kind(&field.ty),
         operators
             .iter()
             .map(|o| format!("`{o}`"))
@@ -37,6 +36,14 @@ fn parameter(field: &Field) -> Value {
         parameter["example"] = json!(example);
     }
     parameter
+}
+
+fn kind(ty: &Type) -> String {
+    match ty.value() {
+        Type::Enum(_) => "enum".into(),
+        Type::List(item) => format!("list of {}", kind(item)),
+        other => other.to_string(),
+    }
 }
 
 /// The operators that make sense for a type, as the dialect names them.

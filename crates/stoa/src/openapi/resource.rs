@@ -11,6 +11,10 @@ const BODY: &[u16] = &[413, 415, 422];
 /// Refusals of everything that changes rows.
 const WRITE: &[u16] = &[405, 409, 412, 422, 507];
 
+/// How the parameters that filter are written.
+const FILTERS: &str = "A filter is `FIELD=OPERATOR.VALUE`: `price=lt.10`, `name=ilike.*mug*`, `status=in.(new,paid)`. \
+    `not.` in front of the operator negates it; a parameter that is sent twice must hold twice.";
+
 /// Adds the operations that somebody may use.
 pub(super) fn add(paths: &mut Paths, plan: &Plan, resource: &Resource, names: &Names) {
     let of = Of {
@@ -90,7 +94,7 @@ impl Of<'_> {
             "operationId": format!("list{}", self.names.many),
             "summary": format!("List {}", resource.name),
             "description": format!(
-                "A page has {} rows unless `limit` says otherwise, and at most {}.", resource.list.page, resource.list.max),
+                "A page has {} rows unless `limit` says otherwise, and at most {}. {FILTERS}", resource.list.page, resource.list.max),
             "parameters": parameters, "responses": responses,
         })
     }
@@ -239,7 +243,7 @@ impl Of<'_> {
         json!({
             "operationId": format!("{verb}{}", self.names.many),
             "summary": format!("{summary} the {} that match", self.resource.name),
-            "description": "At least one filter is needed: without one the answer is `400`.",
+            "description": format!("At least one filter is needed: without one the answer is `400`. {FILTERS}"),
             "parameters": parameters, "responses": responses,
         })
     }

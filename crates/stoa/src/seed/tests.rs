@@ -62,15 +62,9 @@ impl Handler for Table {
 
 const FILE: &str = "api: a\nseed: seed.json\nresources:\n  things:\n    fields: { name: text }\n    read: none\n    write: none\n";
 
-fn setup(
-    seed: &str,
-    table: Table,
-) -> (
-    tempfile::TempDir,
-    Plan,
-    Arc<Table>,
-    HashMap<String, Arc<dyn Handler>>,
-) {
+type Handlers = HashMap<String, Arc<dyn Handler>>;
+
+fn setup(seed: &str, table: Table) -> (tempfile::TempDir, Plan, Arc<Table>, Handlers) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("seed.json"), seed).unwrap();
     let plan = plan_in(FILE, folder.path());
