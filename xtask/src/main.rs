@@ -1,5 +1,6 @@
 //! The project's tasks: what a developer and the continuous integration run, one command each.
 
+mod bench;
 mod check;
 mod docs;
 mod stage;
@@ -18,6 +19,7 @@ usage: cargo xtask TASK
   tools        only installs what the tests need
   docs         writes the generated pages: docs/file.md and docs/stoa.schema.json
   tidy         only the tidiness rules
+  bench        CPU per request of the release build, beside nginx; installs nginx and wrk
   advisories   known vulnerabilities of the locked packages (needs the network)
 ";
 
@@ -48,6 +50,7 @@ fn run(task: &str, rest: &[String]) -> Option<Outcome> {
         "tools" => tools::python().and_then(|_| tools::node()).map(|_| ()),
         "docs" => docs::write(),
         "tidy" => tidy::tidy(),
+        "bench" => bench::bench(),
         "advisories" => check::advisories(),
         _ => return None,
     })
