@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use stoa_config::plan::{Access, Plan, Resource, Rule};
 
 /// Refusals that any request can meet before it reaches the resource.
-const ANY: &[u16] = &[400, 401, 403, 404, 406, 408, 414, 431, 500, 503];
+const ANY: &[u16] = &[400, 401, 403, 404, 406, 408, 414, 431, 500, 503, 504];
 /// Refusals of requests with a body.
 const BODY: &[u16] = &[413, 415, 422];
 /// Refusals of everything that changes rows.

@@ -32,7 +32,10 @@ const PROBLEMS: &[(u16, &str)] = &[
 /// Every code that a reply can carry, of both halves.
 pub(crate) fn codes() -> impl Iterator<Item = &'static Code> {
     let shared = stoa_exchange::codes::ALL.iter();
-    shared.chain(stoa_edge::codes::ALL).copied()
+    let edge = stoa_edge::codes::ALL
+        .iter()
+        .chain(stoa_edge::policy::auth::codes::ALL);
+    shared.chain(edge).copied()
 }
 
 /// `components.responses`.
