@@ -1,0 +1,304 @@
+//! The running process: what `dev` and `serve` share. Start, reload, drain.
+
+mod next;
+mod parts;
+mod signals;
+
+pub(crate) use signals::Event;
+
+use crate::{
+    admin::{self, Status},
+    assemble::Assembly,
+    changes,
+    cli::{Addresses, ProfiledFile},
+    commands::{Failure, Outcome},
+    dev,
+    telemetry::{Form, Telemetry, line::Level},
+    terminal::{self, style},
+};
+use next::{Next, Refused};
+use parts::Parts;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use stoa_config::{Source, plan::Plan};
+use stoa_edge::{Edge, Gateway};
+use stoa_exchange::clock;
+use tokio::sync::mpsc;
+
+/// How many events may wait for the main loop; more of the same would say nothing new.
+const EVENTS_MAX: usize = 64;
+/// How often a draining process looks whether a load balancer has been told.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// `dev` or `serve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// On a laptop: migrates, mints, reloads on save, answers `Stoa-Explain` for everybody.
+    Dev,
+    /// In production.
+    Serve,
+}
+
+/// What the command line asked for.
+pub(crate) struct Setup {
+    /// `dev` or `serve`.
+    pub(crate) mode: Mode,
+    /// The API file and its profile.
+    pub(crate) file: ProfiledFile,
+    /// Addresses that win over the file's.
+    pub(crate) addresses: Addresses,
+    /// Whether what is announced is for machines.
+    pub(crate) json: bool,
+}
+
+/// Runs until it is told to stop.
+pub(crate) fn run(setup: Setup) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::input(format!("the system gives no event loop: {e}")))?;
+    runtime.block_on(async {
+        let (sender, mut events) = mpsc::channel(EVENTS_MAX);
+        signals::listen(&sender).map_err(|e| Failure::input(format!("signals cannot be caught: {e}")))?;
+        let mut live = Live::start(setup).await?;
+        let ended = live.serve(&sender, &mut events).await;
+        live.telemetry.writer.close();
+        ended
+    })
+}
+
+/// The process while it serves.
+pub(crate) struct Live {
+    setup: Setup,
+    /// The plan in force.
+    pub(crate) plan: Arc<Plan>,
+    /// The plan in force as a tree, to tell what a reload changed.
+    tree: serde_json::Value,
+    /// The texts that were read last, taken or not.
+    seen: Vec<Source>,
+    /// The gateway in force.
+    pub(crate) gateway: Arc<Gateway>,
+    assembly: Assembly,
+    parts: Arc<Parts>,
+    status: Arc<Status>,
+    telemetry: Arc<Telemetry>,
+    /// Where the API is served.
+    pub(crate) http: SocketAddr,
+    /// Where the admin port is served.
+    pub(crate) admin: Option<SocketAddr>,
+}
+
+impl Live {
+    async fn start(setup: Setup) -> Result<Self, Failure> {
+        let began = clock::now();
+        let (mut assembly, mut telemetry) = (Assembly::default(), None);
+        let read = next::read(&setup);
+        let form = match setup.mode {
+            Mode::Serve => Form::Json,
+            Mode::Dev => Form::Human { colour: terminal::colour() },
+        };
+        let mut observe = |plan: &Plan| -> Result<Arc<Telemetry>, Refused> {
+            let started = Telemetry::start(form, &plan.api).map_err(|e| Refused::words(e.to_string()))?;
+            telemetry = Some(Arc::clone(&started));
+            Ok(started)
+        };
+        let next = match next::build(&setup, read, &mut assembly, &mut observe, None).await {
+            Ok(next) => next,
+            Err((refused, loaded)) => {
+                refused.say(&loaded);
+                return Err(Failure::Said);
+            }
+        };
+        let telemetry = telemetry.expect("a plan that was built is observed");
+        let http = next.plan.server.http;
+        let edge = Edge::start(&next.plan, Arc::clone(&next.gateway)).map_err(|e| cannot_listen("http", http, &e))?;
+        let http = edge.address();
+        let parts = Arc::new(Parts::new(edge, next.stores));
+        let status = Status::new(Arc::clone(&telemetry), Box::new(Arc::clone(&parts)));
+        let admin = match next.plan.server.admin {
+            None => None,
+            Some(at) => {
+                Some(admin::start(at, Arc::clone(&status)).map_err(|e| cannot_listen("admin", at, &e))?)
+            }
+        };
+        let live = Self {
+            setup,
+            plan: next.plan,
+            tree: next.tree,
+            seen: next.loaded.sources,
+            gateway: next.gateway,
+            assembly,
+            parts,
+            status,
+            telemetry,
+            http,
+            admin,
+        };
+        live.announce(clock::now().duration_since(began), &next.notes).await;
+        Ok(live)
+    }
+
+    async fn announce(&self, took: Duration, notes: &[String]) {
+        for note in notes {
+            let dim = style::DIM;
+            terminal::say(format_args!("  {dim}{note}{dim:#}"));
+        }
+        let http = format!("http://{}", self.http);
+        let admin = self.admin.map_or_else(|| String::from("none"), |at| format!("http://{at}"));
+        self.telemetry.event(Level::Info, "listening", &[("url.full", &http), ("stoa.admin.url", &admin)]);
+        match self.setup.mode {
+            Mode::Dev => dev::panel::show(self, took, self.setup.json).await,
+            Mode::Serve => {
+                let (api, name) = (&self.plan.api, style::NAME);
+                terminal::say(format_args!(
+                    "serving {api} at {name}{http}{name:#}, admin at {name}{admin}{name:#}"
+                ));
+            }
+        }
+    }
+
+    async fn serve(&mut self, sender: &mpsc::Sender<Event>, events: &mut mpsc::Receiver<Event>) -> Outcome {
+        let dev = self.setup.mode == Mode::Dev;
+        let mut watch = if dev { self.watch(sender) } else { None };
+        let keys = if dev && terminal::interactive() { dev::keys::Keys::start(sender.clone()) } else { None };
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Stop => break,
+                Event::Key(key) => dev::panel::key(self, key).await,
+                Event::Reload | Event::Saved => {
+                    self.reload(event == Event::Reload).await;
+                    if let Some(watch) = &mut watch {
+                        follow(watch, &self.seen);
+                    }
+                }
+            }
+        }
+        let ended = self.drain(events).await;
+        drop(keys);
+        ended
+    }
+
+    fn watch(&self, sender: &mpsc::Sender<Event>) -> Option<dev::watch::Watch> {
+        match dev::watch::Watch::start(sender.clone()) {
+            Ok(mut watch) => {
+                follow(&mut watch, &self.seen);
+                Some(watch)
+            }
+            Err(e) => {
+                warn(&format!("saves are not noticed ({e}); press r to reload"));
+                None
+            }
+        }
+    }
+
+    /// Reads the file again. What is broken changes nothing; what is good is built beside and takes over.
+    async fn reload(&mut self, asked: bool) {
+        let began = clock::now();
+        let loaded = next::read(&self.setup);
+        if !asked && same_texts(&loaded.sources, &self.seen) {
+            return;
+        }
+        let telemetry = Arc::clone(&self.telemetry);
+        let mut observe = |_: &Plan| Ok(Arc::clone(&telemetry));
+        let before = Arc::clone(&self.gateway);
+        let built = next::build(&self.setup, loaded, &mut self.assembly, &mut observe, Some(&before)).await;
+        match built {
+            Ok(next) => self.take(next, clock::now().duration_since(began)),
+            Err((refused, loaded)) => {
+                refused.say(&loaded);
+                warn("the file was not taken; what ran before goes on");
+                self.telemetry.event(Level::Error, "reload refused", &[("error.message", &refused.first())]);
+                self.status.reloaded(false);
+                if !loaded.sources.is_empty() {
+                    self.seen = loaded.sources;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, next: Next, took: Duration) {
+        for note in next.notes.iter().chain(&needs_restart(&self.plan, &next.plan)) {
+            warn(note);
+        }
+        let changed = changes::on_one_line(&changes::between(&self.tree, &next.tree));
+        self.parts.swap(Arc::clone(&next.gateway), next.stores);
+        (self.plan, self.gateway, self.tree) = (next.plan, next.gateway, next.tree);
+        self.seen = next.loaded.sources;
+        self.status.reloaded(true);
+        self.telemetry.event(Level::Info, "reloaded", &[("stoa.changes", &changed)]);
+        let (good, dim) = (style::GOOD, style::DIM);
+        let millis = took.as_millis();
+        terminal::say(format_args!("  {good}reloaded{good:#} {dim}in {millis} ms{dim:#}  {changed}"));
+    }
+
+    /// Says no to `/readyz`, waits until whoever asks it knows, then ends what is under way.
+    async fn drain(&mut self, events: &mut mpsc::Receiver<Event>) -> Outcome {
+        self.status.set_draining();
+        let requests = terminal::count(self.status.active(), "request");
+        terminal::say(format_args!("  draining {requests}, Ctrl-C again to quit"));
+        self.telemetry.event(Level::Info, "draining", &[]);
+        let (status, longest) = (Arc::clone(&self.status), self.plan.server.drain);
+        let Some(edge) = self.parts.take_edge() else { return Ok(()) };
+        let mode = self.setup.mode;
+        let drained = async {
+            let began = clock::now();
+            while mode == Mode::Serve && status.balancer_unaware() && began.elapsed() < longest / 4 {
+                tokio::time::sleep(LOOK).await;
+            }
+            edge.drain(longest.saturating_sub(began.elapsed())).await
+        };
+        let again = async {
+            while events.recv().await.is_some_and(|event| event != Event::Stop) {}
+        };
+        tokio::select! {
+            drained = drained => {
+                if drained.cut > 0 {
+                    warn(&format!("{} cut at the end of the drain time", terminal::count(drained.cut, "request")));
+                }
+                self.telemetry.event(Level::Info, "stopped", &[]);
+                Ok(())
+            }
+            () = again => Err(Failure::Interrupted),
+        }
+    }
+}
+
+fn follow(watch: &mut dev::watch::Watch, sources: &[Source]) {
+    if let Err(e) = watch.follow(sources.iter().map(|s| s.path.as_path())) {
+        warn(&format!("saves are not noticed ({e}); press r to reload"));
+    }
+}
+
+fn same_texts(a: &[Source], b: &[Source]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.path == b.path && a.text == b.text)
+}
+
+/// What a reload cannot change.
+fn needs_restart(before: &Plan, after: &Plan) -> Vec<String> {
+    let (old, new) = (&before.server, &after.server);
+    let tls = |plan: &Plan| plan.server.tls.as_ref().map(|t| (t.cert.clone(), t.key.clone()));
+    [
+        ("server.http", old.http != new.http),
+        ("server.admin", old.admin != new.admin),
+        ("server.tls", tls(before) != tls(after)),
+        ("server.workers", old.workers != new.workers),
+    ]
+    .into_iter()
+    .filter(|(_, changed)| *changed)
+    .map(|(name, _)| format!("{name} changed: that needs a restart, everything else was taken"))
+    .collect()
+}
+
+fn cannot_listen(name: &str, at: SocketAddr, why: &io::Error) -> Failure {
+    let hint = if why.kind() == io::ErrorKind::AddrInUse {
+        format!("another process holds it; choose another with --{name} ADDR or `server.{name}`")
+    } else {
+        why.to_string()
+    };
+    Failure::input(format!("cannot listen on {at}: {hint}"))
+}
+
+/// A line that needs attention.
+fn warn(text: &str) {
+    let warn = style::WARN;
+    terminal::say(format_args!("  {warn}!{warn:#} {text}"));
+}
