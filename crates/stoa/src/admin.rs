@@ -143,13 +143,10 @@ async fn accept(listener: TcpListener, bound: IpAddr, status: Arc<Status>) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(_) => {
-                // Out of descriptors: wait for some to come back instead of spinning.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors: wait for some to come back instead of spinning.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
         };
         let status = Arc::clone(&status);
         tokio::spawn(async move {

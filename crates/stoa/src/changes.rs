@@ -51,15 +51,29 @@ fn compare_members(
     after: &Map<String, Value>,
     changes: &mut Vec<Change>,
 ) {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let below = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
     for (key, value) in after {
         match before.get(key) {
             Some(old) => compare(&below(key), old, value, changes),
-            None => changes.push(Change { path: below(key), before: None, after: Some(value.clone()) }),
+            None => changes.push(Change {
+                path: below(key),
+                before: None,
+                after: Some(value.clone()),
+            }),
         }
     }
     for (key, value) in before.iter().filter(|(key, _)| !after.contains_key(*key)) {
-        changes.push(Change { path: below(key), before: Some(value.clone()), after: None });
+        changes.push(Change {
+            path: below(key),
+            before: Some(value.clone()),
+            after: None,
+        });
     }
 }
 
@@ -86,7 +100,11 @@ pub(crate) fn on_one_line(changes: &[Change]) -> String {
     }
     let first: Vec<String> = changes.iter().take(SHOWN).map(ToString::to_string).collect();
     let more = changes.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
     format!("{}{more}", first.join(", "))
 }
 

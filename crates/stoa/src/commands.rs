@@ -3,8 +3,15 @@
 mod check;
 mod completions;
 mod config;
+mod dev;
+mod diff;
 mod explain;
+mod init;
+mod openapi;
+mod route;
 mod schema;
+mod serve;
+mod token;
 pub(crate) mod version;
 
 use crate::{
@@ -23,6 +30,8 @@ pub(crate) enum Failure {
     Said,
     /// The command line is at fault: exit code 2.
     Usage(String),
+    /// A second Ctrl-C, before what was under way had ended: exit code 130, as shells expect.
+    Interrupted,
 }
 
 impl Failure {
@@ -40,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let (text, code) = match dispatch(cli) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Said) => return ExitCode::from(1),
+        Err(Failure::Interrupted) => return ExitCode::from(130),
         Err(Failure::Input(text)) => (text, 1),
         Err(Failure::Usage(text)) => (text, 2),
     };
@@ -66,7 +76,14 @@ fn dispatch(cli: Cli) -> Outcome {
             completions::run(shell);
             Ok(())
         }
-        Some(_) => Err(Failure::input("this command is not part of this build")),
+        Some(Command::Init(arguments)) => init::run(&arguments, json),
+        Some(Command::Dev(arguments)) => dev::run(arguments, json),
+        Some(Command::Serve(arguments)) => serve::run(arguments, json),
+        Some(Command::OpenApi(file)) => openapi::run(&file),
+        Some(Command::Token(arguments)) => token::run(&arguments, json),
+        Some(Command::Route(arguments)) => route::run(&arguments, json),
+        Some(Command::Diff { new, file }) => diff::run(&new, &file, json),
+        Some(Command::Migrate(_) | Command::Backup { .. }) => Err(Failure::input("not yet")),
         None => Err(Failure::Usage(String::from(
             "no command was given; `stoa --help` lists them",
         ))),

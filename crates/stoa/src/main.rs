@@ -1,10 +1,14 @@
 //! Stoa: a scalable API in one binary. This file only starts the command that was asked for.
 
 mod admin;
+mod assemble;
+mod changes;
 mod cli;
 mod commands;
+mod dev;
 mod docs_page;
 mod openapi;
+mod run;
 mod seed;
 mod telemetry;
 mod terminal;

@@ -4,6 +4,7 @@ mod next;
 mod parts;
 mod signals;
 
+pub(crate) use next::Refused;
 pub(crate) use signals::Event;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     telemetry::{Form, Telemetry, line::Level},
     terminal::{self, style},
 };
-use next::{Next, Refused};
+use next::Next;
 use parts::Parts;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use stoa_config::{Source, plan::Plan};
@@ -94,7 +95,9 @@ impl Live {
         let read = next::read(&setup);
         let form = match setup.mode {
             Mode::Serve => Form::Json,
-            Mode::Dev => Form::Human { colour: terminal::colour() },
+            Mode::Dev => Form::Human {
+                colour: terminal::colour(),
+            },
         };
         let mut observe = |plan: &Plan| -> Result<Arc<Telemetry>, Refused> {
             let started = Telemetry::start(form, &plan.api).map_err(|e| Refused::words(e.to_string()))?;
@@ -110,7 +113,8 @@ impl Live {
         };
         let telemetry = telemetry.expect("a plan that was built is observed");
         let http = next.plan.server.http;
-        let edge = Edge::start(&next.plan, Arc::clone(&next.gateway)).map_err(|e| cannot_listen("http", http, &e))?;
+        let edge = Edge::start(&next.plan, Arc::clone(&next.gateway))
+            .map_err(|e| cannot_listen("http", http, &e))?;
         let http = edge.address();
         let parts = Arc::new(Parts::new(edge, next.stores));
         let status = Status::new(Arc::clone(&telemetry), Box::new(Arc::clone(&parts)));
@@ -133,7 +137,8 @@ impl Live {
             http,
             admin,
         };
-        live.announce(clock::now().duration_since(began), &next.notes).await;
+        live.announce(clock::now().duration_since(began), &next.notes)
+            .await;
         Ok(live)
     }
 
@@ -143,8 +148,14 @@ impl Live {
             terminal::say(format_args!("  {dim}{note}{dim:#}"));
         }
         let http = format!("http://{}", self.http);
-        let admin = self.admin.map_or_else(|| String::from("none"), |at| format!("http://{at}"));
-        self.telemetry.event(Level::Info, "listening", &[("url.full", &http), ("stoa.admin.url", &admin)]);
+        let admin = self
+            .admin
+            .map_or_else(|| String::from("none"), |at| format!("http://{at}"));
+        self.telemetry.event(
+            Level::Info,
+            "listening",
+            &[("url.full", &http), ("stoa.admin.url", &admin)],
+        );
         match self.setup.mode {
             Mode::Dev => dev::panel::show(self, took, self.setup.json).await,
             Mode::Serve => {
@@ -159,11 +170,15 @@ impl Live {
     async fn serve(&mut self, sender: &mpsc::Sender<Event>, events: &mut mpsc::Receiver<Event>) -> Outcome {
         let dev = self.setup.mode == Mode::Dev;
         let mut watch = if dev { self.watch(sender) } else { None };
-        let keys = if dev && terminal::interactive() { dev::keys::Keys::start(sender.clone()) } else { None };
+        let keys = if dev && terminal::interactive() {
+            dev::keys::Keys::start(sender.clone())
+        } else {
+            None
+        };
         while let Some(event) = events.recv().await {
             match event {
                 Event::Stop => break,
-                Event::Key(key) => dev::panel::key(self, key).await,
+                Event::Key(key) => dev::panel::key(self, key),
                 Event::Reload | Event::Saved => {
                     self.reload(event == Event::Reload).await;
                     if let Some(watch) = &mut watch {
@@ -200,13 +215,24 @@ impl Live {
         let telemetry = Arc::clone(&self.telemetry);
         let mut observe = |_: &Plan| Ok(Arc::clone(&telemetry));
         let before = Arc::clone(&self.gateway);
-        let built = next::build(&self.setup, loaded, &mut self.assembly, &mut observe, Some(&before)).await;
+        let built = next::build(
+            &self.setup,
+            loaded,
+            &mut self.assembly,
+            &mut observe,
+            Some(&before),
+        )
+        .await;
         match built {
             Ok(next) => self.take(next, clock::now().duration_since(began)),
             Err((refused, loaded)) => {
                 refused.say(&loaded);
                 warn("the file was not taken; what ran before goes on");
-                self.telemetry.event(Level::Error, "reload refused", &[("error.message", &refused.first())]);
+                self.telemetry.event(
+                    Level::Error,
+                    "reload refused",
+                    &[("error.message", &refused.first())],
+                );
                 self.status.reloaded(false);
                 if !loaded.sources.is_empty() {
                     self.seen = loaded.sources;
@@ -224,10 +250,13 @@ impl Live {
         (self.plan, self.gateway, self.tree) = (next.plan, next.gateway, next.tree);
         self.seen = next.loaded.sources;
         self.status.reloaded(true);
-        self.telemetry.event(Level::Info, "reloaded", &[("stoa.changes", &changed)]);
+        self.telemetry
+            .event(Level::Info, "reloaded", &[("stoa.changes", &changed)]);
         let (good, dim) = (style::GOOD, style::DIM);
         let millis = took.as_millis();
-        terminal::say(format_args!("  {good}reloaded{good:#} {dim}in {millis} ms{dim:#}  {changed}"));
+        terminal::say(format_args!(
+            "  {good}reloaded{good:#} {dim}in {millis} ms{dim:#}  {changed}"
+        ));
     }
 
     /// Says no to `/readyz`, waits until whoever asks it knows, then ends what is under way.
@@ -237,18 +266,19 @@ impl Live {
         terminal::say(format_args!("  draining {requests}, Ctrl-C again to quit"));
         self.telemetry.event(Level::Info, "draining", &[]);
         let (status, longest) = (Arc::clone(&self.status), self.plan.server.drain);
-        let Some(edge) = self.parts.take_edge() else { return Ok(()) };
-        let mode = self.setup.mode;
+        let (parts, mode) = (Arc::clone(&self.parts), self.setup.mode);
         let drained = async {
             let began = clock::now();
-            while mode == Mode::Serve && status.balancer_unaware() && began.elapsed() < longest / 4 {
+            let passed = || clock::now().duration_since(began);
+            while mode == Mode::Serve && status.balancer_unaware() && passed() < longest / 4 {
                 tokio::time::sleep(LOOK).await;
             }
-            edge.drain(longest.saturating_sub(began.elapsed())).await
+            let edge = parts
+                .take_edge()
+                .expect("only a drain takes the listeners, and it runs once");
+            edge.drain(longest.saturating_sub(passed())).await
         };
-        let again = async {
-            while events.recv().await.is_some_and(|event| event != Event::Stop) {}
-        };
+        let again = async { while events.recv().await.is_some_and(|event| event != Event::Stop) {} };
         tokio::select! {
             drained = drained => {
                 if drained.cut > 0 {

@@ -42,6 +42,11 @@ pub(crate) fn result_json(value: &Value) {
     result(format_args!("{value:#}"));
 }
 
+/// Whether stderr shows colours.
+pub(crate) fn colour() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+}
+
 /// Whether single keys can be read and shortcuts make sense: a person sits on both ends, and no CI.
 pub(crate) fn interactive() -> bool {
     let ci = std::env::var_os("CI").is_some_and(|v| !v.is_empty() && v != "false");

@@ -13,10 +13,16 @@ use std::path::Path;
 pub(crate) fn run(new: &Path, file: &ProfiledFile, json: bool) -> Outcome {
     let now = super::load(file);
     super::plan_of(&now)?;
-    let new = ProfiledFile { path: Some(new.to_owned()), profile: file.profile.clone() };
+    let new = ProfiledFile {
+        path: Some(new.to_owned()),
+        profile: file.profile.clone(),
+    };
     let next = super::load(&new);
     super::plan_of(&next)?;
-    let (before, after) = (stoa_config::effective(&now, false), stoa_config::effective(&next, false));
+    let (before, after) = (
+        stoa_config::effective(&now, false),
+        stoa_config::effective(&next, false),
+    );
     let changes = changes::between(&before, &after);
     if json {
         let one = |c: &changes::Change| json!({ "path": c.path, "before": c.before, "after": c.after });

@@ -1,9 +1,11 @@
 //! `stoa explain CODE`: the long text of a fault or problem code.
 
 use super::{Failure, Outcome};
-use crate::terminal::{self, style};
+use crate::{
+    openapi::codes,
+    terminal::{self, style},
+};
 use serde_json::json;
-use stoa_exchange::Code;
 
 /// Prints the text, or says which code was probably meant.
 pub(crate) fn run(code: &str, json: bool) -> Outcome {
@@ -17,7 +19,7 @@ pub(crate) fn run(code: &str, json: bool) -> Outcome {
         }
         return Ok(());
     }
-    let Some(known) = problem_codes().find(|known| known.name.eq_ignore_ascii_case(code)) else {
+    let Some(known) = codes().find(|known| known.name.eq_ignore_ascii_case(code)) else {
         return Err(unknown(code));
     };
     if json {
@@ -35,15 +37,10 @@ pub(crate) fn run(code: &str, json: bool) -> Outcome {
     Ok(())
 }
 
-/// Every code that a reply can carry.
-pub(crate) fn problem_codes() -> impl Iterator<Item = &'static Code> {
-    stoa_exchange::codes::ALL.iter().copied()
-}
-
 fn unknown(code: &str) -> Failure {
     let nearest = stoa_config::fault::codes()
         .into_iter()
-        .chain(problem_codes().map(|known| known.name))
+        .chain(codes().map(|known| known.name))
         .map(|name| {
             (
                 strsim::jaro_winkler(&name.to_lowercase(), &code.to_lowercase()),

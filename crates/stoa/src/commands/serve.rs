@@ -8,5 +8,10 @@ use crate::{
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: Serve, json: bool) -> Outcome {
-    run::run(Setup { mode: Mode::Serve, file: arguments.file, addresses: arguments.addresses, json })
+    run::run(Setup {
+        mode: Mode::Serve,
+        file: arguments.file,
+        addresses: arguments.addresses,
+        json,
+    })
 }

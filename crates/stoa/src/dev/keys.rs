@@ -23,19 +23,21 @@ impl Keys {
         let mut keys = before.clone();
         keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
         termios::tcsetattr(&stdin, OptionalActions::Now, &keys).ok()?;
-        let reader = std::thread::Builder::new().name(String::from("keys")).spawn(move || {
-            let mut byte = [0];
-            while matches!(std::io::stdin().read(&mut byte), Ok(1)) {
-                let event = match byte[0] {
-                    b'q' | 4 => Event::Stop,
-                    b'r' => Event::Reload,
-                    other => Event::Key(char::from(other)),
-                };
-                if events.blocking_send(event).is_err() {
-                    return;
+        let reader = std::thread::Builder::new()
+            .name(String::from("keys"))
+            .spawn(move || {
+                let mut byte = [0];
+                while matches!(std::io::stdin().read(&mut byte), Ok(1)) {
+                    let event = match byte[0] {
+                        b'q' | 4 => Event::Stop,
+                        b'r' => Event::Reload,
+                        other => Event::Key(char::from(other)),
+                    };
+                    if events.blocking_send(event).is_err() {
+                        return;
+                    }
                 }
-            }
-        });
+            });
         let keys = Self { before };
         reader.is_ok().then_some(keys)
     }

@@ -34,7 +34,8 @@ impl Watch {
         let touched = Arc::new(Notify::new());
         let (seen, wake) = (Arc::clone(&files), Arc::clone(&touched));
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| concerns(&event, &seen.lock().unwrap_or_else(PoisonError::into_inner))) {
+            if event.is_ok_and(|event| concerns(&event, &seen.lock().unwrap_or_else(PoisonError::into_inner)))
+            {
                 wake.notify_one();
             }
         })?;
@@ -47,7 +48,11 @@ impl Watch {
                 }
             }
         });
-        Ok(Self { watcher, files, folders: HashSet::new() })
+        Ok(Self {
+            watcher,
+            files,
+            folders: HashSet::new(),
+        })
     }
 
     /// From now on these files are watched, by their absolute paths.
@@ -56,7 +61,11 @@ impl Watch {
     /// When a folder cannot be watched.
     pub(crate) fn follow<'a>(&mut self, paths: impl Iterator<Item = &'a Path>) -> notify::Result<()> {
         let files: HashSet<PathBuf> = paths.map(Path::to_owned).collect();
-        let folders: HashSet<PathBuf> = files.iter().filter_map(|f| f.parent()).map(Path::to_owned).collect();
+        let folders: HashSet<PathBuf> = files
+            .iter()
+            .filter_map(|f| f.parent())
+            .map(Path::to_owned)
+            .collect();
         for folder in folders.difference(&self.folders) {
             self.watcher.watch(folder, RecursiveMode::NonRecursive)?;
         }

@@ -96,10 +96,20 @@ pub(super) async fn build(
     let mut notes = built.notes;
     let open = plan.rules_left_open();
     if !open.is_empty() {
-        notes.push(format!("public, since the file has no `auth`: {}", open.join(", ")));
+        notes.push(format!(
+            "public, since the file has no `auth`: {}",
+            open.join(", ")
+        ));
     }
     let tree = stoa_config::effective(&loaded, false);
-    Ok(Next { loaded, plan, tree, gateway: built.gateway, stores: built.stores, notes })
+    Ok(Next {
+        loaded,
+        plan,
+        tree,
+        gateway: built.gateway,
+        stores: built.stores,
+        notes,
+    })
 }
 
 /// Whether the plan may be served in this mode at all.
@@ -123,7 +133,10 @@ fn judge(setup: &Setup, loaded: &Loaded) -> Result<Plan, Refused> {
         None => {}
     }
     if plan.server.http.port() != 0 && plan.server.admin == Some(plan.server.http) {
-        let text = format!("the admin port must not be the API's, {}: it is never public", plan.server.http);
+        let text = format!(
+            "the admin port must not be the API's, {}: it is never public",
+            plan.server.http
+        );
         return Err(Refused::words(text));
     }
     let open = plan.rules_left_open();

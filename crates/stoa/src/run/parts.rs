@@ -23,7 +23,10 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(super) fn new(edge: Edge, stores: Vec<OpenStore>) -> Self {
-        Self { edge: Mutex::new(Some(edge)), stores: RwLock::new(stores) }
+        Self {
+            edge: Mutex::new(Some(edge)),
+            stores: RwLock::new(stores),
+        }
     }
 
     /// Serves another gateway over these stores from the next request on.

@@ -94,7 +94,7 @@ impl Writer {
         let mut batch = Vec::new();
         while self.next(&mut batch, report) {
             if to.write_all(&batch).and_then(|()| to.flush()).is_err() {
-                let lines = batch.iter().filter(|b| **b == b'\n').count() as u64;
+                let lines = batch.split_inclusive(|b| *b == b'\n').count() as u64;
                 self.dropped.fetch_add(lines, Ordering::Relaxed);
                 self.lock().unreported += lines;
             }

@@ -1,6 +1,7 @@
 //! Saves as editors do them, over the real file system.
 
 use super::*;
+use notify::event::{AccessKind, AccessMode, CreateKind, DataChange, ModifyKind};
 use std::fs;
 
 /// Runs `change` in a watched folder and says whether the watch noticed.
@@ -8,7 +9,10 @@ fn notices(change: impl FnOnce(&Path)) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().canonicalize().unwrap().join("stoa.yaml");
     fs::write(&file, "api: a\n").unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let (events, mut seen) = mpsc::channel(8);
         let mut watch = Watch::start(events).unwrap();
@@ -37,13 +41,28 @@ fn an_atomic_rename_over_the_file_is_noticed() {
 fn other_files_and_reading_are_not() {
     let files: HashSet<PathBuf> = [PathBuf::from("/a/stoa.yaml")].into();
     let event = |kind, path: &str| notify::Event::new(kind).add_path(PathBuf::from(path));
-    use notify::event::{AccessKind, AccessMode, CreateKind, DataChange, ModifyKind};
     for (kind, path, wanted) in [
-        (EventKind::Modify(ModifyKind::Data(DataChange::Any)), "/a/stoa.yaml", true),
+        (
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
+            "/a/stoa.yaml",
+            true,
+        ),
         (EventKind::Create(CreateKind::File), "/a/stoa.yaml", true),
-        (EventKind::Access(AccessKind::Close(AccessMode::Write)), "/a/stoa.yaml", true),
-        (EventKind::Access(AccessKind::Open(AccessMode::Read)), "/a/stoa.yaml", false),
-        (EventKind::Modify(ModifyKind::Data(DataChange::Any)), "/a/shop.db-wal", false),
+        (
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            "/a/stoa.yaml",
+            true,
+        ),
+        (
+            EventKind::Access(AccessKind::Open(AccessMode::Read)),
+            "/a/stoa.yaml",
+            false,
+        ),
+        (
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
+            "/a/shop.db-wal",
+            false,
+        ),
     ] {
         assert_eq!(concerns(&event(kind, path), &files), wanted, "{kind:?} {path}");
     }
