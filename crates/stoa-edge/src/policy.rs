@@ -2,3 +2,4 @@
 
 pub mod access;
 pub mod auth;
+pub(crate) mod cors;

@@ -1,0 +1,258 @@
+//! The whole life of a request behind its listener. Start reading here.
+//!
+//! Policies stand in one fixed order; each line says why it stands there.
+
+use crate::{
+    gateway::{Route, Seat},
+    headers::{self, EXPLAIN, REQUEST_ID, TRACEPARENT},
+    intake::{self, Progress},
+    listen::guard::Shared,
+    policy::{access, cors},
+    record::{Done, Outgoing},
+    route::path,
+};
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header, request, uri::PathAndQuery};
+use serde_json::json;
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
+use stoa_exchange::{Body, Context, Halt, Problem, Reply, Request, codes};
+
+/// What the way of a request leaves for the response side and the record.
+#[derive(Default)]
+pub(crate) struct Way {
+    /// The endpoint that answered or failed.
+    pub(crate) endpoint: Option<Arc<str>>,
+    /// How far the request's body came.
+    pub(crate) progress: Option<Arc<Progress>>,
+    cors: Option<Arc<stoa_config::plan::Cors>>,
+    problem: Option<&'static str>,
+    cause: Option<String>,
+}
+
+/// Answers one request and hands its reply over together with its record.
+pub(crate) async fn exchange(
+    seat: Arc<Seat>,
+    mut context: Context,
+    shared: Option<Arc<Shared>>,
+    request: Request,
+) -> http::Response<Outgoing> {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut way = Way::default();
+    // A panic is the end of this request only.
+    let answered = AssertUnwindSafe(answer(&seat, &mut context, &mut way, request))
+        .catch_unwind()
+        .await;
+    let halted = answered
+        .unwrap_or_else(|_| Err(Problem::new(&codes::INTERNAL, "the request could not be answered").into()));
+    let mut reply = match halted {
+        Ok(reply) => reply,
+        Err(Halt::Reply(reply)) => *reply,
+        Err(Halt::Problem(problem)) => refused(*problem, &context, &mut way),
+    };
+    finish(&context, &way, origin.as_ref(), &mut reply);
+    outgoing(seat, context, shared, way, (method, uri), reply)
+}
+
+/// One request, from its head to its reply. `Err` is a refusal or an early answer.
+async fn answer(seat: &Seat, context: &mut Context, way: &mut Way, request: Request) -> Result<Reply, Halt> {
+    let gateway = &*seat.gateway;
+    let (mut parts, body) = request.into_parts();
+    // One form of the path is what the table, the rules and the service see: no rule can be walked around.
+    canonical(&mut parts)?;
+    // A preflight asks about another method; it carries no credentials, so it is answered before auth.
+    if let Some(asked) = cors::preflight_for(&parts.method, &parts.headers) {
+        preflight(seat, context, way, &parts, &asked)?;
+    }
+    let route = find(seat, context, way, &parts)?;
+
+    // shed: first, so that a request that will not be served costs nothing.
+    // cors: the response side needs the rules even when what follows refuses.
+    // auth: who asks, since limits count by caller. A bad token is refused even where none is needed.
+    authenticate(seat, context, &parts)?;
+    // access: only known callers can be judged; a target with rows judges by itself.
+    allow(seat, context, route, &parts)?;
+    // limit: after auth, because it counts by caller; before anything that costs.
+    // validate: the body's bounds; its content is read only where a schema asks for it.
+    let (body, progress) = intake::bounded(body, route.body_bytes_max, gateway.settings.body_timeout)?;
+    context.body_bytes_max = route.body_bytes_max;
+    way.progress.clone_from(&progress);
+    // idempotency: a replayed reply must have passed every check above.
+    // cache: behind auth, so that nobody is given what he may not see.
+    // target: everything else is done.
+    route
+        .target
+        .call(seat, context, way, parts, body)
+        .await
+        .map_err(Halt::from)
+}
+
+/// Puts the canonical path in place of the one that was sent.
+fn canonical(parts: &mut request::Parts) -> Result<(), Problem> {
+    if parts.uri.path() == "*" {
+        return Ok(());
+    }
+    let path = path::canonical(parts.uri.path()).map_err(|why| Problem::new(&codes::BAD_REQUEST, why))?;
+    if matches!(path, Cow::Borrowed(_)) && parts.uri.scheme().is_none() {
+        return Ok(());
+    }
+    let whole = match parts.uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.into_owned(),
+    };
+    let target = PathAndQuery::try_from(whole)
+        .map_err(|_| Problem::new(&codes::BAD_REQUEST, "the path is not well formed"))?;
+    parts.uri = http::Uri::from(target);
+    Ok(())
+}
+
+fn find<'a>(
+    seat: &'a Seat,
+    context: &mut Context,
+    way: &mut Way,
+    parts: &request::Parts,
+) -> Result<&'a Route, Halt> {
+    match seat.gateway.route(&context.host, &parts.method, parts.uri.path()) {
+        Ok(route) => {
+            context.route = Some(route.display.clone());
+            context.trail.note("route", || json!(&*route.display));
+            way.cors.clone_from(&route.cors);
+            Ok(route)
+        }
+        // OPTIONS that no route serves itself is answered with what the path does serve.
+        Err(problem)
+            if parts.method == Method::OPTIONS && problem.status() == StatusCode::METHOD_NOT_ALLOWED =>
+        {
+            let mut reply = Reply::new(Body::Empty);
+            *reply.status_mut() = StatusCode::NO_CONTENT;
+            *reply.headers_mut() = problem.headers;
+            Err(reply.into())
+        }
+        Err(_) if parts.uri.path() == "*" => {
+            let mut reply = Reply::new(Body::Empty);
+            *reply.status_mut() = StatusCode::NO_CONTENT;
+            Err(reply.into())
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+/// Answers a preflight of a route with CORS; the others go on as plain OPTIONS.
+fn preflight(
+    seat: &Seat,
+    context: &mut Context,
+    way: &mut Way,
+    parts: &request::Parts,
+    asked: &Method,
+) -> Result<(), Halt> {
+    let Ok(route) = seat.gateway.route(&context.host, asked, parts.uri.path()) else {
+        return Ok(());
+    };
+    let Some(rules) = &route.cors else { return Ok(()) };
+    context.route = Some(route.display.clone());
+    way.cors = Some(rules.clone());
+    context.trail.note("cors", || json!("preflight"));
+    Err(cors::preflight(rules, &route.methods, asked, &parts.headers).into())
+}
+
+fn authenticate(seat: &Seat, context: &mut Context, parts: &request::Parts) -> Result<(), Problem> {
+    let auth = seat.gateway.auth();
+    context.credentials = auth.carries_credentials(&parts.headers);
+    context.identity = auth.authenticate(&parts.headers)?;
+    let identity = &context.identity;
+    context
+        .trail
+        .note("auth", || json!({ "subject": identity.subject() }));
+    Ok(())
+}
+
+fn allow(seat: &Seat, context: &mut Context, route: &Route, parts: &request::Parts) -> Result<(), Problem> {
+    let Some(rule) = &route.access else { return Ok(()) };
+    let judged = access::allow(rule, &seat.gateway.settings.api, context, parts);
+    context.trail.note(
+        "access",
+        || json!({ "rule": rule.to_string(), "allowed": judged.is_ok() }),
+    );
+    judged
+}
+
+fn refused(problem: Problem, context: &Context, way: &mut Way) -> Reply {
+    way.problem = Some(problem.code.name);
+    way.cause = problem.cause.as_ref().map(ToString::to_string);
+    problem.into_reply(Some(context))
+}
+
+/// The response side of the policies, on refusals too.
+fn finish(context: &Context, way: &Way, origin: Option<&HeaderValue>, reply: &mut Reply) {
+    let fields = reply.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(context.request_id.as_str()) {
+        fields.insert(REQUEST_ID, id);
+    }
+    fields.insert(TRACEPARENT, headers::value(context.trace.to_traceparent()));
+    if let Some(rules) = &way.cors {
+        cors::finish(rules, origin, fields);
+    }
+    if let Some(explained) = context.trail.to_json() {
+        fields.insert(EXPLAIN, headers::value(explained));
+    }
+    // A body that broke off cannot be read to its end, so the connection has no next request.
+    if way.progress.as_ref().is_some_and(|p| p.problem().is_some())
+        || reply.status() == StatusCode::PAYLOAD_TOO_LARGE
+    {
+        reply
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// Ties the reply to its record.
+fn outgoing(
+    seat: Arc<Seat>,
+    context: Context,
+    shared: Option<Arc<Shared>>,
+    way: Way,
+    (method, uri): (Method, http::Uri),
+    reply: Reply,
+) -> http::Response<Outgoing> {
+    let (parts, body) = reply.into_parts();
+    let bodiless = method == Method::HEAD || parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    let complete = bodiless || http_body::Body::is_end_stream(&body);
+    let done = Done {
+        context,
+        method,
+        uri,
+        status: parts.status,
+        problem: way.problem,
+        cause: way.cause,
+        endpoint: way.endpoint,
+        seat,
+        shared,
+        sent_bytes: 0,
+        complete,
+    };
+    http::Response::from_parts(parts, Outgoing::new(body, done))
+}
+
+/// Answers a head that the guard refused, without looking at anything else.
+pub(crate) fn refuse(
+    seat: Arc<Seat>,
+    mut context: Context,
+    shared: Arc<Shared>,
+    problem: Problem,
+) -> http::Response<Outgoing> {
+    let mut way = Way::default();
+    context.trail = stoa_exchange::Trail::off();
+    let mut reply = refused(problem, &context, &mut way);
+    finish(&context, &way, None, &mut reply);
+    reply
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    outgoing(
+        seat,
+        context,
+        Some(shared),
+        way,
+        (Method::GET, http::Uri::from_static("/")),
+        reply,
+    )
+}

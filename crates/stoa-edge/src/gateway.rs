@@ -1,0 +1,351 @@
+//! A gateway: the routes, policies and targets of one plan, compiled. It never changes.
+
+use crate::{
+    Parts, answer,
+    listen::{guard::Waits, head::Bounds},
+    policy::auth::{self, Auth},
+    route::{
+        path,
+        table::{Found, Table},
+    },
+    target::{
+        Target,
+        upstream::{Service, pool::Endpoints},
+    },
+};
+use http::{HeaderMap, Method, header, request};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use stoa_config::{
+    fault::Fault,
+    plan::{self, Access, Cors, PathPattern, Plan, Segment},
+};
+use stoa_exchange::{
+    Context, Handler, Observer, Problem, Reply, Request, RequestId, Trace, Trail, clock, codes,
+};
+
+/// The routes, policies and targets of one plan. Immutable.
+pub struct Gateway {
+    routes: Table<Arc<Route>>,
+    auth: Auth,
+    endpoints: Endpoints,
+    observer: Arc<dyn Observer>,
+    explain: bool,
+    pub(crate) settings: Settings,
+}
+
+/// Bounds of a plan that hold for every request.
+pub(crate) struct Settings {
+    /// Name of the API, which is the realm of its callers.
+    pub(crate) api: Arc<str>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) bounds: Bounds,
+    pub(crate) waits: Waits,
+    pub(crate) body_timeout: Duration,
+    /// How this process calls itself in `Via`; a request that names it has gone round.
+    pub(crate) via: String,
+}
+
+/// A route, with its policies and where it ends.
+pub(crate) struct Route {
+    /// As shown to people: a template.
+    pub(crate) display: Arc<str>,
+    pub(crate) methods: Vec<Method>,
+    /// `None` where the target judges by itself or everybody may.
+    pub(crate) access: Option<Access>,
+    pub(crate) cors: Option<Arc<Cors>>,
+    pub(crate) body_bytes_max: u64,
+    pub(crate) target: Target,
+}
+
+/// One worker's place at a gateway, so that what workers count is not shared between them.
+pub(crate) struct Seat {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) lane: Arc<Lane>,
+    /// Number of the worker: which pool is its own.
+    pub(crate) worker: usize,
+}
+
+/// What one worker counts.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    active: AtomicUsize,
+}
+
+impl Lane {
+    /// A request or tunnel begins.
+    pub(crate) fn enter(&self) {
+        self.active.fetch_add(1, Relaxed);
+    }
+
+    /// It ended.
+    pub(crate) fn leave(&self) {
+        self.active.fetch_sub(1, Relaxed);
+    }
+
+    /// Requests and tunnels under way.
+    pub(crate) fn active(&self) -> usize {
+        self.active.load(Relaxed)
+    }
+}
+
+/// Workers that a plan asks for.
+pub(crate) fn workers(server: &plan::Server) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    server.workers.map_or_else(cores, usize::from).clamp(1, 1024)
+}
+
+impl Gateway {
+    /// Builds the gateway of a plan: reads key files, compiles the route table. `before` is the gateway that it
+    /// will replace: pools and limits whose identity is unchanged are carried over.
+    ///
+    /// # Errors
+    /// Faults of files the plan names (keys that cannot be read or are refused).
+    pub fn build(plan: &Arc<Plan>, parts: Parts, before: Option<&Gateway>) -> Result<Gateway, Vec<Fault>> {
+        let auth = auth::open(&plan.auth, &plan.api)?;
+        let mut endpoints = Endpoints::new(workers(&plan.server));
+        let mut routes = Table::default();
+        for service in &plan.services {
+            let target = Service::open(service, &mut endpoints, before.map(|b| &b.endpoints));
+            add_service(&mut routes, &plan.server, service, &Arc::new(target));
+        }
+        for resource in &plan.resources {
+            if let Some(handler) = parts.resources.get(&resource.name) {
+                add_resource(&mut routes, &plan.server, &resource.name, handler);
+            }
+        }
+        for (path, handler) in &parts.documents {
+            add_document(&mut routes, &plan.server, path, handler);
+        }
+        let settings = Settings::of(plan, before);
+        Ok(Gateway {
+            routes,
+            auth,
+            endpoints,
+            observer: parts.observer,
+            explain: parts.explain,
+            settings,
+        })
+    }
+
+    /// Which route and policies a request would meet, in words, without sending it (`stoa route`).
+    pub fn explain_route(&self, request: &request::Parts) -> Value {
+        let host = request
+            .headers
+            .get(header::HOST)
+            .and_then(|h| h.to_str().ok())
+            .unwrap_or_default();
+        let found = path::canonical(request.uri.path())
+            .map_err(|why| Problem::new(&codes::BAD_REQUEST, why))
+            .and_then(|path| {
+                self.route(&host.to_ascii_lowercase(), &request.method, &path)
+                    .map(|r| (path, r))
+            });
+        match found {
+            Err(problem) => json!({ "problem": problem.to_json(None) }),
+            Ok((path, route)) => json!({
+                "route": &*route.display,
+                "path": path,
+                "policies": {
+                    "cors": route.cors.as_ref().map(|c| &c.origins),
+                    "auth": match &route.access {
+                        Some(access) => access.to_string(),
+                        None => route.target.access_in_words().to_owned(),
+                    },
+                    "validate": { "max_body": route.body_bytes_max },
+                },
+                "target": route.target.in_words(),
+            }),
+        }
+    }
+
+    /// Answers one request in this process, without a listener: what tests and `stoa test` use.
+    pub async fn answer(self: &Arc<Self>, request: Request) -> Reply {
+        let seat = Arc::new(Seat {
+            gateway: self.clone(),
+            lane: Arc::default(),
+            worker: 0,
+        });
+        seat.lane.enter();
+        let context = self.context(SocketAddr::from(([127, 0, 0, 1], 0)), request.headers());
+        let (parts, body) = answer::exchange(seat, context, None, request).await.into_parts();
+        Reply::from_parts(parts, stoa_exchange::Body::stream(body))
+    }
+
+    /// The route of a request, or why there is none.
+    pub(crate) fn route(&self, host: &str, method: &Method, path: &str) -> Result<&Route, Problem> {
+        match self.routes.find(host, method, path) {
+            Found::Route(route) => Ok(route),
+            Found::Methods(allowed) => {
+                let list = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+                let detail = format!("{method} is not served at `{path}`, which serves {list}");
+                Err(Problem::new(&codes::METHOD_NOT_ALLOWED, detail).header(header::ALLOW, list))
+            }
+            Found::Nothing => {
+                let problem = Problem::new(&codes::NOT_FOUND, format!("nothing is served at `{path}`"));
+                Err(match self.routes.near(path) {
+                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                    None => problem,
+                })
+            }
+        }
+    }
+
+    /// What is known of a request before it is looked at.
+    pub(crate) fn context(&self, peer: SocketAddr, headers: &HeaderMap) -> Context {
+        use crate::headers::{EXPLAIN, REQUEST_ID, TRACEPARENT, forwarded};
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|v: &http::HeaderValue| v.to_str().ok())
+        };
+        let client = forwarded::client(peer, &self.settings.trusted_proxies, headers);
+        let explain = self.explain && text(EXPLAIN) == Some("1");
+        Context {
+            request_id: text(REQUEST_ID)
+                .and_then(RequestId::accept)
+                .unwrap_or_else(RequestId::generate),
+            trace: text(TRACEPARENT)
+                .and_then(Trace::accept)
+                .unwrap_or_else(Trace::generate),
+            peer,
+            client: client.address,
+            scheme: client.scheme,
+            host: client.host,
+            identity: stoa_exchange::Identity::Anonymous,
+            credentials: false,
+            route: None,
+            started: clock::now(),
+            deadline: None,
+            body_bytes_max: 0,
+            trail: if explain { Trail::on() } else { Trail::off() },
+        }
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        &*self.observer
+    }
+
+    /// Closes what has rested too long in the pools of a worker.
+    pub(crate) fn sweep(&self, worker: usize) {
+        self.endpoints.sweep(worker);
+    }
+}
+
+impl Settings {
+    fn of(plan: &Plan, before: Option<&Gateway>) -> Self {
+        const TARGET_BYTES_MOST: usize = 60_000; // the library's own bound is a little above
+        let server = &plan.server;
+        Self {
+            api: plan.api.as_str().into(),
+            trusted_proxies: server.trusted_proxies.clone(),
+            bounds: Bounds {
+                head_bytes_max: server.header_bytes_max as usize,
+                fields_max: usize::from(server.headers_max),
+                target_bytes_max: (server.uri_bytes_max as usize).min(TARGET_BYTES_MOST),
+            },
+            waits: Waits {
+                head: server.header_timeout,
+                idle: server.idle_timeout,
+                write: server.body_timeout,
+            },
+            body_timeout: server.body_timeout,
+            via: before.map_or_else(
+                || format!("stoa-{}", &RequestId::generate().as_str()[..12]),
+                |before| before.settings.via.clone(),
+            ),
+        }
+    }
+}
+
+fn add_service(
+    routes: &mut Table<Arc<Route>>,
+    server: &plan::Server,
+    service: &plan::Service,
+    target: &Arc<Service>,
+) {
+    for route in &service.routes {
+        let timeouts = route.timeouts.unwrap_or(service.timeouts);
+        let compiled = Route {
+            display: route.display.clone(),
+            methods: route.methods.clone(),
+            access: Some(route.access.access.clone()),
+            cors: route
+                .cors
+                .as_ref()
+                .or(server.cors.as_ref())
+                .map(|c| Arc::new(c.clone())),
+            body_bytes_max: route.body_bytes_max.unwrap_or(server.body_bytes_max),
+            target: Target::Service(target.clone(), timeouts),
+        };
+        routes.add(
+            route.host.as_deref(),
+            &route.methods,
+            &route.path,
+            Arc::new(compiled),
+        );
+    }
+}
+
+fn add_resource(
+    routes: &mut Table<Arc<Route>>,
+    server: &plan::Server,
+    name: &str,
+    handler: &Arc<dyn Handler>,
+) {
+    let literal = |text: &str| Segment::Literal(text.to_owned());
+    let whole = vec![literal(name)];
+    let one = vec![literal(name), Segment::Param("id".to_owned())];
+    let alias = vec![literal("rest"), literal("v1"), literal(name)];
+    for segments in [whole, one, alias] {
+        let pattern = PathPattern {
+            segments,
+            rest: false,
+        };
+        let route = Route {
+            display: pattern.to_string().into(),
+            methods: Vec::new(),
+            access: None,
+            cors: server.cors.clone().map(Arc::new),
+            body_bytes_max: server.body_bytes_max,
+            target: Target::Resource(handler.clone()),
+        };
+        routes.add(None, &[], &pattern, Arc::new(route));
+    }
+}
+
+fn add_document(
+    routes: &mut Table<Arc<Route>>,
+    server: &plan::Server,
+    path: &str,
+    handler: &Arc<dyn Handler>,
+) {
+    let rest = path.len() > 1 && path.ends_with('/');
+    let segments = path.split('/').filter(|s| !s.is_empty());
+    let pattern = PathPattern {
+        segments: segments.map(|s| Segment::Literal(s.to_owned())).collect(),
+        rest,
+    };
+    let methods = vec![Method::GET, Method::HEAD];
+    let route = Route {
+        display: pattern.to_string().into(),
+        methods: methods.clone(),
+        access: None,
+        cors: server.cors.clone().map(Arc::new),
+        body_bytes_max: server.body_bytes_max,
+        target: Target::Document(handler.clone()),
+    };
+    routes.add(None, &methods, &pattern, Arc::new(route));
+}

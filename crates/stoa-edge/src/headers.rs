@@ -1,0 +1,87 @@
+//! Header fields that end at this hop, and those that this hop writes (RFC 9110 section 7.6).
+
+pub(crate) mod forwarded;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// `x-request-id`.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// W3C Trace Context.
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The decisions taken on a request, asked for and answered under one name.
+pub(crate) const EXPLAIN: HeaderName = HeaderName::from_static("stoa-explain");
+
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Removes the fields that are only for this hop, those that `Connection` names too. `TE: trailers` stays, since
+/// trailers are passed on.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let trailers = headers
+        .get_all(header::TE)
+        .iter()
+        .any(|v| names(v).any(|n| n.eq_ignore_ascii_case("trailers")));
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .flat_map(names)
+            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+            .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// The members of a comma-separated list, up to their parameters.
+fn names(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    let text = value.to_str().unwrap_or_default();
+    text.split(',')
+        .map(|item| item.split(';').next().unwrap_or_default().trim())
+}
+
+/// The protocol that a request asks to change to, as it is passed on. Never `h2c`, and only where `Connection`
+/// names the field (RFC 9110 section 7.8).
+pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let named = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .any(|v| names(v).any(|n| n.eq_ignore_ascii_case("upgrade")));
+    let mut all = headers.get_all(header::UPGRADE).iter();
+    let (Some(asked), None, true) = (all.next(), all.next(), named) else {
+        return None;
+    };
+    let text = asked.to_str().ok()?;
+    let refused = |name: &str| {
+        name.is_empty()
+            || name.len() >= 3 && name.as_bytes()[..3].eq_ignore_ascii_case(b"h2c")
+            || name.to_ascii_lowercase().starts_with("http/")
+    };
+    (!text.is_empty() && !names(asked).any(refused)).then(|| asked.clone())
+}
+
+/// A value from text that is made here and so is legal; an illegal one becomes empty.
+pub(crate) fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests;

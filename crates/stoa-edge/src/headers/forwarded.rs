@@ -1,0 +1,181 @@
+//! Who the client is, and how that is told to services.
+//!
+//! Only peers within `trusted_proxies` are believed. What anybody else sends in `X-Forwarded-*` and `Forwarded`
+//! is dropped. With both families sent by a trusted peer, `X-Forwarded-For` decides. The client is the rightmost
+//! address that is not itself a trusted proxy.
+
+use super::value;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use ipnet::IpNet;
+use std::{
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
+};
+use stoa_exchange::{Context, Scheme};
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// Hops that are read from the right; more than any honest chain has.
+const HOPS_MAX: usize = 32;
+
+/// The client behind a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    pub(crate) scheme: Scheme,
+    /// Lower case, with the port if there was one.
+    pub(crate) host: String,
+}
+
+/// Whether `address` is one of the trusted proxies; an IPv4 address in IPv6 clothes is the IPv4 address.
+pub(crate) fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
+    !trusted.is_empty() && trusted.iter().any(|net| net.contains(&address.to_canonical()))
+}
+
+/// Finds out who the client is.
+pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -> Client {
+    let own_host = headers
+        .get(header::HOST)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let mut client = Client {
+        address: peer.ip().to_canonical(),
+        scheme: Scheme::Http,
+        host: own_host.to_ascii_lowercase(),
+    };
+    if !is_trusted(trusted, client.address) {
+        return client;
+    }
+    let (hops, proto, host) = if headers.contains_key(FOR) || !headers.contains_key(header::FORWARDED) {
+        (list(headers, &FOR), last(headers, &PROTO), last(headers, &HOST))
+    } else {
+        let elements = list(headers, &header::FORWARDED);
+        let hops = elements
+            .iter()
+            .map(|e| parameter(e, "for").unwrap_or_default())
+            .collect();
+        let newest = elements.last().copied().unwrap_or_default();
+        (hops, parameter(newest, "proto"), parameter(newest, "host"))
+    };
+    for hop in hops.iter().rev().take(HOPS_MAX) {
+        let Some(address) = address(hop) else { break };
+        client.address = address;
+        if !is_trusted(trusted, address) {
+            break;
+        }
+    }
+    if proto.is_some_and(|p| p.eq_ignore_ascii_case("https")) {
+        client.scheme = Scheme::Https;
+    }
+    if let Some(host) = host.filter(|h| plain_host(h)) {
+        client.host = host.to_ascii_lowercase();
+    }
+    client
+}
+
+/// Writes the fields for a service.
+pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet]) {
+    let peer = context.peer.ip().to_canonical();
+    let believed = is_trusted(trusted, peer);
+    let before = |name: &HeaderName| {
+        if believed {
+            list(headers, name).join(", ")
+        } else {
+            String::new()
+        }
+    };
+
+    let mut chain = before(&FOR);
+    if !chain.is_empty() {
+        chain.push_str(", ");
+    }
+    let _ = write!(chain, "{peer}");
+
+    let mut forwarded = before(&header::FORWARDED);
+    if !forwarded.is_empty() {
+        forwarded.push_str(", ");
+    }
+    match peer {
+        IpAddr::V4(ip) => drop(write!(forwarded, "for={ip}")),
+        IpAddr::V6(ip) => drop(write!(forwarded, "for=\"[{ip}]\"")),
+    }
+    if !context.host.is_empty() {
+        let _ = write!(forwarded, ";host=\"{}\"", context.host);
+    }
+    let _ = write!(forwarded, ";proto={}", context.scheme.as_str());
+
+    headers.insert(FOR, value(chain));
+    headers.insert(header::FORWARDED, value(forwarded));
+    headers.insert(PROTO, HeaderValue::from_static(context.scheme.as_str()));
+    if context.host.is_empty() {
+        headers.remove(HOST);
+    } else if let Ok(host) = HeaderValue::from_str(&context.host) {
+        headers.insert(HOST, host);
+    }
+    headers.insert(PORT, port(context));
+}
+
+fn port(context: &Context) -> HeaderValue {
+    let written = context
+        .host
+        .rsplit_once(':')
+        .map(|(_, port)| port)
+        .filter(|p| p.parse::<u16>().is_ok());
+    match (written, context.scheme) {
+        (Some(port), _) => value(port.to_owned()),
+        (None, Scheme::Http) => HeaderValue::from_static("80"),
+        (None, Scheme::Https) => HeaderValue::from_static("443"),
+    }
+}
+
+/// The members of a list field, over all its lines.
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+    let lines = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .collect()
+}
+
+/// What the nearest proxy wrote.
+fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    list(headers, name).pop()
+}
+
+/// A parameter of a `Forwarded` element, without quotes.
+fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+    element.split(';').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        key.trim()
+            .eq_ignore_ascii_case(name)
+            .then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// An address as proxies write it: bare, with a port, in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.split_once(']'))
+        .map_or(text, |(inner, _)| inner);
+    bare.parse()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|a| a.ip()))
+        .map(|ip: IpAddr| ip.to_canonical())
+}
+
+fn plain_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! One connection of a client.
+
+use super::{
+    guard::{Guard, Shared},
+    worker::{Control, Phase},
+};
+use crate::{answer, record::Outgoing};
+use http::{HeaderValue, StatusCode, header};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use stoa_exchange::Body;
+use tokio::{net::TcpStream, time::Sleep};
+
+/// Sent to a connection for which there is no place.
+pub(crate) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+retry-after: 1\r\nconnection: close\r\ncontent-length: 131\r\n\r\n\
+{\"type\":\"/docs/errors/unavailable\",\"title\":\"Not able to answer now\",\"status\":503,\"code\":\"unavailable\",\"detail\":\"too many connections\"}";
+
+/// How long an idle connection stays open once the worker drains: a request that its client is just sending
+/// still gets its reply, with `Connection: close`.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: SocketAddr) {
+    let shared = Arc::new(Shared::default());
+    let (bounds, waits) = {
+        let seat = control.seat();
+        (seat.gateway.settings.bounds, seat.gateway.settings.waits)
+    };
+    let guard = Guard::new(stream, shared.clone(), bounds, waits);
+    let heads = AtomicU64::new(0);
+    let service = service_fn(|request| {
+        let number = heads.fetch_add(1, Relaxed) + 1;
+        exchange(control.clone(), shared.clone(), peer, number, request)
+    });
+    let mut builder = http1::Builder::new();
+    // The guard holds all bounds already; these only must not be narrower.
+    builder
+        .max_headers(bounds.fields_max.max(16))
+        .max_buf_size((bounds.head_bytes_max + 4096).max(64 * 1024));
+    let connection = pin!(
+        builder
+            .serve_connection(TokioIo::new(guard), service)
+            .with_upgrades()
+    );
+    run(control, &shared, connection).await;
+}
+
+/// Drives a connection; when the worker drains, closes it once it is idle.
+async fn run<C>(control: &Arc<Control>, shared: &Shared, mut connection: Pin<&mut C>)
+where
+    C: Future<Output = hyper::Result<()>> + Shutdown,
+{
+    let mut watched = Watched {
+        control,
+        number: None,
+    };
+    let mut grace: Option<Pin<Box<Sleep>>> = None;
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        if watched.number.is_none() {
+            watched.number = Some(control.watch(cx.waker().clone()));
+        }
+        if !told && control.phase() != Phase::Serving {
+            let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(GRACE)));
+            if grace.as_mut().poll(cx).is_ready() {
+                told = true;
+                connection.as_mut().shutdown();
+            }
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await;
+    if ended.is_err() {
+        // Whatever the client has of the reply, it must not take it for whole.
+        shared.set_broken();
+    }
+}
+
+/// A connection that can be told to end after the reply under way.
+trait Shutdown {
+    fn shutdown(self: Pin<&mut Self>);
+}
+
+impl<I, S> Shutdown for http1::UpgradeableConnection<I, S>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: hyper::service::HttpService<Incoming, ResBody = Outgoing>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn shutdown(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+struct Watched<'a> {
+    control: &'a Control,
+    number: Option<u64>,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.control.unwatch(number);
+        }
+    }
+}
+
+/// One request of a connection.
+async fn exchange(
+    control: Arc<Control>,
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+    number: u64,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Outgoing>, Infallible> {
+    shared.set_busy(true);
+    let seat = control.seat();
+    seat.lane.enter();
+    let context = seat.gateway.context(peer, request.headers());
+    if let Some(refusal) = shared.refusal(number) {
+        let problem = refusal.problem(&seat.gateway.settings.bounds);
+        return Ok(answer::refuse(seat, context, shared, problem));
+    }
+    let wants_upgrade = request.extensions().get::<hyper::upgrade::OnUpgrade>().is_some();
+    let request = request.map(|body| {
+        if hyper::body::Body::is_end_stream(&body) {
+            Body::Empty
+        } else {
+            Body::Incoming(body)
+        }
+    });
+    // As the guard sees it: behind a body nothing else can begin.
+    let wants_upgrade = wants_upgrade && matches!(request.body(), Body::Empty);
+    let mut reply = answer::exchange(seat, context, Some(shared.clone()), request).await;
+    if wants_upgrade {
+        shared.decide(reply.status() == StatusCode::SWITCHING_PROTOCOLS);
+    }
+    if control.phase() != Phase::Serving && reply.status() != StatusCode::SWITCHING_PROTOCOLS {
+        reply
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(reply)
+}

@@ -1,0 +1,427 @@
+//! What stands between a socket and the HTTP library: it follows the boundaries of messages, withholds what is
+//! not in order, and ends waits that last too long. The library acts only on bytes that passed here.
+//!
+//! A refused head is replaced by a harmless one, and the reason is left in [`Shared`], where the service finds
+//! it when its turn comes: so replies keep their order and the refusal is written and recorded like any reply.
+
+use super::{
+    framer::{Framer, Then},
+    head::{Bounds, Refusal, Side},
+};
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+use stoa_exchange::clock;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Sleep,
+};
+
+/// Read in place of a refused head.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+
+/// A client that closed its side while its reply is under way may only have half-closed: its reply has this
+/// long to come before the client counts as gone.
+const HALF_CLOSED: Duration = Duration::from_millis(40);
+
+/// How long, and how many bytes, a closed connection is read on so that the last reply is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What the guard and the service of one connection tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// The head with this number was refused.
+    refusal: Mutex<Option<(u64, Refusal)>>,
+    has_refusal: AtomicBool,
+    /// 0 not decided, 1 the protocol changes, 2 it stays.
+    decision: AtomicU8,
+    /// A request is under way.
+    busy: AtomicBool,
+    /// The reply broke off: the end of the connection must not look like the end of the reply.
+    broken: AtomicBool,
+}
+
+impl Shared {
+    /// Why the head number `number` (from 1) was refused, if it was.
+    pub(crate) fn refusal(&self, number: u64) -> Option<Refusal> {
+        if !self.has_refusal.load(Relaxed) {
+            return None;
+        }
+        let refusal = *self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        refusal.filter(|(at, _)| *at == number).map(|(_, why)| why)
+    }
+
+    fn refuse(&self, number: u64, why: Refusal) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, why));
+        self.has_refusal.store(true, Relaxed);
+    }
+
+    /// Says whether the protocol changes with the reply to a request that asked for it.
+    pub(crate) fn decide(&self, tunnel: bool) {
+        self.decision.store(if tunnel { 1 } else { 2 }, Relaxed);
+    }
+
+    /// A request begins or ends.
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Relaxed);
+    }
+
+    /// The reply broke off.
+    pub(crate) fn set_broken(&self) {
+        self.broken.store(true, Relaxed);
+    }
+}
+
+/// How long the guard waits for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// For a whole head, from its first byte (or the accept).
+    pub(crate) head: Duration,
+    /// For the first byte of the next head.
+    pub(crate) idle: Duration,
+    /// For a client that does not read to take the next bytes.
+    pub(crate) write: Duration,
+}
+
+/// A client's connection, guarded.
+pub(crate) struct Guard {
+    inner: TcpStream,
+    framer: Framer,
+    shared: Arc<Shared>,
+    waits: Waits,
+    bounds: Bounds,
+    /// Bytes that were read and not passed on yet.
+    held: Vec<u8>,
+    /// Bytes to pass on, from `ready_at`.
+    ready: Vec<u8>,
+    ready_at: usize,
+    broken: Option<&'static str>,
+    ended: bool,
+    first: bool,
+    /// When the wait for the client ends; the timer may be set to an earlier moment and is then set again.
+    until: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    write_timer: Option<Pin<Box<Sleep>>>,
+    linger: Option<(Pin<Box<Sleep>>, usize)>,
+}
+
+impl Guard {
+    pub(crate) fn new(inner: TcpStream, shared: Arc<Shared>, bounds: Bounds, waits: Waits) -> Self {
+        Self {
+            inner,
+            framer: Framer::new(Side::Request, bounds),
+            shared,
+            waits,
+            bounds,
+            held: Vec::new(),
+            ready: Vec::new(),
+            ready_at: 0,
+            broken: None,
+            ended: false,
+            first: true,
+            until: None,
+            timer: None,
+            write_timer: None,
+            linger: None,
+        }
+    }
+
+    /// Passes on what is ready; whether there was any.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let rest = self.ready.get(self.ready_at..).unwrap_or_default();
+        if rest.is_empty() {
+            return false;
+        }
+        let taken = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..taken]);
+        self.ready_at += taken;
+        if self.ready_at == self.ready.len() {
+            self.ready = Vec::new();
+            self.ready_at = 0;
+        }
+        true
+    }
+
+    fn refuse(&mut self, why: Refusal) {
+        self.framer.stop();
+        self.shared.refuse(self.framer.heads + 1, why);
+        self.ready.extend_from_slice(STAND_IN);
+        self.held = Vec::new();
+    }
+
+    fn follow(&mut self, then: Then, rest: &[u8]) {
+        match then {
+            Then::More => {}
+            Then::Hold => self.held = rest.to_vec(),
+            Then::Refuse(why) => self.refuse(why),
+            Then::Break(why) => self.broken = Some(why),
+        }
+    }
+
+    /// Shows what is held to the framer again, now that there is more of it or a decision.
+    fn review(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        let verdict = self.framer.advance(&held);
+        self.ready.extend_from_slice(&held[..verdict.pass]);
+        self.follow(verdict.then, &held[verdict.pass..]);
+    }
+
+    /// Reads behind bytes that are held. Ready when there is something to pass on, or the end.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut space = [0; 4096];
+            let mut more = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut more))?;
+            let more = more.filled();
+            if more.is_empty() {
+                self.ended = true;
+                return Poll::Ready(Ok(()));
+            }
+            self.held.extend_from_slice(more);
+            let complete =
+                memchr::memchr(b'\n', more).is_some() || self.held.len() > self.bounds.head_bytes_max;
+            if complete {
+                self.review();
+                if !self.ready.is_empty() || self.broken.is_some() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    /// Behind a head that asks for another protocol: what comes is kept until the reply decides.
+    fn poll_decision(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.shared.decision.swap(0, Relaxed) {
+            0 => {}
+            decision => {
+                self.framer.decide(decision == 1);
+                self.review();
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if !self.held.is_empty() {
+            return Poll::Pending; // the service's reply brings the library back here
+        }
+        let mut space = [0; 1024];
+        let mut more = ReadBuf::new(&mut space);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut more))?;
+        self.held.extend_from_slice(more.filled());
+        self.ended = more.filled().is_empty();
+        if self.ended {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Reads into the library's buffer and takes back what must not pass.
+    fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let new = &buf.filled()[before..];
+        if new.is_empty() {
+            self.ended = true;
+            return Poll::Ready(Ok(()));
+        }
+        let verdict = self.framer.advance(new);
+        if verdict.then != Then::More {
+            self.follow(verdict.then, &new[verdict.pass..]);
+            buf.set_filled(before + verdict.pass);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the wait for a client that says nothing. Ready when it is over.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.framer.at_head() || self.shared.busy.load(Relaxed) {
+            self.until = None;
+            return Poll::Pending;
+        }
+        let until = *self.until.get_or_insert_with(|| {
+            let wait = if self.first || !self.held.is_empty() {
+                self.waits.head
+            } else {
+                self.waits.idle
+            };
+            clock::now() + wait
+        });
+        poll_until(&mut self.timer, until, cx)
+    }
+
+    /// The client closed its side. While a reply is under way it may still want it.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.shared.busy.load(Relaxed) || self.framer.is_tunnel() || !self.framer.at_head() {
+            return Poll::Ready(());
+        }
+        let until = *self.until.get_or_insert_with(|| clock::now() + HALF_CLOSED);
+        poll_until(&mut self.timer, until, cx)
+    }
+}
+
+/// Waits until a moment that may have moved since the timer was set: it is set again only when it fires or when
+/// the moment is earlier, so that a busy connection hardly ever touches it.
+fn poll_until(timer: &mut Option<Pin<Box<Sleep>>>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    let until = tokio::time::Instant::from_std(until);
+    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+    if timer.deadline() > until {
+        timer.as_mut().reset(until);
+    }
+    loop {
+        ready!(timer.as_mut().poll(cx));
+        if timer.deadline() >= until {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(until);
+    }
+}
+
+impl AsyncRead for Guard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        loop {
+            if this.give(buf) {
+                this.first = false;
+                this.until = None;
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(why) = this.broken.take() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
+            }
+            if this.ended {
+                ready!(this.poll_ended(cx));
+                return Poll::Ready(Ok(()));
+            }
+            if this.framer.is_stopped() {
+                return Poll::Ready(Ok(()));
+            }
+            if this.framer.is_tunnel() && this.held.is_empty() {
+                return Pin::new(&mut this.inner).poll_read(cx, buf);
+            }
+            let beginning = this.held.is_empty();
+            let polled = if this.framer.awaits_decision() {
+                this.poll_decision(cx)
+            } else if beginning {
+                this.poll_direct(cx, buf)
+            } else {
+                this.poll_held(cx)
+            };
+            match polled {
+                Poll::Ready(Ok(())) if buf.filled().len() > before => {
+                    this.first = false;
+                    this.until = None;
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(())) if beginning && !this.held.is_empty() => this.until = None,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending => {
+                    ready!(this.poll_wait(cx));
+                    if this.held.is_empty() {
+                        this.ended = true;
+                    } else {
+                        this.refuse(Refusal::Slow);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Guard {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.progress(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.progress(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    /// Closing a socket with unread bytes resets it, and the client may lose the reply it was just sent. So
+    /// where bytes may still come, the write side is closed first and the rest is read into nothing for a while.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+            if this.ended || this.framer.is_tunnel() || (this.framer.at_head() && this.held.is_empty()) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let (timer, bytes) = this
+            .linger
+            .get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES_MAX));
+        loop {
+            let mut space = [0; 4096];
+            let mut rest = ReadBuf::new(&mut space);
+            match Pin::new(&mut this.inner).poll_read(cx, &mut rest) {
+                Poll::Ready(Ok(())) if !rest.filled().is_empty() && *bytes > rest.filled().len() => {
+                    *bytes -= rest.filled().len();
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    ready!(timer.as_mut().poll(cx));
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+}
+
+impl Guard {
+    /// Ends the connection of a client that does not read.
+    fn progress(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if polled.is_ready() {
+            if self.write_timer.is_some() {
+                self.write_timer = None;
+            }
+            return polled;
+        }
+        let wait = self.waits.write;
+        let timer = self
+            .write_timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
+        ready!(timer.as_mut().poll(cx));
+        self.shared.set_broken();
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not read its reply",
+        )))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.shared.broken.load(Relaxed) {
+            // A reset, not an orderly end: a reply that is delimited by the end of the connection would look whole.
+            let _ = socket2::SockRef::from(&self.inner).set_linger(Some(Duration::ZERO));
+        }
+    }
+}

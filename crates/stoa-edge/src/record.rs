@@ -1,0 +1,100 @@
+//! What a reply's body goes through on its way out: its bytes are counted, and when the last one left, or the
+//! caller did, the exchange is recorded, once.
+
+use crate::{gateway::Seat, listen::guard::Shared};
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+use stoa_exchange::{Body, BodyError, Context, Record, clock};
+
+/// The body of a reply, counted.
+pub(crate) struct Outgoing {
+    body: Body,
+    done: Done,
+}
+
+/// What is recorded when the reply is over.
+pub(crate) struct Done {
+    pub(crate) context: Context,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) status: StatusCode,
+    pub(crate) problem: Option<&'static str>,
+    pub(crate) cause: Option<String>,
+    pub(crate) endpoint: Option<Arc<str>>,
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) shared: Option<Arc<Shared>>,
+    pub(crate) sent_bytes: u64,
+    /// Whether the reply reached its end: a reply without a body is there from the beginning.
+    pub(crate) complete: bool,
+}
+
+impl Outgoing {
+    pub(crate) fn new(body: Body, done: Done) -> Self {
+        Self { body, done }
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    this.done.sent_bytes += data.len() as u64;
+                }
+                this.done.complete = this.body.is_end_stream();
+            }
+            Poll::Ready(None) => this.done.complete = true,
+            Poll::Ready(Some(Err(error))) => {
+                this.done.cause = Some(error.to_string());
+                if let Some(shared) = &this.done.shared {
+                    shared.set_broken();
+                }
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.set_busy(false);
+        }
+        self.seat.lane.leave();
+        self.seat.gateway.observer().record(&Record {
+            context: &self.context,
+            method: &self.method,
+            path: self.uri.path(),
+            status: self.status,
+            problem: self.problem,
+            cause: self.cause.as_deref(),
+            sent_bytes: self.sent_bytes,
+            took: clock::now().saturating_duration_since(self.context.started),
+            complete: self.complete,
+            endpoint: self.endpoint.as_deref(),
+        });
+    }
+}

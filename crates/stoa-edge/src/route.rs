@@ -1,0 +1,4 @@
+//! Which route a request meets.
+
+pub(crate) mod path;
+pub(crate) mod table;

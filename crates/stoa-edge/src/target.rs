@@ -1,0 +1,69 @@
+//! Where a route ends.
+
+pub(crate) mod upstream;
+
+use crate::{answer::Way, gateway::Seat};
+use http::request;
+use std::sync::Arc;
+use stoa_config::plan::Timeouts;
+use stoa_exchange::{Body, Context, Handler, Problem, Reply, Request};
+use upstream::{Call, Service};
+
+/// Where a route ends.
+pub(crate) enum Target {
+    /// A service, and how long this route waits for it.
+    Service(Arc<Service>, Timeouts),
+    /// A resource.
+    Resource(Arc<dyn Handler>),
+    /// A document.
+    Document(Arc<dyn Handler>),
+}
+
+impl Target {
+    /// Has the request answered.
+    pub(crate) async fn call(
+        &self,
+        seat: &Seat,
+        context: &mut Context,
+        way: &mut Way,
+        parts: request::Parts,
+        body: Body,
+    ) -> Result<Reply, Problem> {
+        match self {
+            Self::Service(service, timeouts) => {
+                let call = Call {
+                    seat,
+                    context,
+                    way,
+                    timeouts: *timeouts,
+                };
+                service.send(call, parts, body).await
+            }
+            Self::Resource(handler) | Self::Document(handler) => {
+                let reply = handler.handle(context, Request::from_parts(parts, body)).await;
+                // What broke the body is the caller's to know, whatever the handler made of it.
+                match (reply, way.progress.as_ref().and_then(|p| p.problem())) {
+                    (Err(_), Some(broken)) => Err(broken),
+                    (reply, _) => reply,
+                }
+            }
+        }
+    }
+
+    /// For `stoa route`.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Service(service, _) => format!("service {}", service.name),
+            Self::Resource(_) => "resource".to_owned(),
+            Self::Document(_) => "document".to_owned(),
+        }
+    }
+
+    /// Who may, where the route has no rule of its own.
+    pub(crate) fn access_in_words(&self) -> &'static str {
+        match self {
+            Self::Resource(_) => "judged by the resource",
+            Self::Service(..) | Self::Document(_) => "public",
+        }
+    }
+}

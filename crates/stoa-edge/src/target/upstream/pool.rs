@@ -1,0 +1,221 @@
+//! Endpoints and the idle connections to them, one pool per worker.
+
+use super::checked::Checked;
+use http::{HeaderValue, Uri, header, uri::PathAndQuery};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use stoa_config::plan;
+use stoa_exchange::{Body, Problem, Request, clock, codes};
+use tokio::net::TcpStream;
+
+/// Connections that may rest in one worker's pool of one endpoint, and how long.
+const IDLE_MAX: usize = 256;
+const IDLE_FOR: Duration = Duration::from_secs(30);
+
+/// How long a looked-up name is used without asking again. A failed lookup leaves the last good addresses.
+const NAME_FRESH: Duration = Duration::from_secs(10);
+
+/// Bounds of a reply's head.
+pub(super) const REPLY_FIELDS_MAX: usize = 200;
+pub(super) const REPLY_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The endpoints of a gateway, by identity, so that a reload keeps their connections.
+pub(crate) struct Endpoints {
+    workers: usize,
+    all: HashMap<plan::Endpoint, Arc<Endpoint>>,
+}
+
+impl Endpoints {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            all: HashMap::new(),
+        }
+    }
+
+    /// The endpoint with this identity: one of this gateway, or of the one before, or a new one.
+    pub(crate) fn get(&mut self, endpoint: &plan::Endpoint, before: Option<&Self>) -> Arc<Endpoint> {
+        let kept = before
+            .and_then(|b| b.all.get(endpoint))
+            .filter(|e| e.pools.len() == self.workers);
+        let new = || {
+            kept.cloned()
+                .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.clone(), self.workers)))
+        };
+        self.all.entry(endpoint.clone()).or_insert_with(new).clone()
+    }
+
+    pub(crate) fn sweep(&self, worker: usize) {
+        for endpoint in self.all.values() {
+            endpoint.sweep(worker);
+        }
+    }
+}
+
+/// One address of a service.
+pub(crate) struct Endpoint {
+    plan: plan::Endpoint,
+    authority: HeaderValue,
+    /// For the record; never sent to a client.
+    pub(crate) shown: Arc<str>,
+    /// A worker takes from its own, so the locks are not contended.
+    pools: Box<[Pool]>,
+    addresses: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
+}
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Pool(Mutex<Vec<Idle>>);
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// A connection that can take a request.
+pub(crate) struct Connection {
+    pub(super) sender: SendRequest<Body>,
+    /// Tells the check of the bytes that come back that the reply has no body (HEAD).
+    pub(super) bodiless: Arc<AtomicBool>,
+}
+
+impl Endpoint {
+    fn new(plan: plan::Endpoint, workers: usize) -> Self {
+        let authority =
+            HeaderValue::try_from(plan.authority()).unwrap_or_else(|_| HeaderValue::from_static(""));
+        Self {
+            authority,
+            shown: plan.to_string().into(),
+            pools: (0..workers).map(|_| Pool::default()).collect(),
+            addresses: Mutex::new(None),
+            plan,
+        }
+    }
+
+    /// Directs a request here.
+    pub(super) fn address(&self, request: &mut Request, path: &PathAndQuery) -> Result<(), Problem> {
+        request.headers_mut().insert(header::HOST, self.authority.clone());
+        let target = if self.plan.base_path.is_empty() {
+            path.clone()
+        } else {
+            PathAndQuery::try_from(format!("{}{path}", self.plan.base_path))
+                .map_err(|_| Problem::new(&codes::BAD_REQUEST, "the path is too long"))?
+        };
+        *request.uri_mut() = Uri::from(target);
+        Ok(())
+    }
+
+    fn pool(&self, worker: usize) -> &Pool {
+        &self.pools[worker % self.pools.len()]
+    }
+
+    /// A connection that rested, the last used first.
+    pub(super) fn take(&self, worker: usize) -> Option<Connection> {
+        let mut idle = self.pool(worker).lock();
+        while let Some(last) = idle.pop() {
+            if !last.connection.sender.is_closed() && clock::now().duration_since(last.since) < IDLE_FOR {
+                return Some(last.connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn put(&self, worker: usize, connection: Connection) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        let mut idle = self.pool(worker).lock();
+        if idle.len() < IDLE_MAX {
+            idle.push(Idle {
+                connection,
+                since: clock::now(),
+            });
+        }
+    }
+
+    fn sweep(&self, worker: usize) {
+        let now = clock::now();
+        let fresh =
+            |idle: &Idle| !idle.connection.sender.is_closed() && now.duration_since(idle.since) < IDLE_FOR;
+        self.pool(worker).lock().retain(fresh);
+    }
+
+    /// Opens a connection. Its tasks end with it.
+    pub(super) async fn connect(&self) -> io::Result<Connection> {
+        let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in &*self.resolve().await? {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return open(stream).await,
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    async fn resolve(&self) -> io::Result<Arc<[SocketAddr]>> {
+        let name = match &self.plan.host {
+            plan::Host::Ip(ip) => return Ok(Arc::new([SocketAddr::new(*ip, self.plan.port)])),
+            plan::Host::Name(name) => name,
+        };
+        let known = || {
+            self.addresses
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
+        let last_good = match known() {
+            Some((at, addresses)) if clock::now().duration_since(at) < NAME_FRESH => return Ok(addresses),
+            other => other.map(|(_, addresses)| addresses),
+        };
+        let found = tokio::net::lookup_host((name.as_str(), self.plan.port)).await;
+        let found: io::Result<Arc<[SocketAddr]>> = found.map(Iterator::collect);
+        match (found, last_good) {
+            (Ok(addresses), _) if !addresses.is_empty() => {
+                let kept = Some((clock::now(), addresses.clone()));
+                *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+                Ok(addresses)
+            }
+            (_, Some(addresses)) => Ok(addresses),
+            (Ok(_), None) => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+            (Err(error), None) => Err(io::Error::new(io::ErrorKind::NotFound, error)),
+        }
+    }
+}
+
+async fn open(stream: TcpStream) -> io::Result<Connection> {
+    stream.set_nodelay(true)?;
+    let bodiless = Arc::new(AtomicBool::new(false));
+    let io = TokioIo::new(Checked::new(stream, bodiless.clone()));
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(REPLY_FIELDS_MAX)
+        .max_buf_size(REPLY_HEAD_BYTES_MAX * 2)
+        .handshake(io)
+        .await
+        .map_err(io::Error::other)?;
+    // Ends when the sender is dropped, the service closes, or an upgrade takes the socket over.
+    tokio::spawn(async move { drop(connection.with_upgrades().await) });
+    Ok(Connection { sender, bodiless })
+}
+
+impl Connection {
+    pub(super) fn expect_body(&self, body: bool) {
+        self.bodiless.store(!body, Relaxed);
+    }
+}

@@ -1,0 +1,221 @@
+//! One attempt at one endpoint.
+//!
+//! A connection from the pool may have been closed by the service just now. When nothing of the request was
+//! sent, or it can be repeated (no body, an idempotent method) and no byte of a reply came, it is sent once more
+//! on a fresh connection. Nothing else is repeated here.
+
+use super::{
+    Call, Service,
+    pool::{Connection, Endpoint},
+};
+use http::Method;
+use hyper::body::Incoming;
+use std::{
+    error::Error as _,
+    io,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use stoa_exchange::{Body, Problem, Request, clock};
+use tokio::time::timeout;
+
+pub(super) struct Attempt<'a> {
+    pub(super) service: &'a Service,
+    pub(super) endpoint: &'a Arc<Endpoint>,
+    pub(super) call: &'a Call<'a>,
+    pub(super) upgrade: bool,
+}
+
+/// How an attempt ended.
+pub(super) enum Outcome {
+    /// With the head of a reply, and the connection it comes on.
+    Reply(Box<(http::Response<Incoming>, Connection)>),
+    /// Before anything was sent.
+    Unsent(Box<Request>, Problem),
+    /// Too late for another attempt.
+    Failed(Problem),
+}
+
+/// How sending on one connection failed.
+enum Failure {
+    Unsent(Box<Request>),
+    /// The connection ended before a byte of a reply came.
+    Gone(hyper::Error),
+    /// Anything else.
+    Broken(hyper::Error),
+    /// A bound of waiting was reached: which.
+    Late(&'static str),
+}
+
+impl Attempt<'_> {
+    pub(super) async fn run(&self, mut request: Request) -> Outcome {
+        while let Some(connection) = self.endpoint.take(self.call.seat.worker) {
+            let again = self.repeatable(&request).then(|| copy(&request));
+            match self.send(connection, request).await {
+                Ok(reply) => return Outcome::Reply(reply),
+                Err(Failure::Unsent(back)) => request = *back,
+                Err(Failure::Gone(error)) => match again {
+                    Some(copy) => {
+                        request = copy;
+                        break;
+                    }
+                    None => return Outcome::Failed(self.problem(Failure::Gone(error))),
+                },
+                Err(failure) => return Outcome::Failed(self.problem(failure)),
+            }
+        }
+        let wait = self.left(self.call.timeouts.connect);
+        let connection = match timeout(wait, self.endpoint.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Outcome::Unsent(Box::new(request), self.unreachable(error)),
+            Err(_) => {
+                let problem = self
+                    .service
+                    .gateway_timeout("did not accept a connection within `connect`");
+                return Outcome::Unsent(Box::new(request), problem);
+            }
+        };
+        match self.send(connection, request).await {
+            Ok(reply) => Outcome::Reply(reply),
+            Err(failure) => Outcome::Failed(self.problem(failure)),
+        }
+    }
+
+    fn repeatable(&self, request: &Request) -> bool {
+        let idempotent = matches!(
+            *request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+        );
+        idempotent && !self.upgrade && matches!(request.body(), Body::Empty)
+    }
+
+    async fn send(
+        &self,
+        mut connection: Connection,
+        request: Request,
+    ) -> Result<Box<(http::Response<Incoming>, Connection)>, Failure> {
+        if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
+            return Err(Failure::Unsent(Box::new(request)));
+        }
+        connection.expect_body(request.method() != Method::HEAD);
+        let mut reply = pin!(connection.sender.try_send_request(request));
+        let sent = loop {
+            let arrived = self.arrived();
+            let wait = self.left(self.call.timeouts.first_byte);
+            match timeout(wait, reply.as_mut()).await {
+                Ok(sent) => break sent,
+                Err(_) if self.left(Duration::MAX).is_zero() => return Err(Failure::Late("`total`")),
+                // The bound runs from the end of the request: while its body moves, it begins anew.
+                Err(_) if self.arrived() != arrived => {}
+                Err(_) => return Err(Failure::Late("`first_byte`")),
+            }
+        };
+        match sent {
+            Ok(reply) => Ok(Box::new((reply, connection))),
+            Err(mut error) => match error.take_message() {
+                Some(request) => Err(Failure::Unsent(Box::new(request))),
+                None => {
+                    let error = error.into_error();
+                    let gone = error.is_canceled()
+                        || error.is_incomplete_message()
+                        || error.is_closed()
+                        || reset(&error);
+                    Err(if gone {
+                        Failure::Gone(error)
+                    } else {
+                        Failure::Broken(error)
+                    })
+                }
+            },
+        }
+    }
+
+    /// Bytes of the request's body that came in so far.
+    fn arrived(&self) -> Option<(u64, bool)> {
+        self.call.way.progress.as_ref().map(|p| (p.bytes(), p.ended()))
+    }
+
+    /// What is left of a wait before the call as a whole is over.
+    fn left(&self, wait: Duration) -> Duration {
+        match self.until() {
+            Some(until) => wait.min(until.saturating_duration_since(clock::now())),
+            None => wait,
+        }
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.call
+            .timeouts
+            .total
+            .map(|total| self.call.context.started + total)
+    }
+
+    /// What the caller is told. Where its own body broke the exchange, that is what it is told.
+    fn problem(&self, failure: Failure) -> Problem {
+        if let Some(own) = self.call.way.progress.as_ref().and_then(|p| p.problem()) {
+            return own;
+        }
+        match failure {
+            Failure::Late(bound) => self
+                .service
+                .gateway_timeout(&format!("did not answer within {bound}")),
+            Failure::Unsent(_) => self
+                .service
+                .bad_gateway("closed the connection before the request was sent"),
+            Failure::Gone(error) if reset(&error) => self
+                .service
+                .bad_gateway("reset the connection before it answered")
+                .cause(error),
+            Failure::Gone(error) => self
+                .service
+                .bad_gateway("closed the connection before it answered")
+                .cause(error),
+            Failure::Broken(error) => {
+                let why = match invalid(&error) {
+                    Some(why) => format!("sent a reply that is not proper HTTP: {why}"),
+                    None => "sent a reply that is not proper HTTP".to_owned(),
+                };
+                self.service.bad_gateway(&why).cause(error)
+            }
+        }
+    }
+
+    fn unreachable(&self, error: io::Error) -> Problem {
+        let why = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "refused the connection",
+            io::ErrorKind::NotFound => "has a host name that cannot be looked up",
+            io::ErrorKind::TimedOut => "did not accept the connection in time",
+            _ => "cannot be reached",
+        };
+        self.service.bad_gateway(why).cause(error)
+    }
+}
+
+fn source(error: &hyper::Error) -> Option<&io::Error> {
+    error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>())
+}
+
+fn reset(error: &hyper::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    source(error).is_some_and(|e| matches!(e.kind(), ConnectionReset | ConnectionAborted | BrokenPipe))
+}
+
+/// What our own check of the reply found.
+fn invalid(error: &hyper::Error) -> Option<String> {
+    source(error)
+        .filter(|e| e.kind() == io::ErrorKind::InvalidData)
+        .map(ToString::to_string)
+}
+
+/// The same request without its body, which is empty.
+fn copy(request: &Request) -> Request {
+    let mut copy = Request::new(Body::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy
+}
