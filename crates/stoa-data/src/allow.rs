@@ -1,16 +1,26 @@
 //! Whether the caller may do this to a resource, and on which rows.
 //!
 //! The rules that look at rows (`owner`, `when` over `row`) become conditions of the operation, never a
-//! filter after the fact.
+//! filter after the fact. A condition that is NULL for a row does not hold: whoever runs it must ask for true,
+//! not for "not false".
+
+mod rule;
+mod typed;
+
+#[cfg(test)]
+mod tests;
 
 use crate::{
-    operation::{Condition, FieldIndex},
+    operation::{Compare, Condition, FieldIndex},
     value::Value,
 };
-use http::{HeaderMap, Method};
-use std::net::IpAddr;
-use stoa_config::plan::{Access, Resource};
-use stoa_exchange::{Identity, Problem, codes};
+pub use rule::check as check_cel;
+use stoa_config::plan::{Access, Resource, Type};
+pub use stoa_exchange::RequestFacts;
+use stoa_exchange::{
+    Identity, Problem,
+    access::{forbidden, needs_caller, require_caller, require_role, require_scopes},
+};
 
 /// What is done to rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,37 +35,39 @@ pub enum Verb {
     Delete,
 }
 
-/// What a rule may know of the request.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestFacts<'a> {
-    /// The API's name, as in `WWW-Authenticate`.
-    pub realm: &'a str,
-    /// Method.
-    pub method: &'a Method,
-    /// Path as sent, without the query.
-    pub path: &'a str,
-    /// Query as sent, without `?`.
-    pub query: Option<&'a str>,
-    /// Host, lower case, with port if there was one.
-    pub host: &'a str,
-    /// Header fields.
-    pub headers: &'a HeaderMap,
-    /// The client's address.
-    pub client: IpAddr,
-}
-
 /// What the rule allows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Allowed {
-    /// Which existing rows may be seen or touched.
+    /// Which existing rows may be seen or touched. `True` for [`Verb::Create`].
     pub filter: Condition,
-    /// What each row must satisfy after it is written.
+    /// What each row must satisfy after it is written. `True` for [`Verb::Read`] and [`Verb::Delete`].
     pub check: Condition,
     /// The field that is filled in on create when the body leaves it out; when present it must be this value
     /// (problem [`owner`]).
     pub fill: Option<(FieldIndex, Value)>,
     /// A field that the rule fixes to one value: where it is the shard key it fixes the bucket.
     pub bucket_by: Option<(FieldIndex, Value)>,
+}
+
+impl Allowed {
+    fn all() -> Self {
+        Self::rows(Verb::Read, Condition::True)
+    }
+
+    /// `condition` on the rows as they are and, where the verb writes rows, as they become.
+    fn rows(verb: Verb, condition: Condition) -> Self {
+        let (filter, check) = match verb {
+            Verb::Read | Verb::Delete => (condition, Condition::True),
+            Verb::Create => (Condition::True, condition),
+            Verb::Update => (condition.clone(), condition),
+        };
+        Self {
+            filter,
+            check,
+            fill: None,
+            bucket_by: None,
+        }
+    }
 }
 
 /// Judges the resource's rule for `verb` on the caller.
@@ -65,35 +77,96 @@ pub struct Allowed {
 pub fn allow(
     resource: &Resource,
     verb: Verb,
-    _identity: &Identity,
-    _request: &RequestFacts<'_>,
+    identity: &Identity,
+    request: &RequestFacts<'_>,
 ) -> Result<Allowed, Problem> {
-    let rule = match verb {
-        Verb::Read => &resource.rules.read,
-        Verb::Create => &resource.rules.create,
-        Verb::Update => &resource.rules.update,
-        Verb::Delete => &resource.rules.delete,
+    let realm = request.realm;
+    let rules = &resource.rules;
+    let (name, rule) = match verb {
+        Verb::Read => ("read", &rules.read),
+        Verb::Create => ("create", &rules.create),
+        Verb::Update => ("update", &rules.update),
+        Verb::Delete => ("delete", &rules.delete),
     };
     match &rule.access {
-        Access::Public => Ok(Allowed {
-            filter: Condition::True,
-            check: Condition::True,
-            fill: None,
-            bucket_by: None,
-        }),
-        other => Err(Problem::new(
-            &codes::FORBIDDEN,
-            format!("the rule of `{}` is `{other}`", resource.name),
-        )),
+        Access::Public => Ok(Allowed::all()),
+        Access::Nobody => Err(forbidden(&format!(
+            "nobody may {name} {} (`{name}: none`)",
+            resource.name
+        ))),
+        Access::User => require_caller(identity, realm).map(|_| Allowed::all()),
+        Access::Role(roles) => require_role(identity, realm, roles).map(|_| Allowed::all()),
+        Access::Scope(scopes) => require_scopes(identity, realm, scopes).map(|_| Allowed::all()),
+        Access::Owner(field) => owned(resource, *field, verb, identity, realm),
+        Access::When(cel) => match rule::condition(resource, cel, identity, request) {
+            Condition::False => {
+                if needs_caller(&cel.program) {
+                    require_caller(identity, realm)?;
+                }
+                Err(forbidden(&format!("needs `when: {}`", cel.source)))
+            }
+            condition => Ok(Allowed::rows(verb, condition)),
+        },
     }
+}
+
+fn owned(
+    resource: &Resource,
+    field: FieldIndex,
+    verb: Verb,
+    identity: &Identity,
+    realm: &str,
+) -> Result<Allowed, Problem> {
+    let caller = require_caller(identity, realm)?;
+    let Some(owner) = resource.fields.get(field) else {
+        return Err(forbidden("needs the owner of the row"));
+    };
+    let subject = typed::subject(owner.ty.value(), &caller.subject).ok_or_else(|| {
+        forbidden(&format!(
+            "needs owner {}: the caller's sub is not of its type, {}",
+            owner.name, owner.ty
+        ))
+    })?;
+    let condition = Condition::Compare {
+        field,
+        path: Vec::new(),
+        op: Compare::Eq,
+        value: subject.clone(),
+    };
+    let mut allowed = Allowed::rows(verb, condition);
+    if verb == Verb::Create {
+        allowed.fill = Some((field, subject.clone()));
+    }
+    allowed.bucket_by = Some((field, subject));
+    Ok(allowed)
 }
 
 /// 403 for a row that would belong to somebody else.
 pub fn owner(resource: &Resource, field: FieldIndex) -> Problem {
     let name = resource.fields.get(field).map_or("owner", |f| f.name.as_str());
-    Problem::new(
-        &codes::FORBIDDEN,
-        format!("`{name}` of {} must be the caller", resource.name),
-    )
-    .hint(format!("leave `{name}` out; it is filled in"))
+    forbidden(&format!(
+        "needs owner {name}: the row in {} would belong to somebody else",
+        resource.name
+    ))
+    .hint(format!("leave `{name}` out: it is filled in with the caller"))
+}
+
+/// Every rule of the resource that cannot be judged inside the database, as `read: why`.
+pub fn check(resource: &Resource) -> Vec<String> {
+    let judge = |access: &Access| match access {
+        Access::When(cel) => check_cel(resource, cel),
+        Access::Owner(field) => match resource.fields.get(*field).map(|f| f.ty.value()) {
+            Some(Type::Text | Type::Int | Type::Uuid | Type::Uuid7 | Type::Enum(_)) => Ok(()),
+            _ => Err(String::from(
+                "`owner` needs a field of type text, uuid or int, to compare with the caller's sub",
+            )),
+        },
+        _ => Ok(()),
+    };
+    let rules = resource.rules.each();
+    let faults = rules.iter().filter_map(|(name, rule)| {
+        let why = judge(&rule.access).err()?;
+        Some(format!("{name}: {why}"))
+    });
+    faults.collect()
 }

@@ -95,4 +95,10 @@ impl Memory {
     pub(super) fn forget(&self, token: &Fingerprint) {
         self.good.remove(token);
     }
+
+    /// Good tokens, their bytes, bad tokens.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, u64, usize) {
+        (self.good.len(), self.good.weight(), self.bad.len())
+    }
 }
