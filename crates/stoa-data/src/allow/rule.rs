@@ -173,7 +173,10 @@ impl Walk<'_> {
 
     fn ty(&self, field: FieldIndex) -> &Type {
         // Positions come from `Walk::field`, which found them in this resource.
-        self.resource.fields.get(field).map_or(&Type::Json, |f| f.ty.value())
+        self.resource
+            .fields
+            .get(field)
+            .map_or(&Type::Json, |f| f.ty.value())
     }
 
     /// What the expression is; what cannot be done in the database is an error.
@@ -187,7 +190,12 @@ impl Walk<'_> {
         let Expr::Call(call) = &node.expr else {
             return Err(format!("this use of `row` cannot become SQL; {HELP}"));
         };
-        let unfit = || format!("`{}` over `row` cannot become SQL; {HELP}", shown(&call.func_name));
+        let unfit = || {
+            format!(
+                "`{}` over `row` cannot become SQL; {HELP}",
+                shown(&call.func_name)
+            )
+        };
         match (call.func_name.as_str(), &call.args[..], &call.target) {
             (op::LOGICAL_NOT, [a], None) => Ok(Shape::Not(a)),
             (op::LOGICAL_AND, [a, b], None) => Ok(Shape::And(a, b)),
@@ -268,22 +276,28 @@ impl Walk<'_> {
                 };
                 let types = format!("{} and {}", left.ty, right.ty);
                 same.then_some(()).ok_or_else(|| {
-                    format!("`row.{}` and `row.{}` are of different types, {types}", left.name, right.name)
+                    format!(
+                        "`row.{}` and `row.{}` are of different types, {types}",
+                        left.name, right.name
+                    )
                 })
             }
             Shape::Among(field, list) => {
                 let field = self.named(field);
                 check_order(field, Compare::Eq)?;
                 match &list.expr {
-                    Expr::List(list) => {
-                        list.elements.iter().try_for_each(|item| self.check_literal(field, field.ty.value(), item))
-                    }
+                    Expr::List(list) => list
+                        .elements
+                        .iter()
+                        .try_for_each(|item| self.check_literal(field, field.ty.value(), item)),
                     Expr::Literal(_) | Expr::Map(_) => Err(format!("`row.{} in` needs a list", field.name)),
                     _ => Ok(()),
                 }
             }
             Shape::Holds(field, item) => match self.named(field) {
-                field @ Field { ty: Type::List(ty), .. } => self.check_literal(field, ty, item),
+                field @ Field {
+                    ty: Type::List(ty), ..
+                } => self.check_literal(field, ty, item),
                 field => Err(format!("`row.{}` is {}, not a list", field.name, field.ty)),
             },
         }
@@ -294,9 +308,14 @@ impl Walk<'_> {
         if !is_closed(with) {
             return Ok(());
         }
-        let fits = self.given(with).is_some_and(|value| typed::from_cel(ty, &value).is_some());
+        let fits = self
+            .given(with)
+            .is_some_and(|value| typed::from_cel(ty, &value).is_some());
         fits.then_some(()).ok_or_else(|| {
-            format!("`row.{}` is {}: it never has the value that it is compared with", field.name, field.ty)
+            format!(
+                "`row.{}` is {}: it never has the value that it is compared with",
+                field.name, field.ty
+            )
         })
     }
 

@@ -6,9 +6,15 @@ use stoa_config::plan::{Access, Cel};
 use stoa_exchange::{Caller, Context, Identity, Problem};
 
 fn caller(claims: Value) -> Identity {
-    let Value::Object(claims) = claims else { panic!("claims are an object") };
+    let Value::Object(claims) = claims else {
+        panic!("claims are an object")
+    };
     let words = |name: &str| {
-        let list = claims.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let list = claims
+            .get(name)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
         list.iter().map(|v| v.as_str().unwrap().to_owned()).collect()
     };
     Identity::Known(Arc::new(Caller {
@@ -63,7 +69,8 @@ fn rules_by_caller() {
         (&Access::Owner(0), [403, 403, 403]),
     ];
     for (rule, wanted) in cases {
-        let got = [&nobody, &plain, &admin].map(|who| judge(rule, who).err().map_or(0, |p| p.status().as_u16()));
+        let got =
+            [&nobody, &plain, &admin].map(|who| judge(rule, who).err().map_or(0, |p| p.status().as_u16()));
         assert_eq!(got, wanted, "{rule}");
     }
 }
@@ -77,7 +84,10 @@ fn refusals_name_the_rule_and_challenge() {
     let problem = judge(&Access::Scope(names(&["a", "b"])), &plain).unwrap_err();
     assert_eq!(problem.detail, "needs scope a and b");
     let challenge = problem.headers[header::WWW_AUTHENTICATE].to_str().unwrap();
-    assert_eq!(challenge, "Bearer realm=\"shop\", error=\"insufficient_scope\", scope=\"a b\"");
+    assert_eq!(
+        challenge,
+        "Bearer realm=\"shop\", error=\"insufficient_scope\", scope=\"a b\""
+    );
 
     let problem = judge(&when("claims.email == 'root@example.com'"), &plain).unwrap_err();
     assert_eq!(problem.status(), StatusCode::FORBIDDEN);
@@ -132,7 +142,9 @@ fn cel_without_a_caller() {
         ("!has(claims.sub)", 0),
         ("request.method == 'POST' || claims.sub == 'ada'", 0),
     ] {
-        let got = judge(&when(source), &Identity::Anonymous).err().map_or(0, |p| p.status().as_u16());
+        let got = judge(&when(source), &Identity::Anonymous)
+            .err()
+            .map_or(0, |p| p.status().as_u16());
         assert_eq!(got, status, "{source}");
     }
 }
@@ -140,7 +152,12 @@ fn cel_without_a_caller() {
 #[test]
 fn cel_over_the_request() {
     let target = "/a/%62%2Fc/d%65?x=1&y=a%20b+c&z=1&z=2&n&bad=%ff";
-    let fields = [("X-Key", "k"), ("x-two", "1"), ("x-two", "2"), ("x-raw", "\u{e9}")];
+    let fields = [
+        ("X-Key", "k"),
+        ("x-two", "1"),
+        ("x-two", "2"),
+        ("x-raw", "\u{e9}"),
+    ];
     let parts = request(target, &fields);
     let mut context = Context::local();
     context.host = String::from("api.example.com:8080");
@@ -163,7 +180,11 @@ fn cel_over_the_request() {
         ("request.path.startsWith('/admin')", false),
     ];
     for (source, wanted) in cases {
-        assert_eq!(allow(&when(source), "shop", &context, &parts).is_ok(), wanted, "{source}");
+        assert_eq!(
+            allow(&when(source), "shop", &context, &parts).is_ok(),
+            wanted,
+            "{source}"
+        );
     }
 }
 
@@ -173,7 +194,10 @@ fn an_encoded_path_does_not_slip_past_a_rule() {
     let rule = when("!request.path.startsWith('/admin')");
     let context = Context::local();
     for target in ["/admin", "/%61dmin", "/adm%69n/x", "/%61%64%6d%69%6e"] {
-        assert!(allow(&rule, "shop", &context, &request(target, &[])).is_err(), "{target}");
+        assert!(
+            allow(&rule, "shop", &context, &request(target, &[])).is_err(),
+            "{target}"
+        );
     }
     assert!(allow(&rule, "shop", &context, &request("/other", &[])).is_ok());
 }
