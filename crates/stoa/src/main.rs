@@ -12,6 +12,7 @@ mod run;
 mod seed;
 mod telemetry;
 mod terminal;
+mod yaml;
 
 use std::process::ExitCode;
 

@@ -142,7 +142,7 @@ impl Live {
         Ok(live)
     }
 
-    async fn announce(&self, took: Duration, notes: &[String]) {
+    async fn announce(&self, quiet: &Arc<Gateway>, took: Duration, notes: &[String]) {
         for note in notes {
             let dim = style::DIM;
             terminal::say(format_args!("  {dim}{note}{dim:#}"));
@@ -157,7 +157,7 @@ impl Live {
             &[("url.full", &http), ("stoa.admin.url", &admin)],
         );
         match self.setup.mode {
-            Mode::Dev => dev::panel::show(self, took, self.setup.json).await,
+            Mode::Dev => dev::panel::show(self, quiet, took, self.setup.json).await,
             Mode::Serve => {
                 let (api, name) = (&self.plan.api, style::NAME);
                 terminal::say(format_args!(

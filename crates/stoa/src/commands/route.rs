@@ -4,10 +4,9 @@ use super::{Failure, Outcome};
 use crate::{
     assemble::{self, Mute},
     cli::Route,
-    terminal::{self, style},
+    terminal, yaml,
 };
 use http::{HeaderName, HeaderValue, Method, Uri, request};
-use serde_json::Value;
 use std::sync::Arc;
 use stoa_edge::Gateway;
 
@@ -25,7 +24,9 @@ pub(crate) fn run(arguments: &Route, json: bool) -> Outcome {
     if json {
         terminal::result_json(&decisions);
     } else {
-        show(&decisions);
+        let mut text = String::new();
+        yaml::write(&decisions, 0, &mut text);
+        terminal::result(text.trim_end());
     }
     Ok(())
 }
@@ -53,17 +54,4 @@ fn request_of(arguments: &Route) -> Result<request::Parts, Failure> {
         request.headers_mut().append(name, value);
     }
     Ok(request.into_parts().0)
-}
-
-/// One line per decision.
-fn show(decisions: &Value) {
-    let Some(members) = decisions.as_object() else {
-        terminal::result(decisions);
-        return;
-    };
-    let dim = style::DIM;
-    for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
-        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        terminal::result(format_args!("{dim}{name:<12}{dim:#} {shown}"));
-    }
 }

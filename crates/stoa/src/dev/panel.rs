@@ -10,21 +10,23 @@ use crate::{
     terminal::{self, style},
 };
 use serde_json::json;
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration};
 use stoa_config::plan::{Plan, StoreKind};
+use stoa_edge::Gateway;
 
 /// So much of the token is shown where `t` shows the rest.
 const TOKEN_CHARS: usize = 12;
 
-/// Prints the panel, or with `machine` one JSON object on stdout.
-pub(crate) async fn show(live: &Live, took: Duration, machine: bool) {
+/// Prints the panel, or with `machine` one JSON object on stdout. `quiet` is a gateway of the same plan that
+/// keeps no records.
+pub(crate) async fn show(live: &Live, quiet: &Arc<Gateway>, took: Duration, machine: bool) {
     let plan = &live.plan;
-    let base = format!("http://{}", live.http);
+    let base = url(live.http);
     let token = token::mint(plan);
     let minted = token.as_ref().and_then(|t| t.as_ref().ok());
     let text = minted.map(|t| t.text.as_str());
-    let try_line = try_line::find(plan, &live.gateway, &base, text).await;
-    let admin = live.admin.map(|at| format!("http://{at}"));
+    let try_line = try_line::find(plan, quiet, &base, text).await;
+    let admin = live.admin.map(url);
     if machine {
         terminal::result(json!({
             "event": "ready", "api": base, "docs": format!("{base}/docs"), "admin": admin,
@@ -67,6 +69,15 @@ pub(crate) async fn show(live: &Live, took: Duration, machine: bool) {
         line("keys", "o docs · t token · r reload · c clear · h help · q quit");
     }
     terminal::say("");
+}
+
+/// Where a person here reaches the address: an address that means every interface is no address to go to.
+pub(crate) fn url(at: SocketAddr) -> String {
+    if at.ip().is_unspecified() {
+        format!("http://localhost:{}", at.port())
+    } else {
+        format!("http://{at}")
+    }
 }
 
 /// One line per SQLite store, its path as seen from the folder of the file.
@@ -115,7 +126,7 @@ fn token_line(token: Option<&Result<DevToken, String>>, keys: bool) -> String {
 /// Does what the key asks for.
 pub(crate) fn key(live: &Live, key: char) {
     match key {
-        'o' => open(&format!("http://{}/docs", live.http)),
+        'o' => open(&format!("{}/docs", url(live.http))),
         't' => match token::mint(&live.plan) {
             Some(Ok(token)) => terminal::say(format_args!("\n{}\n", token.text)),
             other => terminal::say(format_args!("  {}", token_line(other.as_ref(), true))),

@@ -23,6 +23,8 @@ pub(super) struct Next {
     pub(super) plan: Arc<Plan>,
     pub(super) tree: Value,
     pub(super) gateway: Arc<Gateway>,
+    /// The same without records, for the process to ask itself.
+    pub(super) quiet: Arc<Gateway>,
     pub(super) stores: Vec<OpenStore>,
     /// What was done on the way that people should know.
     pub(super) notes: Vec<String>,
@@ -107,6 +109,7 @@ pub(super) async fn build(
         plan,
         tree,
         gateway: built.gateway,
+        quiet: built.quiet,
         stores: built.stores,
         notes,
     })
