@@ -28,6 +28,8 @@ pub(crate) struct Assembly {}
 pub(crate) struct Built {
     /// The routes, policies and targets.
     pub(crate) gateway: Arc<Gateway>,
+    /// The same without records, for the process to ask itself.
+    pub(crate) quiet: Arc<Gateway>,
     /// The stores behind it.
     pub(crate) stores: Vec<OpenStore>,
     /// What was done on the way that people should know.
@@ -44,10 +46,14 @@ impl Assembly {
         observer: Arc<dyn Observer>,
         before: Option<&Gateway>,
     ) -> Result<Built, Refused> {
-        let parts = parts(plan, nothing(plan), observer, mode == Mode::Dev);
+        let handlers = nothing(plan);
+        let quiet = parts(plan, handlers.clone(), Arc::new(Mute), false);
+        let quiet = Gateway::build(plan, quiet, before).map_err(Refused::Faults)?;
+        let parts = parts(plan, handlers, observer, mode == Mode::Dev);
         let gateway = Gateway::build(plan, parts, before).map_err(Refused::Faults)?;
         Ok(Built {
             gateway: Arc::new(gateway),
+            quiet: Arc::new(quiet),
             stores: Vec::new(),
             notes: Vec::new(),
         })

@@ -137,7 +137,7 @@ impl Live {
             http,
             admin,
         };
-        live.announce(clock::now().duration_since(began), &next.notes)
+        live.announce(&next.quiet, clock::now().duration_since(began), &next.notes)
             .await;
         Ok(live)
     }

@@ -1,5 +1,7 @@
 //! `stoa init`: writes a file that `check` accepts and `dev` serves.
 
+mod database;
+
 use super::{Failure, Outcome};
 use crate::{
     cli::{Init, Template},

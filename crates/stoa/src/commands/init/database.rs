@@ -1,0 +1,235 @@
+//! The API file of an existing database: one resource per table or view, bound to it with `table:`, so that
+//! nothing is created or altered.
+
+use crate::yaml;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+/// A table or view that was found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    /// Schema, where the database has several.
+    pub(super) schema: Option<String>,
+    /// Name.
+    pub(super) name: String,
+    /// In their order.
+    pub(super) columns: Vec<Column>,
+    /// Names of the key's columns, in the order of the key.
+    pub(super) key: Vec<String>,
+    /// Foreign keys.
+    pub(super) references: Vec<Reference>,
+}
+
+/// One column.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Column {
+    /// Name.
+    pub(super) name: String,
+    /// The type as the API file writes it; `None` for what no type fits.
+    pub(super) ty: Option<String>,
+    /// Whether it may be null.
+    pub(super) optional: bool,
+    /// Whether no two rows have the same value.
+    pub(super) unique: bool,
+}
+
+/// A foreign key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reference {
+    /// Columns here.
+    pub(super) columns: Vec<String>,
+    /// Position of the other table among those found; `None` when it is not there.
+    pub(super) table: Option<usize>,
+    /// Columns there.
+    pub(super) targets: Vec<String>,
+}
+
+/// Names that the API keeps for itself or that would hide its documents.
+const RESERVED: &[&str] = &[
+    "docs", "rest", "openapi", "livez", "readyz", "metrics", "purge", "admin", "stoa",
+];
+/// Bytes of a name at most.
+const NAME_BYTES_MAX: usize = 63;
+
+/// The file. `store` is the store's value, `sqlite:flights.db`.
+pub(super) fn file(api: &str, store: &str, tables: &[Table]) -> String {
+    let names = resource_names(tables);
+    let mut out = format!("api: {api}\n\nstores:\n  main: {}\n\nresources:\n", quoted(store));
+    for (position, table) in tables.iter().enumerate() {
+        resource(&mut out, position, table, tables, &names);
+    }
+    out
+}
+
+fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], names: &[String]) {
+    let name = &names[position];
+    if *name != table.name {
+        let _ = writeln!(
+            out,
+            "  # named `{name}` here, since a resource's name is part of its path"
+        );
+    }
+    let _ = writeln!(out, "  {}:", quoted(name));
+    let bound = table
+        .schema
+        .as_ref()
+        .map_or_else(|| table.name.clone(), |s| format!("{s}.{}", table.name));
+    let _ = writeln!(out, "    table: {}", quoted(&bound));
+    for reference in &table.references {
+        if let Some(why) = skipped(reference, tables) {
+            let _ = writeln!(out, "    # not a ref: ({}), {why}", reference.columns.join(", "));
+        }
+    }
+    out.push_str("    fields:\n");
+    for column in &table.columns {
+        field(out, column, table, tables, names);
+    }
+    out.push_str("    list: { page: 50, max: 200 }\n    read: public\n");
+    out.push_str(
+        "    write: none                             # nobody writes; for example `role admin` lets admins\n",
+    );
+}
+
+fn field(out: &mut String, column: &Column, table: &Table, tables: &[Table], names: &[String]) {
+    // What stands between these characters and a name is spelled out in the file reference.
+    let legal = |name: &str| {
+        !name.is_empty()
+            && name.len() <= NAME_BYTES_MAX
+            && !name.chars().any(|c| c.is_control() || "\".,():".contains(c))
+    };
+    let shown = column.name.escape_debug();
+    if !legal(&column.name) {
+        let _ = writeln!(
+            out,
+            "      # left out: the column `{shown}`, a field cannot have its name"
+        );
+        return;
+    }
+    let Some(ty) = &column.ty else {
+        let _ = writeln!(
+            out,
+            "      # left out: the column `{shown}`, no type of a field fits it"
+        );
+        return;
+    };
+    let target = table.references.iter().find_map(|reference| {
+        let one = reference.columns == [column.name.as_str()] && skipped(reference, tables).is_none();
+        reference.table.filter(|_| one)
+    });
+    let mut words = match target {
+        Some(other) => format!("ref {}", names[other]),
+        None => ty.clone(),
+    };
+    let key = table.key.contains(&column.name);
+    if key {
+        words.push_str(", key");
+    } else {
+        if column.unique {
+            words.push_str(", unique");
+        }
+        if column.optional {
+            words.push_str(", optional");
+        }
+    }
+    let _ = writeln!(out, "      {}: {}", quoted(&column.name), quoted(&words));
+}
+
+/// Why a foreign key does not become a `ref`.
+fn skipped(reference: &Reference, tables: &[Table]) -> Option<String> {
+    let Some(other) = reference.table.and_then(|position| tables.get(position)) else {
+        return Some(String::from("the other table is not there"));
+    };
+    let name = &other.name;
+    if reference.columns.len() != 1 {
+        return Some(format!("a key of several columns of {}", name.escape_debug()));
+    }
+    if other.key.len() != 1 || reference.targets != other.key {
+        return Some(format!(
+            "it does not lead to the one key column of {}",
+            name.escape_debug()
+        ));
+    }
+    None
+}
+
+/// A legal name for each table's resource, different from all others: the table's own where that is one. With
+/// several schemas a name that occurs twice gets the schema in front.
+fn resource_names(tables: &[Table]) -> Vec<String> {
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for table in tables {
+        *times.entry(legal(&table.name)).or_default() += 1;
+    }
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    // Tables whose own name is legal come first, so that they keep it.
+    let mut order: Vec<usize> = (0..tables.len()).collect();
+    order.sort_by_key(|position| legal(&tables[*position].name) != tables[*position].name);
+    let mut names = vec![String::new(); tables.len()];
+    for position in order {
+        let table = &tables[position];
+        let own = legal(&table.name);
+        let wanted = match &table.schema {
+            Some(schema) if times.get(&own).is_some_and(|n| *n > 1) => legal(&format!("{schema}_{own}")),
+            _ => own,
+        };
+        let name = std::iter::once(wanted.clone())
+            .chain((2..).map(|n| format!("{}_{n}", &wanted[..wanted.len().min(NAME_BYTES_MAX - 8)])))
+            .find(|name| !taken.contains(&name.to_ascii_lowercase()))
+            .expect("there is always a next number");
+        taken.insert(name.to_ascii_lowercase());
+        names[position] = name;
+    }
+    names
+}
+
+/// Letters, digits, `_` and `-`, a letter first, none of the API's own paths.
+fn legal(name: &str) -> String {
+    let mut text: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let reserved = RESERVED.contains(&text.to_ascii_lowercase().as_str());
+    if reserved || !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        text.insert_str(0, "table_");
+    }
+    text.truncate(NAME_BYTES_MAX);
+    text
+}
+
+/// The API's name from a file's: lower-case letters, digits and `-`.
+pub(super) fn api_name(stem: &str) -> String {
+    let text: String = stem
+        .to_lowercase()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_lowercase() || c.is_ascii_digit() {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(NAME_BYTES_MAX)
+        .collect();
+    let text = text.trim_matches('-');
+    if text.is_empty() {
+        String::from("api")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// `text` as YAML would read it back, and never as the start of a `${…}` expansion.
+fn quoted(text: &str) -> String {
+    yaml::scalar(&Value::String(text.replace("${", "$${")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Names and the written file.
+
+use super::*;
+
+fn table(name: &str, columns: &[(&str, &str)], key: &[&str]) -> Table {
+    let column = |(name, ty): &(&str, &str)| Column {
+        name: (*name).to_owned(),
+        ty: Some((*ty).to_owned()),
+        ..Column::default()
+    };
+    Table {
+        name: name.to_owned(),
+        columns: columns.iter().map(column).collect(),
+        key: key.iter().map(|k| (*k).to_owned()).collect(),
+        ..Table::default()
+    }
+}
+
+#[test]
+fn resource_names_are_legal_and_different() {
+    let names = ["a b", "a_b", "a-b", "1st", "docs", "", "ä", "A_B"];
+    let tables: Vec<Table> = names.iter().map(|n| table(n, &[], &[])).collect();
+    let names = resource_names(&tables);
+    assert_eq!(
+        names,
+        [
+            "a_b_2",
+            "a_b",
+            "a-b",
+            "table_1st",
+            "table_docs",
+            "table_",
+            "table__",
+            "A_B_3"
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_two_schemas_have_gets_the_schema_in_front() {
+    let with = |schema: &str, name: &str| Table {
+        schema: Some(schema.into()),
+        ..table(name, &[], &[])
+    };
+    let tables = [
+        with("public", "users"),
+        with("auth", "users"),
+        with("public", "orders"),
+    ];
+    assert_eq!(resource_names(&tables), ["public_users", "auth_users", "orders"]);
+}
+
+#[test]
+fn refs_lead_to_one_key_column_and_the_rest_is_a_comment() {
+    let mut flights = table(
+        "flights",
+        &[("id", "int"), ("origin", "text"), ("hour", "time")],
+        &["id"],
+    );
+    let to = |columns: &[&str], table, targets: &[&str]| Reference {
+        columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+        table,
+        targets: targets.iter().map(|c| (*c).to_owned()).collect(),
+    };
+    flights.references = vec![
+        to(&["origin"], Some(1), &["faa"]),
+        to(&["origin", "hour"], Some(2), &["origin", "hour"]),
+    ];
+    let airports = table("airports", &[("faa", "text")], &["faa"]);
+    let weather = table(
+        "weather",
+        &[("origin", "text"), ("hour", "time")],
+        &["origin", "hour"],
+    );
+    let text = file("flights", "sqlite:flights.db", &[flights, airports, weather]);
+    assert!(text.contains("      origin: ref airports\n"), "{text}");
+    assert!(
+        text.contains("    # not a ref: (origin, hour), a key of several columns of weather\n"),
+        "{text}"
+    );
+    assert!(text.contains("      id: \"int, key\"\n"), "{text}");
+}
+
+#[test]
+fn an_api_name_is_made_of_any_file_name() {
+    for (stem, name) in [
+        ("flights", "flights"),
+        ("My Data.2", "my-data-2"),
+        ("___", "api"),
+        ("ÄÖ", "api"),
+    ] {
+        assert_eq!(api_name(stem), name);
+    }
+}
