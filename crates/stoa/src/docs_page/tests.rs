@@ -1,3 +1,5 @@
+//! The pages as they are sent.
+
 use super::{Docs, Page, code_spans, error_page, escape};
 use bytes::Bytes;
 use http::{StatusCode, header};

@@ -1,3 +1,5 @@
+//! What the document promises, from small API files.
+
 use super::document;
 use crate::seed::tests::plan;
 use serde_json::{Value, json};

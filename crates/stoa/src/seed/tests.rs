@@ -1,3 +1,5 @@
+//! Loading into a resource that only remembers what it is sent.
+
 use super::{Loaded, load, without_rules};
 use http::Method;
 use serde_json::Value;
