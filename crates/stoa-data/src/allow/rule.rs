@@ -188,13 +188,12 @@ impl Walk<'_> {
             return Ok(Shape::Flag(field));
         }
         let Expr::Call(call) = &node.expr else {
-            return Err(format!("this use of `row` cannot become SQL; {HELP}"));
+            return Err(unfit(node));
         };
-        let unfit = || {
-            format!(
-                "`{}` over `row` cannot become SQL; {HELP}",
-                shown(&call.func_name)
-            )
+        // Both sides are more than a field and a value: the side that is neither is what is wrong.
+        let sides = |a: &IdedExpr, b: &IdedExpr| {
+            let odd = |side: &IdedExpr| mentions_row(side) && !matches!(self.field(side), Ok(Some(_)));
+            unfit([a, b].into_iter().find(|side| odd(side)).unwrap_or(node))
         };
         match (call.func_name.as_str(), &call.args[..], &call.target) {
             (op::LOGICAL_NOT, [a], None) => Ok(Shape::Not(a)),
@@ -204,18 +203,18 @@ impl Walk<'_> {
             (op::IN, [item, list], None) => match (self.field(item)?, self.field(list)?) {
                 (Some(field), None) if !mentions_row(list) => Ok(Shape::Among(field, list)),
                 (None, Some(field)) if !mentions_row(item) => Ok(Shape::Holds(field, item)),
-                _ => Err(unfit()),
+                _ => Err(sides(item, list)),
             },
             (name, [a, b], None) => {
-                let how = comparison(name).ok_or_else(unfit)?;
+                let how = comparison(name).ok_or_else(|| unfit(node))?;
                 match (self.field(a)?, self.field(b)?) {
                     (Some(left), Some(right)) => Ok(Shape::Fields(left, how, right)),
                     (Some(field), None) if !mentions_row(b) => Ok(Shape::Compare(field, how, b)),
                     (None, Some(field)) if !mentions_row(a) => Ok(Shape::Compare(field, mirrored(how), a)),
-                    _ => Err(unfit()),
+                    _ => Err(sides(a, b)),
                 }
             }
-            _ => Err(unfit()),
+            _ => Err(unfit(node)),
         }
     }
 
@@ -415,6 +414,17 @@ fn mentions(node: &IdedExpr, which: &impl Fn(&str) -> bool) -> bool {
     match &node.expr {
         Expr::Ident(name) => which(name),
         other => children(other).into_iter().any(|child| mentions(child, which)),
+    }
+}
+
+/// Names what cannot be done in the database.
+fn unfit(node: &IdedExpr) -> String {
+    match &node.expr {
+        Expr::Call(call) => format!(
+            "`{}` over `row` cannot become SQL; {HELP}",
+            shown(&call.func_name)
+        ),
+        _ => format!("this use of `row` cannot become SQL; {HELP}"),
     }
 }
 
