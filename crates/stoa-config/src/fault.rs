@@ -1,8 +1,15 @@
 //! Faults: what is wrong with a file, where, and what to do.
 
-use crate::{Source, plan::Place};
-use serde_json::Value;
+pub(crate) mod codes;
+mod render;
+
+#[cfg(test)]
+mod tests;
+
+use crate::plan::Place;
 use std::ops::Range;
+
+pub use render::{render_github, render_human, render_json};
 
 /// One fault.
 #[derive(Clone, Debug)]
@@ -23,6 +30,25 @@ pub struct Fault {
     pub help: Option<String>,
 }
 
+impl Fault {
+    pub(crate) fn blank() -> Self {
+        Self {
+            code: codes::TOO_MANY_FAULTS,
+            severity: Severity::Error,
+            message: String::new(),
+            place: Place::default(),
+            span: 0..0,
+            second: None,
+            help: None,
+        }
+    }
+
+    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
 /// How bad a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -32,27 +58,28 @@ pub enum Severity {
     Warning,
 }
 
-/// For people: message, place, the line with a caret, help. Ends with a count of errors and warnings.
-pub fn render_human(_faults: &[Fault], _sources: &[Source], _colour: bool) -> String {
-    String::new()
-}
-
-/// For machines: `{"faults":[{code,severity,file,line,column,message,help}]}`.
-pub fn render_json(_faults: &[Fault]) -> Value {
-    Value::Null
-}
-
-/// For GitHub Actions: one `::error file=…,line=…,col=…::` line per fault.
-pub fn render_github(_faults: &[Fault]) -> String {
-    String::new()
+impl Severity {
+    /// `error` or `warning`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 /// The long text of a code.
-pub fn explain(_code: &str) -> Option<&'static str> {
-    None
+pub fn explain(code: &str) -> Option<&'static str> {
+    let upper = code.trim().to_ascii_uppercase();
+    codes::ALL.iter().find(|c| c.code == upper).map(|c| c.text)
+}
+
+/// A few words on a code, for lists.
+pub fn title(code: &str) -> Option<&'static str> {
+    codes::ALL.iter().find(|c| c.code == code).map(|c| c.title)
 }
 
 /// Every code, in order.
 pub fn codes() -> Vec<&'static str> {
-    Vec::new()
+    codes::ALL.iter().map(|c| c.code).collect()
 }

@@ -4,12 +4,34 @@
 //! [`plan::Plan`]. The tables that decode also make the JSON Schema ([`json_schema`]) and the file
 //! reference ([`reference`]).
 
+mod decode;
+mod effective;
+mod expand;
 pub mod fault;
+mod grammar;
+mod lint;
+mod node;
+mod not_built;
 pub mod plan;
+mod profile;
+mod report;
+mod resolve;
+mod source;
+mod spec;
+mod yaml;
 
-use fault::Fault;
+use fault::{Fault, codes};
+use node::{Node, Span};
+use report::Report;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use source::Text;
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+pub use not_built::not_built;
 
 /// How a file is read.
 pub struct Options<'a> {
@@ -28,7 +50,10 @@ pub struct Loaded {
     /// Every fault, errors first by place.
     pub faults: Vec<Fault>,
     /// Files that were read (the API file, included files), to watch and to show lines of: name and text.
+    /// Secrets that stand in a file are masked in the text.
     pub sources: Vec<Source>,
+    /// The tree the plan was made from: merged and expanded.
+    tree: Option<Node>,
 }
 
 /// A file that was read.
@@ -41,23 +66,119 @@ pub struct Source {
     pub text: String,
 }
 
+/// The file that is read when a folder is named.
+pub const FILE_NAME: &str = "stoa.yaml";
+
 /// Reads the API file at `path` (a file, or a folder that holds `stoa.yaml`) and everything it names.
 /// Never panics and never stops at the first fault.
-pub fn load(_path: &Path, _options: &Options<'_>) -> Loaded {
-    Loaded {
-        plan: None,
-        faults: Vec::new(),
-        sources: Vec::new(),
+pub fn load(path: &Path, options: &Options<'_>) -> Loaded {
+    let path = match path.is_dir() {
+        true => path.join(FILE_NAME),
+        false => path.to_owned(),
+    };
+    let name = path.to_string_lossy().into_owned();
+    let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+    match read(&path) {
+        Ok(text) => load_file(&name, text, absolute, options),
+        Err((code, message)) => {
+            let empty = Text::new(&name, String::new());
+            let mut report = Report::new(&empty);
+            report.add(code, Span::default(), message).help = help_for_unreadable(code);
+            Loaded {
+                plan: None,
+                faults: report.finish(),
+                sources: vec![Source {
+                    name,
+                    path: absolute,
+                    text: String::new(),
+                }],
+                tree: None,
+            }
+        }
     }
 }
 
-/// As [`load`], from text; relative paths are relative to `folder`.
-pub fn load_text(_name: &str, _text: &str, _folder: &Path, _options: &Options<'_>) -> Loaded {
-    Loaded {
-        plan: None,
-        faults: Vec::new(),
-        sources: Vec::new(),
+fn help_for_unreadable(code: &str) -> Option<String> {
+    (code == codes::UNREADABLE).then(|| "`stoa init` writes a file; FILE names another one".to_owned())
+}
+
+fn read(path: &Path) -> Result<String, (&'static str, String)> {
+    let unreadable = |e: std::io::Error| (codes::UNREADABLE, format!("cannot read {}: {e}", path.display()));
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(yaml::BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > yaml::BYTES_MAX {
+        return Err((
+            codes::TOO_LARGE,
+            format!("{} is larger than 1 MiB", path.display()),
+        ));
     }
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        (
+            codes::NOT_UTF8,
+            format!("{} is not text in UTF-8: byte {at} is wrong", path.display()),
+        )
+    })
+}
+
+/// As [`load`], from text; relative paths are relative to `folder`.
+pub fn load_text(name: &str, text: &str, folder: &Path, options: &Options<'_>) -> Loaded {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let file_name = Path::new(name).file_name().unwrap_or(FILE_NAME.as_ref());
+    load_file(name, text.to_owned(), folder.join(file_name), options)
+}
+
+fn load_file(name: &str, text: String, path: PathBuf, options: &Options<'_>) -> Loaded {
+    let text = Text::new(name, text);
+    let mut report = Report::new(&text);
+    let mut tree = None;
+    let mut plan = None;
+    if text.text.len() > yaml::BYTES_MAX {
+        report.add(codes::TOO_LARGE, Span::default(), "the file is larger than 1 MiB");
+    } else if let Some(mut root) = yaml::parse(&mut report) {
+        plan = resolve_tree(&mut root, &path, options, &mut report);
+        tree = Some(root);
+    }
+    let failed = report.has_errors();
+    let faults = report.finish();
+    Loaded {
+        plan: plan.filter(|_| !failed),
+        faults,
+        sources: vec![Source {
+            name: name.to_owned(),
+            path,
+            text: text.text,
+        }],
+        tree,
+    }
+}
+
+fn resolve_tree(
+    root: &mut Node,
+    path: &Path,
+    options: &Options<'_>,
+    report: &mut Report<'_>,
+) -> Option<plan::Plan> {
+    let wanted = profile::Wanted {
+        name: options.profile,
+        optional: options.profile_optional,
+    };
+    let profile = profile::apply(root, &wanted, report);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut expander = expand::Expander {
+        env: options.env,
+        folder,
+        variables: std::collections::BTreeMap::new(),
+    };
+    expander.expand(root, report);
+    let decoded = decode::root::decode(root, folder, expander.variables, profile.as_deref(), report)?;
+    let mut plan = decoded.plan;
+    plan.file = path.to_owned();
+    plan.marks = not_built::marks(root, report.text);
+    Some(plan)
 }
 
 /// The plan in force as one tree in the shape of the file, defaults filled, secrets as `[redacted]`; with
@@ -65,12 +186,6 @@ pub fn load_text(_name: &str, _text: &str, _folder: &Path, _options: &Options<'_
 /// (FILE:LINE:COLUMN)` or `env NAME`.
 pub fn effective(_loaded: &Loaded, _origin: bool) -> Value {
     Value::Null
-}
-
-/// What the plan asks for that this version does not build yet and that would silently do nothing. `dev`
-/// and `serve` refuse to start with these.
-pub fn not_built(_plan: &plan::Plan) -> Vec<Fault> {
-    Vec::new()
 }
 
 /// JSON Schema (2020-12) of the API file.

@@ -40,6 +40,17 @@ pub struct Plan {
     pub seed: Option<PathBuf>,
     /// Every name that `${NAME}` or `${file:…}` in the file asked for, with whether it was found.
     pub variables: BTreeMap<String, bool>,
+    /// Where the keys of the file stand, by path: `server.tls`, `services.payments.retry`.
+    pub marks: BTreeMap<String, Mark>,
+}
+
+/// Where a key of the file stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Line and column.
+    pub place: Place,
+    /// Bytes of the file.
+    pub span: std::ops::Range<usize>,
 }
 
 impl Plan {

@@ -1,0 +1,248 @@
+//! `server:`
+
+use super::{Context, Reader, list, policies, read::default};
+use crate::{
+    fault::codes,
+    grammar::{self, name, net, units},
+    node::Node,
+    plan::{Server, Tls},
+    report::Report,
+    spec::{Key, MapSpec, Shape},
+};
+
+pub(crate) static SERVER: MapSpec = MapSpec {
+    name: "server",
+    doc: "The listeners and the bounds that hold for every request.",
+    keys: &[
+        Key::new(
+            "http",
+            Shape::Value(&net::LISTEN_WORDS),
+            "Where the API is served. Port 0 asks the system for a free one.",
+            "0.0.0.0:8080",
+        )
+        .or("127.0.0.1:8080"),
+        Key::new(
+            "admin",
+            Shape::Value(&net::LISTEN_OR_NONE_WORDS),
+            "Probes, metrics, purge and console; never public. `none` switches it off.",
+            "127.0.0.1:9090",
+        )
+        .or("127.0.0.1:9090"),
+        Key::new(
+            "tls",
+            Shape::Map(&TLS),
+            "Certificate and key; without them the API is served in plain HTTP.",
+            "{ cert: tls/cert.pem, key: tls/key.pem }",
+        ),
+        Key::new(
+            "workers",
+            Shape::Any(&[Shape::Value(&AUTO), Shape::Int { min: 1, max: 1024 }]),
+            "Threads that serve; `auto` is one per core.",
+            "auto",
+        )
+        .or("auto"),
+        Key::new(
+            "trusted_proxies",
+            Shape::List(&Shape::Value(&net::CIDR_WORDS)),
+            "Peers whose `Forwarded` and `X-Forwarded-*` are believed.",
+            "[10.0.0.0/8]",
+        )
+        .or("[]"),
+        Key::new(
+            "max_body",
+            Shape::Value(&units::SIZE_WORDS),
+            "The largest request body; `413` beyond. A route may say its own.",
+            "8MiB",
+        )
+        .or("1MiB"),
+        Key::new(
+            "max_header_size",
+            Shape::Value(&units::SIZE_WORDS),
+            "The largest head of a request, 1KiB to 1MiB; `431` beyond.",
+            "64KiB",
+        )
+        .or("32KiB"),
+        Key::new(
+            "max_headers",
+            Shape::Int { min: 8, max: 1000 },
+            "The most header fields of a request; `431` beyond.",
+            "200",
+        )
+        .or("100"),
+        Key::new(
+            "max_uri",
+            Shape::Value(&units::SIZE_WORDS),
+            "The longest request target, 256B to 1MiB; `414` beyond.",
+            "8KiB",
+        )
+        .or("16KiB"),
+        Key::new(
+            "max_connections",
+            Shape::Int {
+                min: 1,
+                max: 10_000_000,
+            },
+            "Connections open at once in this process.",
+            "50000",
+        )
+        .or("10000"),
+        Key::new(
+            "header_timeout",
+            Shape::Value(&units::DURATION_WORDS),
+            "From the first byte of a head, or the connection's start, to the head's end.",
+            "5s",
+        )
+        .or("10s"),
+        Key::new(
+            "body_timeout",
+            Shape::Value(&units::DURATION_WORDS),
+            "The longest wait for the next part of a request body.",
+            "1m",
+        )
+        .or("30s"),
+        Key::new(
+            "idle_timeout",
+            Shape::Value(&units::DURATION_WORDS),
+            "How long a connection may rest between requests.",
+            "5m",
+        )
+        .or("75s"),
+        Key::new(
+            "drain",
+            Shape::Value(&units::DURATION_WORDS),
+            "How long a stopping process waits for requests under way.",
+            "60s",
+        )
+        .or("30s"),
+        Key::new(
+            "cors",
+            policies::CORS_SHAPE,
+            "Which pages of other origins may call, for every route that does not say its own.",
+            "{ origins: [https://app.example.com] }",
+        ),
+    ],
+    instead: &[
+        ("port", "write `http: 127.0.0.1:PORT`"),
+        ("listen", "write `http: ADDRESS:PORT`"),
+        ("host", "write `http: ADDRESS:PORT`"),
+        ("address", "write `http: ADDRESS:PORT`"),
+        ("threads", "did you mean `workers`?"),
+    ],
+};
+
+pub(crate) static TLS: MapSpec = MapSpec {
+    name: "tls",
+    doc: "Files of the certificate and its key, PEM.",
+    keys: &[
+        Key::new(
+            "cert",
+            Shape::Value(&name::PATH_WORDS),
+            "The certificate and what it was issued by.",
+            "tls/cert.pem",
+        )
+        .needed(),
+        Key::new(
+            "key",
+            Shape::Value(&name::PATH_WORDS),
+            "The private key.",
+            "tls/key.pem",
+        )
+        .needed(),
+    ],
+    instead: &[("certificate", "did you mean `cert`?")],
+};
+
+static AUTO: grammar::Words =
+    grammar::Words::new("`auto` or a number", codes::NUMBER, &["auto", "4"]).choice(&["auto"]);
+
+/// Reads `server:`, or what holds without it.
+pub(crate) fn server(node: &Node, context: &Context<'_>, report: &mut Report<'_>) -> Option<Server> {
+    let read = Reader::open(&SERVER, node, "`server`", report)?;
+    let http = read.value("http", &net::LISTEN, report);
+    let http = read.or_default(http, "http", &net::LISTEN);
+    let admin = read.value("admin", &net::LISTEN_OR_NONE, report);
+    let admin = read.or_default(admin, "admin", &net::LISTEN_OR_NONE);
+    if admin == Some(http) && http.port() != 0 {
+        let key = if read.get("admin").is_some() {
+            "admin"
+        } else {
+            "http"
+        };
+        let span = read.get(key).map_or(node.span, |n| n.span);
+        report
+            .add(
+                codes::SAME_ADDRESS,
+                span,
+                format!("`http` and `admin` both listen on {http}"),
+            )
+            .help("give `admin` another port");
+    }
+    let duration = |key: &str, report: &mut Report<'_>| {
+        let value = read.value(key, &units::DURATION, report);
+        read.or_default(value, key, &units::DURATION)
+    };
+    Some(Server {
+        http,
+        admin,
+        tls: read.get("tls").and_then(|n| tls(n, context, report)),
+        workers: workers(&read, report),
+        trusted_proxies: trusted_proxies(&read, report),
+        body_bytes_max: size(&read, "max_body", (0, 1 << 40), report),
+        header_bytes_max: size(&read, "max_header_size", (1 << 10, 1 << 20), report) as u32,
+        headers_max: read.int("max_headers", report).unwrap_or(100) as u16,
+        uri_bytes_max: size(&read, "max_uri", (256, 1 << 20), report) as u32,
+        connections_max: read.int("max_connections", report).unwrap_or(10_000) as u32,
+        header_timeout: duration("header_timeout", report),
+        body_timeout: duration("body_timeout", report),
+        idle_timeout: duration("idle_timeout", report),
+        drain: duration("drain", report),
+        cors: read.get("cors").and_then(|n| policies::cors(n, report)),
+    })
+}
+
+fn size(read: &Reader<'_>, key: &str, (min, max): (u64, u64), report: &mut Report<'_>) -> u64 {
+    let standard = default(&SERVER, key, &units::SIZE);
+    let Some(bytes) = read.value(key, &units::SIZE, report) else {
+        return standard;
+    };
+    if (min..=max).contains(&bytes) {
+        return bytes;
+    }
+    if let Some(node) = read.get(key) {
+        report.add(
+            codes::SIZE,
+            node.span,
+            format!("`{key}` must be from {min} to {max} bytes"),
+        );
+    }
+    standard
+}
+
+fn tls(node: &Node, context: &Context<'_>, report: &mut Report<'_>) -> Option<Tls> {
+    let read = Reader::open(&TLS, node, "`tls`", report)?;
+    let (cert, key) = (
+        read.value("cert", &name::PATH, report),
+        read.value("key", &name::PATH, report),
+    );
+    Some(Tls {
+        cert: context.path(&cert?),
+        key: context.path(&key?),
+    })
+}
+
+fn workers(read: &Reader<'_>, report: &mut Report<'_>) -> Option<u16> {
+    if read.get("workers")?.scalar().is_some_and(|s| s.text == "auto") {
+        return None;
+    }
+    read.int("workers", report).map(|n| n as u16)
+}
+
+fn trusted_proxies(read: &Reader<'_>, report: &mut Report<'_>) -> Vec<ipnet::IpNet> {
+    let Some(node) = read.get("trusted_proxies") else {
+        return Vec::new();
+    };
+    list(node, "trusted_proxies", report)
+        .iter()
+        .filter_map(|item| grammar::scalar(item, &net::CIDR, report))
+        .collect()
+}

@@ -1,0 +1,502 @@
+//! `services:`
+
+use super::{
+    Context, Reader, flag,
+    limits::{self, USE_SHAPE},
+    one_or_many, policies,
+    policies::RulePlace,
+    read::default,
+};
+use crate::{
+    fault::codes,
+    grammar::{self, name, net, policy, route, units},
+    node::{Entry, Node, Value},
+    plan::{
+        Access, Auth, Balance, Endpoint, Health, Limit, PathPattern, Place, Retry, Route, Rule, Segment,
+        Service, Timeouts,
+    },
+    report::Report,
+    spec::{Key, MapSpec, Shape},
+};
+
+const URLS_SHAPE: Shape = Shape::Any(&[
+    Shape::Value(&net::UPSTREAM_WORDS),
+    Shape::List(&Shape::Value(&net::UPSTREAM_WORDS)),
+]);
+
+pub(crate) const SERVICE_SHAPE: Shape = Shape::Any(&[
+    Shape::Value(&net::UPSTREAM_WORDS),
+    Shape::List(&Shape::Value(&net::UPSTREAM_WORDS)),
+    Shape::Map(&SERVICE),
+]);
+
+pub(crate) static SERVICE: MapSpec = MapSpec {
+    name: "service",
+    doc: "An HTTP server that requests are passed on to. The short form is its URL, or a list of them.",
+    keys: &[
+        Key::new(
+            "url",
+            URLS_SHAPE,
+            "Where it is; several addresses share the requests.",
+            "[http://127.0.0.1:9001, http://127.0.0.1:9011]",
+        )
+        .needed(),
+        Key::new(
+            "balance",
+            Shape::Value(&policy::BALANCE_WORDS),
+            "How one of several addresses is chosen.",
+            "round-robin",
+        )
+        .or("least-latency"),
+        Key::new(
+            "health",
+            Shape::Any(&[Shape::Value(&route::HEALTH_PATH_WORDS), Shape::Map(&HEALTH)]),
+            "Checks each address from time to time.",
+            "{ path: /healthz, every: 5s }",
+        ),
+        Key::new(
+            "timeout",
+            policies::TIMEOUT_SHAPE,
+            "How long to wait for it.",
+            "2s",
+        ),
+        Key::new(
+            "retry",
+            Shape::Map(&RETRY),
+            "Tries another time; idempotent methods only, unless the route says `retry: always`.",
+            "{ attempts: 2, budget: 20% }",
+        ),
+        Key::new(
+            "strip_prefix",
+            Shape::Bool,
+            "Whether the path's first segment is removed before it is passed on.",
+            "true",
+        )
+        .or("false"),
+        Key::new(
+            "routes",
+            Shape::Named(&route::ROUTE_WORDS, &Shape::Map(&ROUTE)),
+            "What is served of it. Left out: everything under `/NAME`, path unchanged. The most specific route wins: a literal segment over `{name}` over `**`.",
+            "{ GET /payments/{id}: { access: user } }",
+        ),
+    ],
+    instead: &[
+        ("upstream", "did you mean `url`?"),
+        ("upstreams", "did you mean `url`?"),
+        ("urls", "did you mean `url`?"),
+        ("target", "did you mean `url`?"),
+        ("paths", "did you mean `routes`?"),
+        (
+            "access",
+            "put it on a route: `routes: { /NAME/**: { access: … } }`",
+        ),
+        ("limit", "put it on a route: `routes: { /NAME/**: { limit: … } }`"),
+        ("cache", "put it on a route: `routes: { /NAME/**: { cache: … } }`"),
+        ("cors", "put it on a route, or under `server`"),
+        ("max_body", "put it on a route, or under `server`"),
+    ],
+};
+
+pub(crate) static HEALTH: MapSpec = MapSpec {
+    name: "health",
+    doc: "A GET from time to time; 2xx is healthy. The short form is the path.",
+    keys: &[
+        Key::new(
+            "path",
+            Shape::Value(&route::HEALTH_PATH_WORDS),
+            "What is asked for.",
+            "/healthz",
+        )
+        .needed(),
+        Key::new(
+            "every",
+            Shape::Value(&units::DURATION_WORDS),
+            "Time between two checks.",
+            "10s",
+        )
+        .or("5s"),
+        Key::new(
+            "timeout",
+            Shape::Value(&units::DURATION_WORDS),
+            "How long one check may take.",
+            "500ms",
+        )
+        .or("1s"),
+    ],
+    instead: &[("interval", "did you mean `every`?")],
+};
+
+pub(crate) static RETRY: MapSpec = MapSpec {
+    name: "retry",
+    doc: "How often a request is tried, and how much extra load that may make.",
+    keys: &[
+        Key::new(
+            "attempts",
+            Shape::Int { min: 1, max: 5 },
+            "Tries in all, the first one counted.",
+            "2",
+        )
+        .or("2"),
+        Key::new(
+            "budget",
+            Shape::Value(&units::PERCENT_WORDS),
+            "Extra tries as a share of the requests.",
+            "20%",
+        )
+        .or("20%"),
+    ],
+    instead: &[
+        ("count", "did you mean `attempts`?"),
+        ("times", "did you mean `attempts`?"),
+    ],
+};
+
+pub(crate) static ROUTE: MapSpec = MapSpec {
+    name: "route",
+    doc: "One route and what is done to its requests, always in this order: cross-origin rules, access, limits, idempotency, cache.",
+    keys: &[
+        Key::new(
+            "host",
+            Shape::Value(&route::HOST_WORDS),
+            "Only requests for this host.",
+            "api.example.com",
+        ),
+        Key::new(
+            "access",
+            policies::ACCESS_SHAPE,
+            "Who may. Left out: `user` where `auth` is configured.",
+            "scope payments.read",
+        ),
+        Key::new(
+            "limit",
+            USE_SHAPE,
+            "How often: a name of `limits:`, a limit in place, or a list.",
+            "per-user",
+        ),
+        Key::new(
+            "cache",
+            policies::CACHE_SHAPE,
+            "How long a reply is kept and for whom.",
+            "private 10s",
+        ),
+        Key::new(
+            "stale",
+            Shape::Value(&units::DURATION_WORDS),
+            "How long after that it may be served while it is fetched anew or the service fails.",
+            "5m",
+        ),
+        Key::new(
+            "tags",
+            policies::TAGS_SHAPE,
+            "Names by which `POST /purge` removes what is kept.",
+            "[rates]",
+        ),
+        Key::new(
+            "idempotency",
+            Shape::Value(&policy::IDEMPOTENCY_WORDS),
+            "Whether an `Idempotency-Key` is needed on a write. Needs a store or `shared`.",
+            "required",
+        ),
+        Key::new(
+            "max_body",
+            Shape::Value(&units::SIZE_WORDS),
+            "The largest request body here.",
+            "20MiB",
+        ),
+        Key::new(
+            "timeout",
+            policies::TIMEOUT_SHAPE,
+            "How long to wait, where it differs from the service's.",
+            "30s",
+        ),
+        Key::new(
+            "retry",
+            Shape::Value(&policy::RETRY_ALWAYS_WORDS),
+            "`always`: tried again whatever the method.",
+            "always",
+        ),
+        Key::new(
+            "cors",
+            policies::CORS_SHAPE,
+            "Which pages of other origins may call, where it differs from the server's.",
+            "true",
+        ),
+    ],
+    instead: &[
+        ("auth", "did you mean `access`?"),
+        ("limits", "did you mean `limit`?"),
+        ("rate_limit", "did you mean `limit`?  limit: 100/min by user"),
+        ("ttl", "did you mean `cache`?"),
+        ("method", "the method stands in the route's key: `GET /path`"),
+        (
+            "methods",
+            "the methods stand in the route's key: `GET,POST /path`",
+        ),
+    ],
+};
+
+/// What routes refer to.
+pub(crate) struct Shared<'s> {
+    pub(crate) limits: &'s mut Vec<Limit>,
+    pub(crate) auth: &'s Auth,
+    /// Whether the first reply to an `Idempotency-Key` can be kept anywhere.
+    pub(crate) has_store: bool,
+}
+
+pub(crate) fn services(
+    node: &Node,
+    _context: &Context<'_>,
+    shared: &mut Shared<'_>,
+    report: &mut Report<'_>,
+) -> Vec<Service> {
+    let Value::Map(map) = &node.value else {
+        if !node.is_null() {
+            report
+                .wrong_type(node, "`services`", "a map of names and services")
+                .help("such as `services: { payments: http://127.0.0.1:9001 }`");
+        }
+        return Vec::new();
+    };
+    let mut services = Vec::new();
+    for entry in &map.entries {
+        if let Err(flaw) = name::name(&entry.key) {
+            report.add(codes::NAME, entry.key_span, flaw.message);
+        }
+        services.extend(service(entry, shared, report));
+    }
+    services
+}
+
+fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Option<Service> {
+    let (name, node) = (entry.key.as_str(), &entry.value);
+    let place = report.text.place(entry.key_span);
+    let mut service = Service {
+        name: name.to_owned(),
+        place: place.clone(),
+        endpoints: Vec::new(),
+        balance: Balance::LeastLatency,
+        health: None,
+        timeouts: Timeouts::default(),
+        retry: None,
+        strip_prefix: false,
+        routes: Vec::new(),
+    };
+    if node.is_null() && !node.is_left_out() {
+        return None;
+    }
+    if node.is_null() {
+        report
+            .add(
+                codes::MISSING_KEY,
+                entry.key_span,
+                format!("service `{name}` has no URL"),
+            )
+            .help(format!("write `{name}: http://HOST:PORT`"));
+        return None;
+    }
+    if node.map().is_none() {
+        service.endpoints = endpoints(node, report);
+        service.routes.push(everything(name, place, shared.auth));
+        return Some(service);
+    }
+    let read = Reader::open(&SERVICE, node, format!("service `{name}`"), report)?;
+    service.endpoints = read.get("url").map(|n| endpoints(n, report)).unwrap_or_default();
+    let balance = read.value("balance", &policy::BALANCE, report);
+    service.balance = read.or_default(balance, "balance", &policy::BALANCE);
+    service.health = read.get("health").and_then(|n| health(n, report));
+    service.timeouts = read
+        .get("timeout")
+        .and_then(|n| policies::timeouts(n, service.timeouts, report))
+        .unwrap_or_default();
+    service.retry = read.get("retry").and_then(|n| retry(n, report));
+    service.strip_prefix = read
+        .get("strip_prefix")
+        .and_then(|n| flag(n, "strip_prefix", report))
+        .unwrap_or(false);
+    match read.get("routes") {
+        None => service.routes.push(everything(name, place, shared.auth)),
+        Some(node) => service.routes = routes(node, &service, shared, report),
+    }
+    Some(service)
+}
+
+fn endpoints(node: &Node, report: &mut Report<'_>) -> Vec<Endpoint> {
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    if node.list().is_some_and(<[Node]>::is_empty) {
+        report.add(codes::URL, node.span, "the list of addresses is empty");
+    }
+    for item in one_or_many(node) {
+        let Some(endpoint) = grammar::scalar(item, &net::UPSTREAM, report) else {
+            continue;
+        };
+        if endpoints.contains(&endpoint) {
+            report.add(
+                codes::DUPLICATE_VALUE,
+                item.span,
+                format!("{endpoint} is listed twice"),
+            );
+        } else {
+            endpoints.push(endpoint);
+        }
+    }
+    endpoints
+}
+
+fn health(node: &Node, report: &mut Report<'_>) -> Option<Health> {
+    let (path, every, timeout) = if node.map().is_none() {
+        (grammar::scalar(node, &route::HEALTH_PATH, report), None, None)
+    } else {
+        let read = Reader::open(&HEALTH, node, "`health`", report)?;
+        (
+            read.value("path", &route::HEALTH_PATH, report),
+            read.value("every", &units::DURATION, report),
+            read.value("timeout", &units::DURATION, report),
+        )
+    };
+    Some(Health {
+        path: path?,
+        every: every.unwrap_or_else(|| default(&HEALTH, "every", &units::DURATION)),
+        timeout: timeout.unwrap_or_else(|| default(&HEALTH, "timeout", &units::DURATION)),
+    })
+}
+
+fn retry(node: &Node, report: &mut Report<'_>) -> Option<Retry> {
+    let read = Reader::open(&RETRY, node, "`retry`", report)?;
+    let budget = read.value("budget", &units::PERCENT, report);
+    Some(Retry {
+        attempts: read.int("attempts", report).unwrap_or(2) as u8,
+        budget_percent: read.or_default(budget, "budget", &units::PERCENT),
+    })
+}
+
+/// What a rule left out means.
+pub(crate) fn left_out(auth: &Auth, place: Place) -> Rule {
+    Rule {
+        access: if auth.is_configured() {
+            Access::User
+        } else {
+            Access::Public
+        },
+        written: false,
+        place,
+    }
+}
+
+fn bare(display: &str, place: Place, path: PathPattern, auth: &Auth) -> Route {
+    Route {
+        display: display.into(),
+        access: left_out(auth, place.clone()),
+        place,
+        host: None,
+        methods: Vec::new(),
+        path,
+        limits: Vec::new(),
+        cache: None,
+        idempotency: None,
+        body_bytes_max: None,
+        timeouts: None,
+        retry_always: false,
+        cors: None,
+    }
+}
+
+/// The route of a service without `routes`.
+fn everything(name: &str, place: Place, auth: &Auth) -> Route {
+    let path = PathPattern {
+        segments: vec![Segment::Literal(name.to_owned())],
+        rest: true,
+    };
+    bare(&path.to_string(), place, path, auth)
+}
+
+fn routes(node: &Node, service: &Service, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Vec<Route> {
+    let Value::Map(map) = &node.value else {
+        report
+            .wrong_type(node, "`routes`", "a map of routes and their policies")
+            .help("such as `GET /payments/{id}: { access: user }`");
+        return Vec::new();
+    };
+    map.entries
+        .iter()
+        .filter_map(|entry| one(entry, service, shared, report))
+        .collect()
+}
+
+fn one(entry: &Entry, service: &Service, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Option<Route> {
+    let key = match (route::ROUTE.parse)(&entry.key) {
+        Ok(key) => Some(key),
+        Err(flaw) => {
+            let start = entry.key_span.start as usize;
+            let there = report.text.text.get(start..start + entry.key.len()) == Some(entry.key.as_str());
+            let span = match there {
+                true => crate::node::Span::new(start + flaw.at.start..start + flaw.at.end),
+                false => entry.key_span,
+            };
+            report
+                .add(flaw.code.unwrap_or(codes::ROUTE), span, flaw.message)
+                .help = flaw.help;
+            None
+        }
+    };
+    let display = match &key {
+        Some(key) if key.methods.is_empty() => key.path.to_string(),
+        Some(key) => {
+            let methods: Vec<&str> = key.methods.iter().map(http::Method::as_str).collect();
+            format!("{} {}", methods.join(","), key.path)
+        }
+        None => entry.key.clone(),
+    };
+    let empty = PathPattern {
+        segments: Vec::new(),
+        rest: false,
+    };
+    let path = key.as_ref().map_or(empty, |k| k.path.clone());
+    let mut found = bare(&display, report.text.place(entry.key_span), path, shared.auth);
+    found.methods = key.as_ref().map(|k| k.methods.clone()).unwrap_or_default();
+    if entry.value.map().is_none() && entry.value.scalar().is_some() {
+        let text = entry.value.scalar().map(|s| s.text.clone()).unwrap_or_default();
+        let what = format!("route `{display}`");
+        report
+            .wrong_type(&entry.value, &what, "a map")
+            .help(format!("write `{{ access: {text} }}`"));
+    } else if let Some(read) = Reader::open(&ROUTE, &entry.value, format!("route `{display}`"), report) {
+        fill(&mut found, &read, service, shared, report);
+    }
+    key.map(|_| found)
+}
+
+fn fill(
+    found: &mut Route,
+    read: &Reader<'_>,
+    service: &Service,
+    shared: &mut Shared<'_>,
+    report: &mut Report<'_>,
+) {
+    found.host = read.value("host", &route::HOST, report);
+    if let Some(node) = read.get("access") {
+        found.access = policies::rule(node, &RulePlace::Route, report);
+    }
+    if let Some(node) = read.get("limit") {
+        found.limits = limits::uses(node, &found.display, shared.limits, report);
+    }
+    match read.get("cache") {
+        Some(node) => found.cache = policies::cache(node, (read.get("stale"), read.get("tags")), report),
+        None => policies::only_with_cache(read, &["stale", "tags"], report),
+    }
+    found.idempotency = read.value("idempotency", &policy::IDEMPOTENCY, report);
+    if found.idempotency.is_some() && !shared.has_store {
+        report
+            .add(
+                codes::IDEMPOTENCY_STORE,
+                read.key_span("idempotency"),
+                "`idempotency` needs a place to keep the first reply",
+            )
+            .help("add `stores: { main: sqlite:FILE }` or `shared: URL`");
+    }
+    found.body_bytes_max = read.value("max_body", &units::SIZE, report);
+    found.timeouts = read
+        .get("timeout")
+        .and_then(|n| policies::timeouts(n, service.timeouts, report));
+    found.retry_always = read.value("retry", &policy::RETRY_ALWAYS, report).is_some();
+    found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
+}

@@ -1,0 +1,201 @@
+//! `stores:` and `shared:`
+
+use super::{Context, Reader, list};
+use crate::{
+    fault::codes,
+    grammar::{self, name, net, net::StoreUrl},
+    node::{Node, Value},
+    plan::{PostgresShard, Secret, Store, StoreKind},
+    report::Report,
+    spec::{Key, MapSpec, Shape},
+};
+
+pub(crate) const STORE_SHAPE: Shape = Shape::Any(&[Shape::Value(&net::STORE_WORDS), Shape::Map(&STORE)]);
+
+pub(crate) static STORE: MapSpec = MapSpec {
+    name: "store",
+    doc: "The long form of a store; exactly one of its keys.",
+    keys: &[
+        Key::new(
+            "sqlite",
+            Shape::Value(&net::SQLITE_WORDS),
+            "An embedded database in this file.",
+            "shop.db",
+        ),
+        Key::new(
+            "postgres",
+            Shape::Any(&[Shape::Value(&net::POSTGRES_WORDS), Shape::Map(&POSTGRES)]),
+            "PostgreSQL, one server or several shards.",
+            "{ shards: [{ write: \"${DB_URL}\" }] }",
+        ),
+    ],
+    instead: &[
+        ("url", "write `NAME: sqlite:FILE` or `NAME: postgres://…`"),
+        ("path", "did you mean `sqlite`?"),
+    ],
+};
+
+pub(crate) static POSTGRES: MapSpec = MapSpec {
+    name: "postgres",
+    doc: "PostgreSQL in shards. Rows are spread over them by the bucket of their shard key.",
+    keys: &[Key::new(
+        "shards",
+        Shape::List(&Shape::Map(&SHARD)),
+        "The shards; their order never changes.",
+        "[{ write: \"${DB0_URL}\", read: [\"${DB0_RO_URL}\"] }]",
+    )
+    .needed()],
+    instead: &[("url", "write `postgres: URL`, or `shards: [{ write: URL }]`")],
+};
+
+pub(crate) static SHARD: MapSpec = MapSpec {
+    name: "postgres_shard",
+    doc: "A primary and its replicas.",
+    keys: &[
+        Key::new(
+            "write",
+            Shape::Value(&net::POSTGRES_WORDS),
+            "URL of the primary.",
+            "\"${DB0_URL}\"",
+        )
+        .needed(),
+        Key::new(
+            "read",
+            Shape::List(&Shape::Value(&net::POSTGRES_WORDS)),
+            "URLs of the replicas.",
+            "[\"${DB0_RO_URL}\"]",
+        )
+        .or("[]"),
+    ],
+    instead: &[
+        ("url", "did you mean `write`?"),
+        ("primary", "did you mean `write`?"),
+        ("replicas", "did you mean `read`?"),
+    ],
+};
+
+/// Reads `stores:`. A store with a fault is left out, but its name stays known to `names`.
+pub(crate) fn stores(
+    node: &Node,
+    context: &Context<'_>,
+    names: &mut Vec<String>,
+    report: &mut Report<'_>,
+) -> Vec<Store> {
+    let Value::Map(map) = &node.value else {
+        if !node.is_null() {
+            report
+                .wrong_type(node, "`stores`", "a map of names and stores")
+                .help("such as `stores: { main: sqlite:shop.db }`");
+        }
+        return Vec::new();
+    };
+    let mut stores = Vec::new();
+    for entry in &map.entries {
+        if let Err(flaw) = name::name(&entry.key) {
+            report.add(codes::NAME, entry.key_span, flaw.message);
+        }
+        names.push(entry.key.clone());
+        if entry.value.is_left_out() {
+            let message = format!("store `{}` says nothing", entry.key);
+            report
+                .add(codes::MISSING_KEY, entry.key_span, message)
+                .help(format!("such as `{}: sqlite:shop.db`", entry.key));
+        } else if entry.value.is_null() {
+            // Its fault is told.
+        } else if let Some(kind) = store(&entry.key, &entry.value, context, report) {
+            stores.push(Store {
+                name: entry.key.clone(),
+                kind,
+            });
+        }
+    }
+    stores
+}
+
+fn store(name: &str, node: &Node, context: &Context<'_>, report: &mut Report<'_>) -> Option<StoreKind> {
+    if node.map().is_none() {
+        return Some(match grammar::scalar(node, &net::STORE, report)? {
+            StoreUrl::Sqlite(path) => StoreKind::Sqlite {
+                path: context.path(&path),
+            },
+            StoreUrl::Postgres(url) => one_server(url),
+        });
+    }
+    let read = Reader::open(&STORE, node, format!("store `{name}`"), report)?;
+    match (read.get("sqlite"), read.get("postgres")) {
+        (Some(_), None) => {
+            let path = read.value("sqlite", &net::SQLITE, report)?;
+            Some(StoreKind::Sqlite {
+                path: context.path(path.strip_prefix("sqlite:").unwrap_or(&path)),
+            })
+        }
+        (None, Some(node)) => postgres(node, report),
+        (Some(_), Some(_)) => {
+            report
+                .add_with(
+                    codes::EXCLUSIVE,
+                    read.key_span("postgres"),
+                    format!("store `{name}` is `sqlite` and `postgres`"),
+                    (read.key_span("sqlite"), "the other one"),
+                )
+                .help("keep one of them; a profile removes a key of the base with `sqlite: null`");
+            None
+        }
+        (None, None) => {
+            report
+                .add(
+                    codes::STORE,
+                    node.span,
+                    format!("store `{name}` does not say what it is"),
+                )
+                .help("add `sqlite: FILE` or `postgres: URL`");
+            None
+        }
+    }
+}
+
+fn one_server(url: String) -> StoreKind {
+    StoreKind::Postgres {
+        shards: vec![PostgresShard {
+            write: Secret::new(url),
+            read: Vec::new(),
+        }],
+    }
+}
+
+fn postgres(node: &Node, report: &mut Report<'_>) -> Option<StoreKind> {
+    if node.map().is_none() {
+        return grammar::scalar(node, &net::POSTGRES, report).map(one_server);
+    }
+    let read = Reader::open(&POSTGRES, node, "`postgres`", report)?;
+    let list_node = read.get("shards")?;
+    let items = list(list_node, "shards", report);
+    if items.is_empty() && list_node.list().is_some() {
+        report
+            .add(codes::STORE, list_node.span, "`shards` is empty")
+            .help("such as `[{ write: \"${DB_URL}\" }]`");
+    }
+    let mut shards = Vec::new();
+    for item in items {
+        let Some(read) = Reader::open(&SHARD, item, "this shard", report) else {
+            continue;
+        };
+        let write = read.value("write", &net::POSTGRES, report);
+        let replicas = read
+            .get("read")
+            .map(|n| list(n, "read", report))
+            .unwrap_or_default();
+        let replicas: Vec<Secret> = replicas
+            .iter()
+            .filter_map(|n| grammar::scalar(n, &net::POSTGRES, report))
+            .map(Secret::new)
+            .collect();
+        if let Some(write) = write {
+            shards.push(PostgresShard {
+                write: Secret::new(write),
+                read: replicas,
+            });
+        }
+    }
+    (!shards.is_empty()).then_some(StoreKind::Postgres { shards })
+}

@@ -1,0 +1,274 @@
+//! Names bound, defaults filled, sections checked against each other.
+
+mod fields;
+pub(crate) mod routes;
+mod types;
+
+use crate::{
+    decode::{
+        Reader, policies,
+        policies::RulePlace,
+        resources::{self, RawResource},
+        services,
+    },
+    fault::codes,
+    node::Span,
+    plan::{Auth, Field, List, Place, Resource, Rule, Rules, Shard, Store, Type},
+    report::{Report, did_you_mean},
+};
+use std::collections::HashMap;
+
+/// Paths that are Stoa's own.
+const RESERVED_PATHS: [&str; 7] = ["docs", "rest", "openapi", "livez", "readyz", "metrics", "purge"];
+
+/// Binds all resources. A faulty one still takes its position, so that references to it hold.
+pub(crate) fn resources(
+    raw: &[RawResource<'_>],
+    store_names: &[String],
+    stores: &[Store],
+    auth: &Auth,
+    report: &mut Report<'_>,
+) -> Vec<Resource> {
+    names(raw, report);
+    let keys: Vec<fields::Keys> = raw.iter().map(|r| fields::keys(r, report)).collect();
+    let types = types::bind(raw, &keys, report);
+    let mut found = Vec::with_capacity(raw.len());
+    for ((resource, keys), types) in raw.iter().zip(&keys).zip(types) {
+        let fields = fields::fields(resource, keys, types, report);
+        let store = store(resource, store_names, report)
+            .and_then(|name| stores.iter().position(|s| s.name == name))
+            .unwrap_or(0);
+        found.push(bind(resource, fields, keys, store, auth, report));
+    }
+    found
+}
+
+fn names(raw: &[RawResource<'_>], report: &mut Report<'_>) {
+    let mut seen: HashMap<String, &RawResource<'_>> = HashMap::new();
+    for resource in raw {
+        let name = resource.name.as_str();
+        let lower = name.to_ascii_lowercase();
+        let own_table =
+            resource.table.is_none() && (lower.starts_with("sqlite_") || lower.starts_with("stoa_"));
+        if RESERVED_PATHS.contains(&lower.as_str()) || own_table {
+            report
+                .add(
+                    codes::RESERVED,
+                    resource.name_span,
+                    format!("`{name}` is a name of Stoa's own"),
+                )
+                .help("give the resource another name");
+        }
+        if let Some(first) = seen.get(&lower) {
+            report
+                .add_with(
+                    codes::SAME_LETTERS,
+                    resource.name_span,
+                    format!("resources `{name}` and `{}` differ only in case", first.name),
+                    (first.name_span, "the other one"),
+                )
+                .help("databases compare names without regard to case: rename one");
+        }
+        seen.insert(lower, resource);
+    }
+}
+
+fn store(resource: &RawResource<'_>, names: &[String], report: &mut Report<'_>) -> Option<String> {
+    let Some(node) = resource.read.get("store") else {
+        let main = names.iter().find(|n| *n == "main");
+        return match (main, names) {
+            (Some(main), _) => Some(main.clone()),
+            (None, [only]) => Some(only.clone()),
+            _ => {
+                report
+                    .add(
+                        codes::UNKNOWN_STORE,
+                        resource.name_span,
+                        format!("{} does not say which store holds it", resource.read.what),
+                    )
+                    .help(format!("add `store:`, one of {}", names.join(", ")));
+                None
+            }
+        };
+    };
+    let name = &node.scalar()?.text;
+    if names.contains(name) {
+        return Some(name.clone());
+    }
+    report
+        .add(
+            codes::UNKNOWN_STORE,
+            node.span,
+            format!("store `{name}` is not defined"),
+        )
+        .help(did_you_mean(name, names.iter().map(String::as_str)));
+    None
+}
+
+fn bind(
+    raw: &RawResource<'_>,
+    mut fields: Vec<Field>,
+    keys: &fields::Keys,
+    store: usize,
+    auth: &Auth,
+    report: &mut Report<'_>,
+) -> Resource {
+    let shard = shard(raw, &mut fields, report);
+    let place = report.text.place(raw.name_span);
+    let rules = rules(&raw.read, &fields, auth, &place, report);
+    let list = list(&raw.read, &fields, report);
+    let cache = match raw.read.get("cache") {
+        Some(node) => policies::cache(node, (raw.read.get("stale"), None), report),
+        None => {
+            policies::only_with_cache(&raw.read, &["stale"], report);
+            None
+        }
+    };
+    let key = keys
+        .names
+        .iter()
+        .filter_map(|name| fields.iter().position(|f| f.name == *name))
+        .collect();
+    Resource {
+        name: raw.name.clone(),
+        place,
+        store,
+        table: raw.table.clone(),
+        shard,
+        fields,
+        key,
+        list,
+        rules,
+        cache,
+    }
+}
+
+fn shard(raw: &RawResource<'_>, fields: &mut [Field], report: &mut Report<'_>) -> Shard {
+    let Some((node, name)) = raw.read.get("shard").and_then(|n| Some((n, n.scalar()))) else {
+        return Shard::Single;
+    };
+    let Some(name) = name.map(|s| s.text.as_str()) else {
+        report.wrong_type(node, "`shard`", "a field's name or `single`");
+        return Shard::Single;
+    };
+    if name == "single" {
+        return Shard::Single;
+    }
+    let Some(position) = fields.iter().position(|f| f.name == name) else {
+        report
+            .add(
+                codes::SHARD,
+                node.span,
+                format!("there is no field `{name}` to shard by"),
+            )
+            .help(did_you_mean(name, fields.iter().map(|f| f.name.as_str())));
+        return Shard::Single;
+    };
+    let field = &mut fields[position];
+    let plain = field.ty.is_scalar() && !matches!(field.ty.value(), Type::Float | Type::Bool);
+    if field.optional || !plain || raw.table.is_some() {
+        let why = match (field.optional, plain) {
+            (true, _) => "is optional, and every row needs a shard key".to_owned(),
+            (_, false) => format!("is {}, which cannot be a shard key", field.ty),
+            _ => "cannot shard an existing table: it has no bucket".to_owned(),
+        };
+        report.add_with(
+            codes::SHARD,
+            node.span,
+            format!("`{name}` {why}"),
+            (span_of(raw, name), "declared here"),
+        );
+    }
+    field.immutable = true;
+    Shard::Field(position)
+}
+
+fn span_of(raw: &RawResource<'_>, field: &str) -> Span {
+    raw.fields
+        .iter()
+        .find(|f| f.name == field)
+        .map_or(raw.name_span, |f| f.name_span)
+}
+
+fn rules(read: &Reader<'_>, fields: &[Field], auth: &Auth, place: &Place, report: &mut Report<'_>) -> Rules {
+    let scope = RulePlace::Resource(fields);
+    let mut rule = |key: &str| read.get(key).map(|n| policies::rule(n, &scope, report));
+    let left_out = || services::left_out(auth, place.clone());
+    let (own_read, write) = (rule("read"), rule("write"));
+    let (create, update, delete) = (rule("create"), rule("update"), rule("delete"));
+    let or_write = |own: Option<Rule>| own.or_else(|| write.clone()).unwrap_or_else(left_out);
+    Rules {
+        read: own_read.unwrap_or_else(left_out),
+        create: or_write(create),
+        update: or_write(update),
+        delete: or_write(delete),
+    }
+}
+
+fn list(read: &Reader<'_>, fields: &[Field], report: &mut Report<'_>) -> List {
+    let scalars = || {
+        (0..fields.len())
+            .filter(|&f| fields[f].ty.is_scalar())
+            .collect::<Vec<_>>()
+    };
+    let mut list = List {
+        filter: scalars(),
+        sort: scalars(),
+        page: 50,
+        max: 200,
+    };
+    let Some(read) = read
+        .get("list")
+        .and_then(|n| Reader::open(&resources::LIST, n, "`list`", report))
+    else {
+        return list;
+    };
+    for (key, sort) in [("filter", false), ("sort", true)] {
+        let Some(node) = read.get(key) else { continue };
+        let mut positions = Vec::new();
+        for (name, node) in resources::names(node, key, report) {
+            let Some(position) = fields.iter().position(|f| f.name == name) else {
+                report
+                    .add(
+                        codes::UNKNOWN_FIELD,
+                        node.span,
+                        format!("`{key}` names `{name}`, which is not a field"),
+                    )
+                    .help(did_you_mean(&name, fields.iter().map(|f| f.name.as_str())));
+                continue;
+            };
+            if sort && !fields[position].ty.is_scalar() {
+                let message = format!(
+                    "nothing can be sorted by `{name}`, which is {}",
+                    fields[position].ty
+                );
+                report.add(codes::UNKNOWN_FIELD, node.span, message);
+            } else if positions.contains(&position) {
+                report.add(
+                    codes::DUPLICATE_VALUE,
+                    node.span,
+                    format!("`{name}` is listed twice"),
+                );
+            } else {
+                positions.push(position);
+            }
+        }
+        if sort {
+            list.sort = positions
+        } else {
+            list.filter = positions
+        }
+    }
+    let (page, max) = (read.int("page", report), read.int("max", report));
+    list.page = page.unwrap_or(50) as u32;
+    list.max = max.unwrap_or(u64::from(list.page).max(200)) as u32;
+    if list.page > list.max {
+        let wanted = format!("`page` is {}, more than `max`, {}", list.page, list.max);
+        if page.is_some() {
+            report.add(codes::CONTRADICTION, read.key_span("page"), wanted);
+        } else {
+            list.page = list.max;
+        }
+    }
+    list
+}
