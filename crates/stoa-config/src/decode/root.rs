@@ -72,6 +72,12 @@ pub(crate) static ROOT: MapSpec = MapSpec {
             "{ products: { fields: { name: text } } }",
         ),
         Key::new(
+            "seed",
+            Shape::Value(&name::PATH_WORDS),
+            "A JSON file of first rows, `{\"RESOURCE\": [rows]}`, that `dev` loads into empty tables it created.",
+            "seed.json",
+        ),
+        Key::new(
             "shared",
             Shape::Value(&net::SHARED_WORDS),
             "What processes share: cache, limits and purges.",
@@ -263,6 +269,7 @@ pub(crate) fn decode(
         stores,
         services,
         resources,
+        seed: seed.map(|path| context.path(&path)),
         shared,
         telemetry: telemetry.unwrap_or_else(Telemetry::default),
         variables,
