@@ -255,6 +255,7 @@ pub(crate) fn decode(
             )
             .help("add `services: { payments: http://127.0.0.1:9001 }` or `resources: …`");
     }
+    let seed = read.value("seed", &name::PATH, report);
     let telemetry = read
         .get("telemetry")
         .and_then(|n| telemetry::telemetry(n, report));
