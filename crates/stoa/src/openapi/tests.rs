@@ -190,3 +190,29 @@ fn only_fields_of_the_filter_are_parameters() {
         "json is not filtered by unless the file says so"
     );
 }
+
+#[test]
+fn codes_are_unique_and_their_problems_are_described() {
+    let mut names = HashSet::new();
+    let problems = super::response::problems();
+    let described: String = problems
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|p| p["description"].to_string())
+        .collect();
+    for code in super::codes() {
+        assert!(names.insert(code.name), "{} is declared twice", code.name);
+        assert!(
+            code.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
+            "{}",
+            code.name
+        );
+        let rare = matches!(code.status, 501 | 505 | 508);
+        assert!(
+            rare || described.contains(&format!("`{}`", code.name)),
+            "no answer describes {}",
+            code.name
+        );
+    }
+}
