@@ -30,7 +30,25 @@ pub struct Fault {
     pub help: Option<String>,
 }
 
+/// The code of [`Fault::later`] for keys of tokens.
+pub const KEYS_REFUSED: &str = codes::KEYS_REFUSED;
+/// The code of [`Fault::later`] for rules over rows.
+pub const RULE_ROWS: &str = codes::RULE_ROWS;
+
 impl Fault {
+    /// An error that is found when the plan is put to use: it knows its place in the file at most.
+    pub fn later(code: &'static str, place: Place, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            place,
+            span: 0..0,
+            second: None,
+            help: None,
+        }
+    }
+
     pub(crate) fn blank() -> Self {
         Self {
             code: codes::TOO_MANY_FAULTS,

@@ -15,7 +15,10 @@ use crate::{
     value::Value,
 };
 pub use rule::check as check_cel;
-use stoa_config::plan::{Access, Resource, Type};
+use stoa_config::{
+    fault::{Fault, RULE_ROWS},
+    plan::{Access, Resource, Type},
+};
 pub use stoa_exchange::RequestFacts;
 use stoa_exchange::{
     Identity, Problem,
@@ -151,8 +154,8 @@ pub fn owner(resource: &Resource, field: FieldIndex) -> Problem {
     .hint(format!("leave `{name}` out: it is filled in with the caller"))
 }
 
-/// Every rule of the resource that cannot be judged inside the database, as `read: why`.
-pub fn check(resource: &Resource) -> Vec<String> {
+/// Every rule of the resource that cannot be judged inside the database.
+pub fn check(resource: &Resource) -> Vec<Fault> {
     let judge = |access: &Access| match access {
         Access::When(cel) => check_cel(resource, cel),
         Access::Owner(field) => match resource.fields.get(*field).map(|f| f.ty.value()) {
@@ -163,10 +166,15 @@ pub fn check(resource: &Resource) -> Vec<String> {
         },
         _ => Ok(()),
     };
-    let rules = resource.rules.each();
-    let faults = rules.iter().filter_map(|(name, rule)| {
-        let why = judge(&rule.access).err()?;
-        Some(format!("{name}: {why}"))
-    });
-    faults.collect()
+    let mut faults: Vec<Fault> = Vec::new();
+    for (name, rule) in resource.rules.each() {
+        // `write` stands for three rules in one place.
+        if let Err(why) = judge(&rule.access)
+            && !faults.iter().any(|fault| fault.place == rule.place)
+        {
+            let message = format!("`{name}` of {}: {why}", resource.name);
+            faults.push(Fault::later(RULE_ROWS, rule.place.clone(), message));
+        }
+    }
+    faults
 }

@@ -177,7 +177,7 @@ fn cel_request(request: &RequestFacts<'_>) -> HashMap<&'static str, cel::Value> 
         ("host", request.host.into()),
         ("headers", headers(request.headers).into()),
         ("query", query(request.query.unwrap_or_default()).into()),
-        ("client", request.client.to_string().into()),
+        ("ip", request.client.to_string().into()),
     ])
 }
 

@@ -59,11 +59,29 @@ fn snippet<'a>(fault: &'a Fault, source: &'a Source) -> Snippet<'a, Annotation<'
     };
     let mut snippet = Snippet::source(source.text.as_str())
         .path(source.name.as_str())
-        .annotation(AnnotationKind::Primary.span(inside(&fault.span)));
+        .annotation(AnnotationKind::Primary.span(inside(&span(fault, source))));
     if let Some((_, range, label)) = &fault.second {
         snippet = snippet.annotation(AnnotationKind::Context.span(inside(range)).label(label.as_str()));
     }
     snippet
+}
+
+/// What the caret points at: the rest of the line where only the place is known.
+fn span(fault: &Fault, source: &Source) -> Range<usize> {
+    let line = usize::try_from(fault.place.line).unwrap_or(0);
+    if !fault.span.is_empty() || line == 0 {
+        return fault.span.clone();
+    }
+    let before: usize = source
+        .text
+        .split_inclusive('\n')
+        .take(line - 1)
+        .map(str::len)
+        .sum();
+    let rest = source.text[before..].lines().next().unwrap_or_default();
+    let column = usize::try_from(fault.place.column).unwrap_or(1).saturating_sub(1);
+    let start = rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at);
+    before + start..before + rest.trim_end().len().max(start)
 }
 
 /// Without control characters: what a file holds must not steer the terminal.

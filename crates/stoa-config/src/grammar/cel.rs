@@ -38,7 +38,7 @@ pub(crate) struct Scope<'f> {
 const REQUEST: [&str; 6] = ["method", "path", "query", "headers", "host", "ip"];
 
 /// The functions there are, beside operators.
-const FUNCTIONS: [&str; 21] = [
+const FUNCTIONS: [&str; 19] = [
     "size",
     "contains",
     "startsWith",
@@ -56,8 +56,6 @@ const FUNCTIONS: [&str; 21] = [
     "exists",
     "exists_one",
     "existsOne",
-    "map",
-    "filter",
     "max",
     "min",
 ];
@@ -177,6 +175,17 @@ impl Walk<'_> {
                 EntryExpr::StructField(field) => self.expression(&field.value),
             }),
             Expr::Comprehension(each) => {
+                // What a rule costs must grow with its input at most.
+                if !self.bound.is_empty() {
+                    return Err(self
+                        .flaw(at, "a loop inside a loop could take too long")
+                        .help("write the inner one with `in`"));
+                }
+                if matches!(each.accu_init.expr, Expr::List(_)) {
+                    return Err(self
+                        .flaw(at, "`map` and `filter` are not available in rules")
+                        .help("write the condition with `exists` or `all`"));
+                }
                 self.expression(&each.iter_range)?;
                 let before = self.bound.len();
                 self.bound.extend([each.iter_var.clone(), each.accu_var.clone()]);

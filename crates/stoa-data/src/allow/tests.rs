@@ -455,11 +455,17 @@ fn the_rules_of_a_resource_are_checked() {
     let mut orders = resource(Access::Public);
     orders.rules.read.access = Access::When(cel("size(row.t) > 1"));
     orders.rules.delete.access = Access::Owner(position("j"));
+    orders.rules.delete.place.line = 7;
     let faults = check(&orders);
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(
-        faults[0].starts_with("read: `size`") && faults[1].starts_with("delete: `owner`"),
+        faults[0].message.contains("`read` of orders: `size`"),
         "{faults:?}"
     );
+    assert!(
+        faults[1].message.contains("`delete` of orders: `owner`"),
+        "{faults:?}"
+    );
+    assert_eq!(faults[1].place.line, 7);
     assert!(check(&resource(Access::Owner(position("r")))).is_empty());
 }

@@ -17,13 +17,10 @@ mod tests;
 
 use http::HeaderMap;
 use stoa_config::{
-    fault::{Fault, Severity},
+    fault::{Fault, KEYS_REFUSED},
     plan::{self, Place},
 };
 use stoa_exchange::{Identity, Problem};
-
-/// Keys are refused: `stoa explain` knows it.
-const KEYS_REFUSED: &str = "E0901";
 
 /// One way for a caller to say who it is.
 pub trait Authenticator: Send + Sync {
@@ -49,23 +46,13 @@ pub struct Auth {
 pub fn open(auth: &plan::Auth, realm: &str) -> Result<Auth, Vec<Fault>> {
     let mut methods: Vec<Box<dyn Authenticator>> = Vec::new();
     if let Some(jwt) = &auth.jwt {
-        let bearer = jwt::Bearer::open(jwt, realm)
-            .map_err(|faults| faults.into_iter().map(refused).collect::<Vec<_>>())?;
+        let bearer = jwt::Bearer::open(jwt, realm).map_err(|faults| {
+            let refused = |why| Fault::later(KEYS_REFUSED, Place::default(), why);
+            faults.into_iter().map(refused).collect::<Vec<_>>()
+        })?;
         methods.push(Box::new(bearer));
     }
     Ok(Auth { methods })
-}
-
-fn refused(message: String) -> Fault {
-    Fault {
-        code: KEYS_REFUSED,
-        severity: Severity::Error,
-        message,
-        place: Place::default(),
-        span: 0..0,
-        second: None,
-        help: None,
-    }
 }
 
 impl Auth {

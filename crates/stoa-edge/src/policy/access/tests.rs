@@ -165,7 +165,7 @@ fn cel_over_the_request() {
         ("request.method == 'POST'", true),
         ("request.path == '/a/%62%2Fc/de'", true),
         ("request.host == 'api.example.com:8080'", true),
-        ("request.client == '127.0.0.1'", true),
+        ("request.ip == '127.0.0.1'", true),
         ("request.headers['x-key'] == 'k'", true),
         ("request.headers['x-two'] == '1, 2'", true),
         ("request.headers['X-Key'] == 'k'", false),

@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::{Value, json};
+use stoa_config::fault::Severity;
 
 fn refusal(keys: JwtKeys) -> String {
     let faults = open(&auth(jwt(keys)), "shop").err().expect("must be refused");
