@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: &Check, json: bool) -> Outcome {
 fn faults_of(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = loaded.faults.clone();
     if let Some(plan) = &loaded.plan {
+        faults.extend(plan.resources.iter().flat_map(stoa_data::allow::check));
         faults.extend(stoa_config::not_built(plan).into_iter().map(|mut fault| {
             fault.severity = Severity::Warning;
             fault
