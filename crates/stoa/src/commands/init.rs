@@ -17,6 +17,9 @@ use std::{
 /// Makes editors complete and explain the file.
 const SCHEMA_LINE: &str = "# yaml-language-server: $schema=./stoa.schema.json\n";
 
+/// The same line in the examples, where the schema is elsewhere.
+const EXAMPLES_SCHEMA_LINE: &str = "# yaml-language-server: $schema=../../docs/stoa.schema.json\n";
+
 /// One file to write.
 struct File {
     name: &'static str,
@@ -69,6 +72,7 @@ fn template(template: Template) -> Vec<File> {
         Template::Shop => include_str!("../../../../examples/shop/stoa.yaml"),
         Template::Gateway => include_str!("../../../../examples/gateway/stoa.yaml"),
     };
+    let yaml = yaml.strip_prefix(EXAMPLES_SCHEMA_LINE).unwrap_or(yaml);
     let mut files = vec![File {
         name: "stoa.yaml",
         text: format!("{SCHEMA_LINE}{yaml}"),
