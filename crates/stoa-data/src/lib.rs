@@ -4,6 +4,7 @@
 //! the [`store::Store`] runs it (the only step that may fail from outside), and the outcome is rendered (pure).
 
 pub mod allow;
+pub mod migrate;
 pub mod operation;
 pub mod store;
 pub mod value;

@@ -1,9 +1,28 @@
 //! Stores: what runs an operation.
 
+pub(crate) mod sql;
+pub(crate) mod sqlite;
+pub(crate) mod table;
+
+pub use table::is_enforced;
+
 use crate::operation::{Read, Version, Write};
 use crate::value::Value;
 use bytes::Bytes;
-use std::{fmt, future::Future, pin::Pin, time::Instant};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Instant};
+use stoa_config::plan::{Plan, StoreKind};
+
+/// Opens a store of the plan. Its tables must be as the plan says: [`crate::migrate`].
+pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, StoreError> {
+    let store = plan
+        .stores
+        .get(store_index)
+        .ok_or_else(|| StoreError::Internal(format!("the plan has no store {store_index}")))?;
+    match &store.kind {
+        StoreKind::Sqlite { path } => Ok(Arc::new(sqlite::SqliteStore::open(plan, store_index, path)?)),
+        StoreKind::Postgres { .. } => Err(StoreError::Unavailable("not built yet".to_owned())),
+    }
+}
 
 /// A database behind resources. One file per kind beside this one; one contract suite that all pass.
 pub trait Store: Send + Sync {

@@ -1,0 +1,184 @@
+//! SQL from operations. One text for one shape of request, so that prepared statements are found again:
+//! values are always bound, names always quoted, lists padded to a power of two.
+//!
+//! What differs between databases is behind [`Dialect`]; the rest is the common part of SQL.
+
+mod change;
+mod condition;
+mod select;
+
+pub(crate) use select::{Out, OutKind, Shape};
+
+use super::table::{Column, Table, Tables};
+use crate::operation::{FieldIndex, Item};
+use crate::value::Value;
+use std::borrow::Cow;
+
+/// What differs between databases.
+pub(crate) trait Dialect: Sync {
+    /// The `number`th bound value, from 1.
+    fn placeholder(&self, out: &mut String, number: usize);
+    /// The column as it is compared and ordered.
+    fn operand(&self, out: &mut String, column: &Column, reference: &str);
+    /// The column so that it compares with another of another type.
+    fn common(&self, out: &mut String, column: &Column, reference: &str);
+    /// The row's version. `alias` ends in a dot, or is empty.
+    fn version(&self, out: &mut String, table: &Table, alias: &str);
+    /// What stands before, between and after the two operands.
+    fn parts(&self, function: Function) -> [&'static str; 3];
+    /// Put behind an operand that is JSON, so that it compares as JSON.
+    fn json_order(&self) -> &'static str;
+    /// Whether equality needs several spellings of the value (a UUID in a table that Stoa did not make).
+    fn spellings(&self, column: &Column) -> &'static [Spelling];
+    /// What stands around the columns of an embedded row.
+    fn row(&self) -> [&'static str; 2];
+    /// What stands around the name of a column of embedded rows that are gathered into one list.
+    fn gather(&self) -> [&'static str; 2];
+    /// A pair of bounds that hold for every text that matches the pattern, for the index's sake.
+    fn prefix_bounds(&self, column: &Column, pattern: &str) -> Option<(String, String)>;
+}
+
+/// Functions of two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Function {
+    /// Text, pattern.
+    Like,
+    /// The same, whatever the case.
+    Ilike,
+    /// Whole, part.
+    Contains,
+    /// List, list.
+    Overlaps,
+    /// JSON, path; gives JSON.
+    Path,
+    /// JSON, path; gives text.
+    PathText,
+}
+
+/// How a value is written when a column may hold it in several ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// As the type says.
+    Canonical,
+    /// In capitals.
+    Upper,
+    /// As bytes.
+    Bytes,
+}
+
+/// A statement under construction.
+#[derive(Debug, Default)]
+pub(crate) struct Sql<'a> {
+    /// The text.
+    pub(crate) text: String,
+    /// What is bound, in order.
+    pub(crate) args: Vec<Arg<'a>>,
+}
+
+/// A bound value.
+#[derive(Clone, Debug)]
+pub(crate) enum Arg<'a> {
+    /// A value of a column.
+    Value(&'a Column, &'a Value, Spelling),
+    /// A value to be stored in a column.
+    Stored(&'a Column, &'a Value),
+    /// Text as it is.
+    Text(Cow<'a, str>),
+    /// A number as it is.
+    Int(i64),
+}
+
+/// Builds statements over one store's tables.
+pub(crate) struct Builder<'a> {
+    pub(crate) dialect: &'static dyn Dialect,
+    pub(crate) tables: &'a Tables,
+    pub(crate) sql: Sql<'a>,
+    aliases: usize,
+}
+
+/// The table whose columns a condition names, under which alias, with which items selected.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) alias: usize,
+    pub(crate) items: &'a [Item],
+}
+
+/// Why a statement cannot be built: the plan or the parser let through what it should not have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unbuildable(pub(crate) String);
+
+pub(crate) type Built<T> = Result<T, Unbuildable>;
+
+impl<'a> Scope<'a> {
+    /// The column of a field.
+    pub(crate) fn column(&self, field: FieldIndex) -> Built<&'a Column> {
+        self.table
+            .column(field)
+            .ok_or_else(|| Unbuildable(format!("{} has no field {field}", self.table.label)))
+    }
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(dialect: &'static dyn Dialect, tables: &'a Tables) -> Self {
+        Self {
+            dialect,
+            tables,
+            sql: Sql {
+                text: String::with_capacity(256),
+                args: Vec::with_capacity(8),
+            },
+            aliases: 0,
+        }
+    }
+
+    /// The table of a resource.
+    pub(crate) fn table(&self, resource: usize) -> Built<&'a Table> {
+        self.tables
+            .get(resource)
+            .ok_or_else(|| Unbuildable(format!("resource {resource} lives in another store")))
+    }
+
+    /// A scope over `table` with an alias of its own.
+    pub(crate) fn scope(&mut self, table: &'a Table, items: &'a [Item]) -> Scope<'a> {
+        let alias = self.aliases;
+        self.aliases += 1;
+        Scope { table, alias, items }
+    }
+
+    pub(crate) fn push(&mut self, text: &str) {
+        self.sql.text.push_str(text);
+    }
+
+    /// A placeholder for a value.
+    pub(crate) fn bind(&mut self, arg: Arg<'a>) {
+        self.sql.args.push(arg);
+        self.dialect.placeholder(&mut self.sql.text, self.sql.args.len());
+    }
+
+    pub(crate) fn bind_value(&mut self, column: &'a Column, value: &'a Value) {
+        self.bind(Arg::Value(column, value, Spelling::Canonical));
+    }
+
+    /// `t0.`
+    pub(crate) fn alias(&mut self, alias: usize) {
+        let mut digits = itoa::Buffer::new();
+        self.push("t");
+        self.push(digits.format(alias));
+    }
+
+    /// `t0."name"`
+    pub(crate) fn reference(&mut self, scope: Scope<'a>, column: &Column) {
+        self.alias(scope.alias);
+        self.push(".");
+        self.push(&column.quoted);
+    }
+
+    /// ` FROM "table" AS t0`
+    pub(crate) fn from(&mut self, scope: Scope<'a>) {
+        self.push(" FROM ");
+        self.push(&scope.table.name);
+        self.push(" AS ");
+        self.alias(scope.alias);
+    }
+}

@@ -1,0 +1,203 @@
+//! `INSERT`, `UPDATE`, `DELETE`. Each returns what finds its rows again: locator, key, version.
+
+use super::{Arg, Builder, Built, Scope, Shape};
+use crate::operation::{Condition, FieldIndex, Version};
+use crate::store::table::{BUCKET, Table, VERSION, quote};
+use crate::value::Value;
+
+impl<'a> Builder<'a> {
+    /// New rows.
+    pub(crate) fn insert(
+        &mut self,
+        table: &'a Table,
+        fields: &[FieldIndex],
+        rows: &'a [Vec<Value>],
+        buckets: &[u16],
+    ) -> Built<()> {
+        let scope = self.scope(table, &[]);
+        self.push("INSERT INTO ");
+        self.push(&table.name);
+        if fields.is_empty() && !table.created {
+            self.push(" DEFAULT VALUES");
+            self.returning(table);
+            return Ok(());
+        }
+        self.push(" (");
+        if table.created {
+            self.push(&quote(BUCKET));
+            self.push(", ");
+            self.push(&quote(VERSION));
+        }
+        for (position, field) in fields.iter().enumerate() {
+            if position > 0 || table.created {
+                self.push(", ");
+            }
+            self.push(&scope.column(*field)?.quoted);
+        }
+        self.push(") VALUES ");
+        for (index, row) in rows.iter().enumerate() {
+            self.push(if index == 0 { "(" } else { ", (" });
+            if table.created {
+                self.bind(Arg::Int(i64::from(
+                    buckets.get(index).copied().unwrap_or_default(),
+                )));
+                self.push(", 1");
+            }
+            for (position, (field, value)) in fields.iter().zip(row).enumerate() {
+                if position > 0 || table.created {
+                    self.push(", ");
+                }
+                self.bind(Arg::Stored(scope.column(*field)?, value));
+            }
+            self.push(")");
+        }
+        self.returning(table);
+        Ok(())
+    }
+
+    /// `UPDATE … SET …`, without its `WHERE`.
+    pub(crate) fn update(&mut self, scope: Scope<'a>, set: &[(FieldIndex, &'a Value)]) -> Built<()> {
+        self.push("UPDATE ");
+        self.push(&scope.table.name);
+        self.push(" AS ");
+        self.alias(scope.alias);
+        self.push(" SET ");
+        for (position, (field, value)) in set.iter().enumerate() {
+            if position > 0 {
+                self.push(", ");
+            }
+            let column = scope.column(*field)?;
+            self.push(&column.quoted);
+            self.push(" = ");
+            self.bind(Arg::Stored(column, value));
+        }
+        if set.is_empty() {
+            // A merge patch without members changes nothing, its version neither, but it finds its rows.
+            let column = scope.column(scope.table.key.first().copied().unwrap_or_default())?;
+            self.push(&column.quoted);
+            self.push(" = ");
+            self.push(&column.quoted);
+        } else if scope.table.created {
+            let version = quote(VERSION);
+            self.push(", ");
+            self.push(&version);
+            self.push(" = ");
+            self.push(&version);
+            self.push(" + 1");
+        }
+        Ok(())
+    }
+
+    /// `DELETE FROM …`, without its `WHERE`.
+    pub(crate) fn delete(&mut self, scope: Scope<'a>) {
+        self.push("DELETE");
+        self.from(scope);
+    }
+
+    /// ` AND version IN (…)`
+    pub(crate) fn versions(&mut self, versions: &[Version], scope: Scope<'a>) {
+        let alias = format!("t{}.", scope.alias);
+        self.push(" AND ");
+        self.dialect.version(&mut self.sql.text, scope.table, &alias);
+        self.push(" IN (");
+        let Some(last) = versions.last() else {
+            self.push("NULL)");
+            return;
+        };
+        for position in 0..versions.len().next_power_of_two() {
+            if position > 0 {
+                self.push(", ");
+            }
+            self.bind(Arg::Int(*versions.get(position).unwrap_or(last)));
+        }
+        self.push(")");
+    }
+
+    /// ` RETURNING` locator, key, version.
+    pub(crate) fn returning(&mut self, table: &'a Table) {
+        self.push(" RETURNING ");
+        for part in &table.locator {
+            self.push(part);
+            self.push(", ");
+        }
+        for column in table.key.iter().filter_map(|k| table.column(*k)) {
+            self.push(&column.quoted);
+            self.push(", ");
+        }
+        self.dialect.version(&mut self.sql.text, table, "");
+    }
+
+    /// Reads one row again: whether it satisfies the check, then the shape's columns. The locator's values are
+    /// bound after everything else, by the caller.
+    pub(crate) fn again(&mut self, scope: Scope<'a>, check: &'a Condition, shape: &Shape<'a>) -> Built<()> {
+        self.push("SELECT (");
+        self.condition(check, scope)?;
+        self.push(") IS TRUE, ");
+        self.slots(shape, scope)?;
+        self.from(scope);
+        self.push(" WHERE ");
+        let before = self.sql.args.len();
+        for (position, part) in scope.table.locator.iter().enumerate() {
+            if position > 0 {
+                self.push(" AND ");
+            }
+            self.alias(scope.alias);
+            self.push(".");
+            self.push(part);
+            self.push(" IS NOT DISTINCT FROM ");
+            self.dialect
+                .placeholder(&mut self.sql.text, before + position + 1);
+        }
+        Ok(())
+    }
+
+    /// Finds the row that stands where a new one would: locator, whether the rule allows it to be overwritten,
+    /// version.
+    pub(crate) fn standing(
+        &mut self,
+        table: &'a Table,
+        on: &[(FieldIndex, &'a Value)],
+        filter: &'a Condition,
+    ) -> Built<()> {
+        let scope = self.scope(table, &[]);
+        self.push("SELECT ");
+        for part in &table.locator {
+            self.alias(scope.alias);
+            self.push(".");
+            self.push(part);
+            self.push(", ");
+        }
+        self.push("(");
+        self.condition(filter, scope)?;
+        self.push(") IS TRUE, ");
+        let alias = format!("t{}.", scope.alias);
+        self.dialect.version(&mut self.sql.text, table, &alias);
+        self.from(scope);
+        for (position, (field, value)) in on.iter().enumerate() {
+            self.push(if position == 0 { " WHERE " } else { " AND " });
+            let column = scope.column(*field)?;
+            self.operand(column, &[], scope);
+            self.push(" = ");
+            self.bind_value(column, value);
+        }
+        self.push(" LIMIT 1");
+        Ok(())
+    }
+
+    /// The rows found by locators: ` WHERE locator`; the values are bound by the caller.
+    pub(crate) fn located(&mut self, scope: Scope<'a>) {
+        self.push(" WHERE ");
+        let before = self.sql.args.len();
+        for (position, part) in scope.table.locator.iter().enumerate() {
+            if position > 0 {
+                self.push(" AND ");
+            }
+            self.alias(scope.alias);
+            self.push(".");
+            self.push(part);
+            self.push(" IS NOT DISTINCT FROM ");
+            self.dialect
+                .placeholder(&mut self.sql.text, before + position + 1);
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! Conditions as SQL, with SQL's three-valued logic.
+
+use super::super::table::{BUCKET, Column, quote};
+use super::{Arg, Builder, Built, Function, Scope, Spelling, Unbuildable};
+use crate::operation::{Compare, Condition, Is, Item, Join, Order, PathStep};
+use crate::value::Value;
+use std::borrow::Cow;
+use stoa_config::plan::Type;
+
+/// Values of a padded list at most; a request's own bounds are far below.
+const LIST_MAX: usize = 16_384;
+
+impl<'a> Builder<'a> {
+    /// ` WHERE …`: the condition, the bucket, and every `!inner` embed of the items.
+    pub(crate) fn filter(
+        &mut self,
+        condition: &'a Condition,
+        bucket: Option<u16>,
+        scope: Scope<'a>,
+    ) -> Built<()> {
+        self.push(" WHERE ");
+        if let (Some(bucket), true) = (bucket, scope.table.created) {
+            self.alias(scope.alias);
+            self.push(".");
+            self.push(&quote(BUCKET));
+            self.push(" = ");
+            self.bind(Arg::Int(i64::from(bucket)));
+            self.push(" AND ");
+        }
+        self.condition(condition, scope)?;
+        self.inner_embeds(scope)
+    }
+
+    /// ` AND EXISTS (…)` for every `!inner` embed.
+    pub(super) fn inner_embeds(&mut self, scope: Scope<'a>) -> Built<()> {
+        for (position, item) in scope.items.iter().enumerate() {
+            if matches!(item, Item::Embed(embed) if embed.inner) {
+                self.push(" AND ");
+                self.embedded(position, scope)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One condition, in brackets where it needs them.
+    pub(crate) fn condition(&mut self, condition: &'a Condition, scope: Scope<'a>) -> Built<()> {
+        match condition {
+            Condition::True => self.push("1"),
+            Condition::False => self.push("0"),
+            Condition::And(list) => self.joined(list, " AND ", "1", scope)?,
+            Condition::Or(list) => self.joined(list, " OR ", "0", scope)?,
+            Condition::Not(inner) => {
+                self.push("NOT (");
+                self.condition(inner, scope)?;
+                self.push(")");
+            }
+            Condition::Compare {
+                field,
+                path,
+                op,
+                value,
+            } => {
+                self.compare(scope.column(*field)?, path, *op, value, scope)?;
+            }
+            Condition::In { field, path, values } => {
+                self.in_list(scope.column(*field)?, path, values, scope)?
+            }
+            Condition::Is { field, path, what } => self.is(scope.column(*field)?, path, *what, scope),
+            Condition::Embedded { item } => self.embedded(*item, scope)?,
+            Condition::Fields { left, op, right } => {
+                self.fields(scope.column(*left)?, *op, scope.column(*right)?, scope)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn joined(&mut self, list: &'a [Condition], word: &str, empty: &str, scope: Scope<'a>) -> Built<()> {
+        if list.is_empty() {
+            self.push(empty);
+            return Ok(());
+        }
+        self.push("(");
+        for (position, condition) in list.iter().enumerate() {
+            if position > 0 {
+                self.push(word);
+            }
+            self.condition(condition, scope)?;
+        }
+        self.push(")");
+        Ok(())
+    }
+
+    /// A field, or what a path leads to in it, as it is compared and ordered.
+    pub(crate) fn operand(&mut self, column: &'a Column, path: &'a [PathStep], scope: Scope<'a>) {
+        if path.is_empty() {
+            let reference = format!("t{}.{}", scope.alias, column.quoted);
+            self.dialect.operand(&mut self.sql.text, column, &reference);
+            return;
+        }
+        self.path(column, path, scope);
+        if !is_text(path) {
+            self.push(self.dialect.json_order());
+        }
+    }
+
+    /// What a path leads to.
+    pub(super) fn path(&mut self, column: &'a Column, path: &'a [PathStep], scope: Scope<'a>) {
+        let parts = self.dialect.parts(if is_text(path) {
+            Function::PathText
+        } else {
+            Function::Path
+        });
+        self.push(parts[0]);
+        self.reference(scope, column);
+        self.push(parts[1]);
+        self.bind(Arg::Text(Cow::Owned(render_path(path))));
+        self.push(parts[2]);
+    }
+
+    /// A value as the other side of [`Self::operand`].
+    fn against(&mut self, column: &'a Column, path: &'a [PathStep], value: &'a Value) {
+        if path.is_empty() {
+            return self.bind_value(column, value);
+        }
+        if value.is_null() {
+            return self.bind_value(column, value);
+        }
+        let text = match value {
+            Value::Text(text) | Value::Json(text) | Value::Decimal(text) => Cow::Borrowed(&**text),
+            other => Cow::Owned(other.to_string()),
+        };
+        let as_json = !is_text(path) && serde_json::from_str::<&serde_json::value::RawValue>(&text).is_err();
+        self.bind(Arg::Text(if as_json {
+            Cow::Owned(serde_json::Value::from(text.into_owned()).to_string())
+        } else {
+            text
+        }));
+    }
+
+    fn compare(
+        &mut self,
+        column: &'a Column,
+        path: &'a [PathStep],
+        op: Compare,
+        value: &'a Value,
+        scope: Scope<'a>,
+    ) -> Built<()> {
+        match op {
+            Compare::Like => self.like(Function::Like, column, path, value, scope),
+            Compare::Ilike => self.call(Function::Ilike, column, path, value, scope, false),
+            Compare::Contains => self.call(Function::Contains, column, path, value, scope, false),
+            Compare::ContainedBy => self.call(Function::Contains, column, path, value, scope, true),
+            Compare::Overlaps => self.call(Function::Overlaps, column, path, value, scope, false),
+            Compare::Eq | Compare::Neq if path.is_empty() && !self.dialect.spellings(column).is_empty() => {
+                self.spelled(column, std::slice::from_ref(value), op == Compare::Neq, scope);
+            }
+            _ => {
+                self.operand(column, path, scope);
+                self.push(symbol(op)?);
+                self.against(column, path, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// `like`, with bounds around it where an index may use them.
+    fn like(
+        &mut self,
+        function: Function,
+        column: &'a Column,
+        path: &'a [PathStep],
+        value: &'a Value,
+        scope: Scope<'a>,
+    ) {
+        let bounds = match value {
+            Value::Text(pattern) if path.is_empty() => self.dialect.prefix_bounds(column, pattern),
+            _ => None,
+        };
+        let Some((low, high)) = bounds else {
+            return self.call(function, column, path, value, scope, false);
+        };
+        self.push("(");
+        self.reference(scope, column);
+        self.push(" >= ");
+        self.bind(Arg::Text(Cow::Owned(low)));
+        self.push(" AND ");
+        self.reference(scope, column);
+        self.push(" < ");
+        self.bind(Arg::Text(Cow::Owned(high)));
+        self.push(" AND ");
+        self.call(function, column, path, value, scope, false);
+        self.push(")");
+    }
+
+    /// A function of a field and a value, or of the value and the field.
+    fn call(
+        &mut self,
+        function: Function,
+        column: &'a Column,
+        path: &'a [PathStep],
+        value: &'a Value,
+        scope: Scope<'a>,
+        swapped: bool,
+    ) {
+        let parts = self.dialect.parts(function);
+        self.push(parts[0]);
+        for second in [false, true] {
+            if second {
+                self.push(parts[1]);
+            }
+            if second == swapped {
+                if path.is_empty() {
+                    self.reference(scope, column)
+                } else {
+                    self.path(column, path, scope)
+                }
+            } else {
+                self.against(column, path, value);
+            }
+        }
+        self.push(parts[2]);
+    }
+
+    fn in_list(
+        &mut self,
+        column: &'a Column,
+        path: &'a [PathStep],
+        values: &'a [Value],
+        scope: Scope<'a>,
+    ) -> Built<()> {
+        let Some(last) = values.last() else {
+            self.push("0");
+            return Ok(());
+        };
+        if values.len() > LIST_MAX {
+            return Err(Unbuildable(format!(
+                "a list of {} values; at most {LIST_MAX} are taken",
+                values.len()
+            )));
+        }
+        if path.is_empty() && !self.dialect.spellings(column).is_empty() {
+            self.spelled(column, values, false, scope);
+            return Ok(());
+        }
+        self.operand(column, path, scope);
+        self.push(" IN (");
+        for position in 0..values.len().next_power_of_two() {
+            if position > 0 {
+                self.push(", ");
+            }
+            self.against(column, path, values.get(position).unwrap_or(last));
+        }
+        self.push(")");
+        Ok(())
+    }
+
+    /// Equality with every spelling of every value.
+    fn spelled(&mut self, column: &'a Column, values: &'a [Value], negated: bool, scope: Scope<'a>) {
+        let spellings: &'static [Spelling] = self.dialect.spellings(column);
+        self.reference(scope, column);
+        self.push(if negated { " NOT IN (" } else { " IN (" });
+        let Some(last) = values.last() else { return };
+        for position in 0..values.len().next_power_of_two() {
+            for (which, spelling) in spellings.iter().enumerate() {
+                if position + which > 0 {
+                    self.push(", ");
+                }
+                self.bind(Arg::Value(
+                    column,
+                    values.get(position).unwrap_or(last),
+                    *spelling,
+                ));
+            }
+        }
+        self.push(")");
+    }
+
+    fn is(&mut self, column: &'a Column, path: &'a [PathStep], what: Is, scope: Scope<'a>) {
+        match what {
+            Is::Null | Is::Unknown | Is::NotNull if path.is_empty() => self.reference(scope, column),
+            _ => self.operand(column, path, scope),
+        }
+        let boolean = path.is_empty() && column.ty == Type::Bool;
+        self.push(match (what, boolean) {
+            (Is::Null | Is::Unknown, _) => " IS NULL",
+            (Is::NotNull, _) => " IS NOT NULL",
+            (Is::True, true) => " IS TRUE",
+            (Is::False, true) => " IS FALSE",
+            (Is::True, false) => " IS NOT DISTINCT FROM 'true'",
+            (Is::False, false) => " IS NOT DISTINCT FROM 'false'",
+        });
+    }
+
+    fn fields(&mut self, left: &'a Column, op: Compare, right: &'a Column, scope: Scope<'a>) -> Built<()> {
+        let same = left.ty == right.ty && left.storage == right.storage;
+        for (second, column) in [(false, left), (true, right)] {
+            if second {
+                self.push(symbol(op)?);
+            }
+            let reference = format!("t{}.{}", scope.alias, column.quoted);
+            if same {
+                self.dialect.operand(&mut self.sql.text, column, &reference);
+            } else {
+                self.dialect.common(&mut self.sql.text, column, &reference);
+            }
+        }
+        Ok(())
+    }
+
+    /// `EXISTS (…)`: whether the embed at `position` of the scope's items has a row.
+    fn embedded(&mut self, position: usize, scope: Scope<'a>) -> Built<()> {
+        let Some(Item::Embed(embed)) = scope.items.get(position) else {
+            return Err(Unbuildable(format!(
+                "item {position} of the selection is not an embed"
+            )));
+        };
+        let table = self.table(embed.resource)?;
+        let inner = self.scope(table, &embed.select);
+        self.push("EXISTS (SELECT 1");
+        self.from(inner);
+        self.push(" WHERE ");
+        self.join(embed.join, inner, scope)?;
+        self.push(" AND ");
+        self.condition(&embed.filter, inner)?;
+        self.inner_embeds(inner)?;
+        self.push(")");
+        Ok(())
+    }
+
+    /// `other.key = parent.ref` or `other.ref = parent.key`.
+    pub(super) fn join(&mut self, join: Join, other: Scope<'a>, parent: Scope<'a>) -> Built<()> {
+        let key = |scope: Scope<'a>| {
+            scope.table.key_column().ok_or_else(|| {
+                Unbuildable(format!(
+                    "{} has no single key to follow a ref to",
+                    scope.table.label
+                ))
+            })
+        };
+        let (left, right) = match join {
+            Join::ToOne { field } => (key(other)?, parent.column(field)?),
+            Join::ToMany { field } => (other.column(field)?, key(parent)?),
+        };
+        self.reference(other, left);
+        self.push(" = ");
+        self.reference(parent, right);
+        Ok(())
+    }
+
+    /// ` AND (…)`: rows after a position. The first term alone bounds the index scan.
+    pub(crate) fn after(&mut self, order: &'a [Order], values: &'a [Value], scope: Scope<'a>) -> Built<()> {
+        if order.len() != values.len() || order.is_empty() {
+            return Err(Unbuildable(format!(
+                "a position of {} values in an order of {}",
+                values.len(),
+                order.len()
+            )));
+        }
+        let mut opened = 0;
+        let last = order.len() - 1;
+        for (position, (entry, value)) in order.iter().zip(values).enumerate() {
+            let column = scope.column(entry.field)?;
+            if position < last {
+                self.push(" AND ");
+                if position > 0 {
+                    self.push("(");
+                }
+                self.bound(entry, column, value, true, scope);
+                self.push(" AND (");
+                self.bound(entry, column, value, false, scope);
+                self.push(" OR (");
+                self.operand(column, &entry.path, scope);
+                self.push(" IS NOT DISTINCT FROM ");
+                self.against(column, &entry.path, value);
+                opened += 2 + usize::from(position > 0);
+            } else {
+                self.push(" AND ");
+                self.bound(entry, column, value, false, scope);
+            }
+        }
+        for _ in 0..opened {
+            self.push(")");
+        }
+        Ok(())
+    }
+
+    /// Whether an entry of the order comes after a value; with `or_at`, or is it.
+    fn bound(
+        &mut self,
+        entry: &'a Order,
+        column: &'a Column,
+        value: &'a Value,
+        or_at: bool,
+        scope: Scope<'a>,
+    ) {
+        let may_be_null = column.nullable || !entry.path.is_empty();
+        if value.is_null() {
+            match (entry.nulls_first, or_at) {
+                (true, true) => self.push("1"),
+                (false, false) => self.push("0"),
+                (first, _) => {
+                    self.operand(column, &entry.path, scope);
+                    self.push(if first { " IS NOT NULL" } else { " IS NULL" });
+                }
+            }
+            return;
+        }
+        let nulls_follow = may_be_null && !entry.nulls_first;
+        if nulls_follow {
+            self.push("(");
+        }
+        self.operand(column, &entry.path, scope);
+        self.push(match (entry.descending, or_at) {
+            (false, false) => " > ",
+            (false, true) => " >= ",
+            (true, false) => " < ",
+            (true, true) => " <= ",
+        });
+        self.against(column, &entry.path, value);
+        if nulls_follow {
+            self.push(" OR ");
+            self.operand(column, &entry.path, scope);
+            self.push(" IS NULL)");
+        }
+    }
+}
+
+/// Whether a path ends in text.
+pub(crate) fn is_text(path: &[PathStep]) -> bool {
+    matches!(path.last(), Some(PathStep::TextKey(_) | PathStep::TextIndex(_)))
+}
+
+/// A path as a JSON list of keys and positions.
+fn render_path(path: &[PathStep]) -> String {
+    let steps = path.iter().map(|step| match step {
+        PathStep::Key(key) | PathStep::TextKey(key) => serde_json::Value::from(&**key),
+        PathStep::Index(index) | PathStep::TextIndex(index) => serde_json::Value::from(*index),
+    });
+    serde_json::Value::from_iter(steps).to_string()
+}
+
+fn symbol(op: Compare) -> Built<&'static str> {
+    Ok(match op {
+        Compare::Eq => " = ",
+        Compare::Neq => " <> ",
+        Compare::Gt => " > ",
+        Compare::Gte => " >= ",
+        Compare::Lt => " < ",
+        Compare::Lte => " <= ",
+        Compare::IsDistinct => " IS DISTINCT FROM ",
+        Compare::Like | Compare::Ilike | Compare::Contains | Compare::ContainedBy | Compare::Overlaps => {
+            return Err(Unbuildable(format!("{op:?} does not compare two fields")));
+        }
+    })
+}

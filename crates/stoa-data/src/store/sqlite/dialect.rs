@@ -1,0 +1,132 @@
+//! SQLite's side of the SQL builder.
+
+use crate::store::sql::{Dialect, Function, Spelling};
+use crate::store::table::{Column, Storage, Table, VERSION};
+use stoa_config::plan::Type;
+
+/// The one value of the dialect.
+pub(crate) static SQLITE: Sqlite = Sqlite;
+
+/// SQLite as a [`Dialect`].
+#[derive(Debug)]
+pub(crate) struct Sqlite;
+
+const JSON_ORDER: &str = " COLLATE stoa_json";
+
+impl Dialect for Sqlite {
+    fn placeholder(&self, out: &mut String, _number: usize) {
+        out.push('?');
+    }
+
+    fn operand(&self, out: &mut String, column: &Column, reference: &str) {
+        let wrapped = |out: &mut String, function: &str, rest: &str| {
+            out.push_str(function);
+            out.push('(');
+            out.push_str(reference);
+            out.push_str(rest);
+            out.push(')');
+        };
+        let Storage::Found { numeric } = column.storage else {
+            out.push_str(reference);
+            if !column.ty.is_scalar() {
+                out.push_str(JSON_ORDER);
+            }
+            return;
+        };
+        match (&column.ty, numeric) {
+            (Type::Int | Type::Float, false) => wrapped(out, "CAST", " AS NUMERIC"),
+            (Type::Decimal { scale, .. }, false) => wrapped(out, "stoa_decimal", &format!(", {scale}")),
+            (Type::Bool, false) => wrapped(out, "stoa_bool", ""),
+            (Type::Uuid | Type::Uuid7, _) => wrapped(out, "stoa_uuid", ""),
+            (Type::Time, _) => wrapped(out, "stoa_time", ""),
+            (Type::Date, _) => wrapped(out, "stoa_date", ""),
+            (Type::Json | Type::List(_), _) => {
+                out.push_str(reference);
+                out.push_str(JSON_ORDER);
+            }
+            _ => out.push_str(reference),
+        }
+    }
+
+    fn common(&self, out: &mut String, column: &Column, reference: &str) {
+        match (&column.ty, column.storage) {
+            (Type::Decimal { scale, .. }, Storage::Native) => {
+                out.push_str(&format!("stoa_scaled({reference}, {scale})"));
+            }
+            (Type::Decimal { .. } | Type::Int | Type::Float, _) => {
+                out.push_str(&format!("stoa_decimal({reference}, 18)"));
+            }
+            _ => self.operand(out, column, reference),
+        }
+    }
+
+    fn version(&self, out: &mut String, table: &Table, alias: &str) {
+        if table.created {
+            out.push_str(alias);
+            out.push('"');
+            out.push_str(VERSION);
+            out.push('"');
+            return;
+        }
+        out.push_str("stoa_hash(");
+        for (position, column) in table.columns.iter().enumerate() {
+            if position > 0 {
+                out.push_str(", ");
+            }
+            out.push_str(alias);
+            out.push_str(&column.quoted);
+        }
+        out.push(')');
+    }
+
+    fn parts(&self, function: Function) -> [&'static str; 3] {
+        match function {
+            Function::Like => ["stoa_like(", ", ", ")"],
+            Function::Ilike => ["stoa_ilike(", ", ", ")"],
+            Function::Contains => ["stoa_contains(", ", ", ")"],
+            Function::Overlaps => ["stoa_overlaps(", ", ", ")"],
+            Function::Path => ["stoa_json(", ", ", ", 0)"],
+            Function::PathText => ["stoa_json(", ", ", ", 1)"],
+        }
+    }
+
+    fn json_order(&self) -> &'static str {
+        JSON_ORDER
+    }
+
+    fn spellings(&self, column: &Column) -> &'static [Spelling] {
+        match (&column.ty, column.storage) {
+            (Type::Uuid | Type::Uuid7, Storage::Found { .. }) => {
+                &[Spelling::Canonical, Spelling::Upper, Spelling::Bytes]
+            }
+            _ => &[],
+        }
+    }
+
+    fn row(&self) -> [&'static str; 2] {
+        ["stoa_row(", ")"]
+    }
+
+    fn gather(&self) -> [&'static str; 2] {
+        ["'[' || coalesce(group_concat(", ", ','), '') || ']'"]
+    }
+
+    /// For `abc%`: from `abc` to before `abd`. Only where texts sort by their bytes, as in Stoa's own tables.
+    fn prefix_bounds(&self, column: &Column, pattern: &str) -> Option<(String, String)> {
+        if column.storage != Storage::Native || column.ty != Type::Text {
+            return None;
+        }
+        let prefix: String = pattern
+            .chars()
+            .take_while(|c| !matches!(c, '%' | '_' | '\\'))
+            .collect();
+        let mut high: Vec<char> = prefix.chars().collect();
+        let last = high.pop()?;
+        let next = match last {
+            '\u{D7FF}' => '\u{E000}',
+            other => char::from_u32(u32::from(other) + 1)?,
+        };
+        high.push(next);
+        Some((prefix, high.into_iter().collect()))
+    }
+}

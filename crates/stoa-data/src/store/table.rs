@@ -1,0 +1,200 @@
+//! How the rows of a resource lie in a table: names, types, key. Every SQL store builds its statements from this.
+
+use crate::operation::{FieldIndex, ResourceIndex};
+use stoa_config::plan::{Plan, Resource, Shard, Type};
+
+/// Column that holds a row's bucket and leads the primary key of every created table.
+pub(crate) const BUCKET: &str = "_bucket";
+/// Column that holds a row's version: 1 at first, one more with each update.
+pub(crate) const VERSION: &str = "_version";
+
+/// The tables of one store, by the position of their resource.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    by_resource: Vec<Option<Table>>,
+}
+
+impl Tables {
+    pub(crate) fn new(by_resource: Vec<Option<Table>>) -> Self {
+        Self { by_resource }
+    }
+
+    /// The table of a resource; `None` when the resource lives in another store.
+    pub(crate) fn get(&self, resource: ResourceIndex) -> Option<&Table> {
+        self.by_resource.get(resource)?.as_ref()
+    }
+
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Table> {
+        self.by_resource.iter().flatten()
+    }
+}
+
+/// One table.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    /// Position of the resource.
+    pub(crate) resource: ResourceIndex,
+    /// Name of the resource.
+    pub(crate) label: String,
+    /// Name in SQL, quoted, with its schema.
+    pub(crate) name: String,
+    /// By the position of the field.
+    pub(crate) columns: Vec<Column>,
+    /// Positions of the key's fields.
+    pub(crate) key: Vec<FieldIndex>,
+    /// Columns (quoted) that find one row again inside a transaction; none for a view.
+    pub(crate) locator: Vec<String>,
+    /// Whether Stoa made it: it has a bucket and a version.
+    pub(crate) created: bool,
+    /// Whether it cannot be written.
+    pub(crate) view: bool,
+    /// The shard field, when it is not the key.
+    pub(crate) shard: Option<FieldIndex>,
+}
+
+/// One column.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    /// Name of the field.
+    pub(crate) name: String,
+    /// Name in SQL, quoted.
+    pub(crate) quoted: String,
+    /// Type of the values; never a `Ref`.
+    pub(crate) ty: Type,
+    /// The resource it refers to.
+    pub(crate) refers: Option<ResourceIndex>,
+    /// Whether nulls may be found there.
+    pub(crate) nullable: bool,
+    /// How values are kept.
+    pub(crate) storage: Storage,
+}
+
+/// How a column keeps its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// As Stoa writes its own tables.
+    Native,
+    /// A bound SQLite table's: whatever is there. The flag says whether the declared type makes SQLite
+    /// keep and compare numbers as numbers.
+    Found {
+        /// INTEGER, REAL or NUMERIC affinity.
+        numeric: bool,
+    },
+}
+
+impl Table {
+    /// The table that Stoa makes for a resource.
+    pub(crate) fn created(index: ResourceIndex, resource: &Resource) -> Self {
+        let mut locator = vec![quote(BUCKET)];
+        locator.extend(
+            resource
+                .key
+                .iter()
+                .filter_map(|k| resource.fields.get(*k))
+                .map(|f| quote(&f.name)),
+        );
+        Self {
+            resource: index,
+            label: resource.name.clone(),
+            name: quote(&resource.name),
+            columns: resource
+                .fields
+                .iter()
+                .map(|f| column(f, Storage::Native))
+                .collect(),
+            key: resource.key.clone(),
+            locator,
+            created: true,
+            view: false,
+            shard: shard_field(resource),
+        }
+    }
+
+    /// The column of a field.
+    pub(crate) fn column(&self, field: FieldIndex) -> Option<&Column> {
+        self.columns.get(field)
+    }
+
+    /// The one key column, where there is exactly one.
+    pub(crate) fn key_column(&self) -> Option<&Column> {
+        match self.key[..] {
+            [field] => self.columns.get(field),
+            _ => None,
+        }
+    }
+}
+
+/// The column of a field.
+pub(crate) fn column(field: &stoa_config::plan::Field, storage: Storage) -> Column {
+    Column {
+        name: field.name.clone(),
+        quoted: quote(&field.name),
+        ty: field.ty.value().clone(),
+        refers: match &field.ty {
+            Type::Ref { resource, .. } => Some(*resource),
+            _ => None,
+        },
+        nullable: field.optional || storage != Storage::Native,
+        storage,
+    }
+}
+
+/// The shard field when it is not the key itself.
+pub(crate) fn shard_field(resource: &Resource) -> Option<FieldIndex> {
+    match resource.shard {
+        Shard::Single => None,
+        Shard::Field(field) => (!resource.key.contains(&field)).then_some(field),
+    }
+}
+
+/// Whether the database itself enforces this `ref`: both tables are made by Stoa in one store, and a row and
+/// what it refers to are always on the same shard. Every other `ref` is checked by reading
+/// ([`crate::operation::Write::must_exist`]).
+pub fn is_enforced(plan: &Plan, resource: ResourceIndex, field: FieldIndex) -> bool {
+    let Some(from) = plan.resources.get(resource) else {
+        return false;
+    };
+    let Some(Type::Ref {
+        resource: to_index, ..
+    }) = from.fields.get(field).map(|f| &f.ty)
+    else {
+        return false;
+    };
+    let Some(to) = plan.resources.get(*to_index) else {
+        return false;
+    };
+    if from.store != to.store || from.table.is_some() || to.table.is_some() || to.key.len() != 1 {
+        return false;
+    }
+    match (from.shard, to.shard) {
+        (Shard::Single, Shard::Single) => true,
+        (Shard::Field(_), Shard::Field(_)) => match (root(plan, resource), root(plan, *to_index)) {
+            (Some(a), Some(b)) => a == b,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// What the shard key of a resource identifies: the key of some resource (followed along `ref`s). Two
+/// resources with the same root keep rows of one shard key on one shard.
+fn root(plan: &Plan, resource: ResourceIndex) -> Option<ResourceIndex> {
+    let mut at = resource;
+    for _ in 0..plan.resources.len() {
+        let found = plan.resources.get(at)?;
+        let Shard::Field(field) = found.shard else {
+            return None;
+        };
+        match &found.fields.get(field)?.ty {
+            Type::Ref { resource: next, .. } if *next != at => at = *next,
+            _ if found.key.contains(&field) => return Some(at),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// A name as SQL writes it: always quoted, quotes inside doubled.
+pub(crate) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
