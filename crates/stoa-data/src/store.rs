@@ -1,5 +1,7 @@
 //! Stores: what runs an operation.
 
+#[cfg(test)]
+pub(crate) mod contract;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
 pub(crate) mod table;

@@ -1,0 +1,30 @@
+//! What every store must do. Each function takes a store over the tables of [`fixture::things`] and
+//! [`fixture::parts`], empty, and fails when the store does otherwise.
+
+pub(crate) mod fixture;
+mod paging;
+mod reads;
+mod writes;
+
+use super::Store;
+
+/// One check.
+type Check = fn(&dyn Store);
+
+/// All of them, by name.
+pub(crate) fn all() -> Vec<(&'static str, Check)> {
+    let mut list = reads::all();
+    list.extend(writes::all());
+    list.extend(paging::all());
+    list
+}
+
+/// SQLite passes each on a file of its own.
+#[test]
+fn sqlite() {
+    for (name, check) in all() {
+        let (_folder, _plan, store) = fixture::sqlite(vec![fixture::things(), fixture::parts()]);
+        eprintln!("{name}");
+        check(&*store);
+    }
+}
