@@ -7,6 +7,7 @@ mod dev;
 mod diff;
 mod explain;
 mod init;
+mod migrate;
 mod openapi;
 mod route;
 mod schema;
@@ -83,7 +84,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Token(arguments)) => token::run(&arguments, json),
         Some(Command::Route(arguments)) => route::run(&arguments, json),
         Some(Command::Diff { new, file }) => diff::run(&new, &file, json),
-        Some(Command::Migrate(_) | Command::Backup { .. }) => Err(Failure::input("not yet")),
+        Some(Command::Migrate(arguments)) => migrate::run(&arguments, json),
+        Some(Command::Backup { .. }) => Err(Failure::input("not yet")),
         None => Err(Failure::Usage(String::from(
             "no command was given; `stoa --help` lists them",
         ))),
