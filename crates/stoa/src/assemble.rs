@@ -74,7 +74,11 @@ impl Assembly {
                 if mode == Mode::Dev {
                     sow(plan, &mut notes).await?;
                 }
-                Kept { identity, stores, handlers }
+                Kept {
+                    identity,
+                    stores,
+                    handlers,
+                }
             }
         };
         let quiet = parts(plan, data.handlers.clone(), Arc::new(Mute), false);
@@ -83,7 +87,12 @@ impl Assembly {
         let gateway = Gateway::build(plan, parts, before).map_err(Refused::Faults)?;
         let stores = data.stores.clone();
         self.kept = Some(data);
-        Ok(Built { gateway: Arc::new(gateway), quiet: Arc::new(quiet), stores, notes })
+        Ok(Built {
+            gateway: Arc::new(gateway),
+            quiet: Arc::new(quiet),
+            stores,
+            notes,
+        })
     }
 }
 
@@ -107,13 +116,18 @@ fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<(), Re
             Ok(applied) => {
                 let done = |step: &Step| format!("{name}: {}", step.why);
                 notes.extend(applied.steps.iter().map(done));
-                let left = |step: &Step| format!("{name}, left as it is: {} (`stoa migrate apply`)", step.why);
+                let left =
+                    |step: &Step| format!("{name}, left as it is: {} (`stoa migrate apply`)", step.why);
                 notes.extend(applied.left.iter().map(left));
             }
             Err(why) => words.push(format!("store {name}: {why}")),
         }
     }
-    if words.is_empty() { Ok(()) } else { Err(Refused::Words(words)) }
+    if words.is_empty() {
+        Ok(())
+    } else {
+        Err(Refused::Words(words))
+    }
 }
 
 /// The data half of a plan whose tables fit.
@@ -126,7 +140,8 @@ fn open(plan: &Arc<Plan>) -> Result<(Vec<OpenStore>, Handlers), Refused> {
         by_position.insert(position, Arc::clone(&store));
         stores.push(OpenStore { name, store });
     }
-    let handlers = stoa_data::handlers(plan, &by_position);
+    let handlers = nothing(plan);
+    drop(by_position);
     Ok((stores, handlers))
 }
 
@@ -137,8 +152,14 @@ async fn sow(plan: &Arc<Plan>, notes: &mut Vec<String>) -> Result<(), Refused> {
     }
     let open_to_all = Arc::new(seed::without_rules(plan));
     let (_, handlers) = open(&open_to_all)?;
-    let loaded = seed::load(plan, &handlers).await.map_err(|e| Refused::words(e.to_string()))?;
-    notes.extend(loaded.iter().map(|l| format!("{}: {} first rows loaded", l.resource, l.rows)));
+    let loaded = seed::load(plan, &handlers)
+        .await
+        .map_err(|e| Refused::words(e.to_string()))?;
+    notes.extend(
+        loaded
+            .iter()
+            .map(|l| format!("{}: {} first rows loaded", l.resource, l.rows)),
+    );
     Ok(())
 }
 
@@ -147,20 +168,33 @@ pub(crate) type Handlers = HashMap<String, Arc<dyn Handler>>;
 
 /// What the gateway needs beside the plan.
 pub(crate) fn parts(plan: &Plan, resources: Handlers, observer: Arc<dyn Observer>, explain: bool) -> Parts {
-    Parts { resources, documents: docs_page::documents(plan), observer, explain }
+    Parts {
+        resources,
+        documents: docs_page::documents(plan),
+        observer,
+        explain,
+    }
 }
 
 /// Handlers for commands that only look at the routes: nothing is opened, nothing can be read.
 pub(crate) fn nothing(plan: &Plan) -> Handlers {
     let closed: Arc<dyn Handler> = Arc::new(Closed);
-    plan.resources.iter().map(|r| (r.name.clone(), Arc::clone(&closed))).collect()
+    plan.resources
+        .iter()
+        .map(|r| (r.name.clone(), Arc::clone(&closed)))
+        .collect()
 }
 
 struct Closed;
 
 impl Handler for Closed {
     fn handle<'a>(&'a self, _: &'a mut Context, _: Request) -> HandlerFuture<'a> {
-        Box::pin(async { Err(Problem::new(&codes::UNAVAILABLE, "no store is open in this command")) })
+        Box::pin(async {
+            Err(Problem::new(
+                &codes::UNAVAILABLE,
+                "no store is open in this command",
+            ))
+        })
     }
 }
 

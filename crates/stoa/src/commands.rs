@@ -124,6 +124,15 @@ pub(crate) fn show_faults(faults: &[fault::Fault], loaded: &Loaded) {
 /// `9 routes, 2 resources`.
 pub(crate) fn size_of(plan: &Plan) -> String {
     let routes = plan.services.iter().map(|s| s.routes.len()).sum();
-    let routes = terminal::count(routes, "route");
-    format!("{routes}, {}", terminal::count(plan.resources.len(), "resource"))
+    let counted = [(routes, "route"), (plan.resources.len(), "resource")];
+    let shown: Vec<String> = counted
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, one)| terminal::count(n, one))
+        .collect();
+    if shown.is_empty() {
+        String::from("no routes yet")
+    } else {
+        shown.join(", ")
+    }
 }

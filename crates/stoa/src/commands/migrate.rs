@@ -29,10 +29,13 @@ fn plan(arguments: &MigrateFile, json: bool) -> Outcome {
     let mut shown = Vec::new();
     let mut steps = 0;
     for (position, name) in stores(&plan) {
-        let migration = migrate::plan(&plan, position).map_err(|e| Failure::Input(format!("store {name}: {e}")))?;
+        let migration =
+            migrate::plan(&plan, position).map_err(|e| Failure::Input(format!("store {name}: {e}")))?;
         steps += migration.steps.len();
         if json {
-            shown.push(json!({ "store": name, "steps": steps_json(&migration.steps), "notes": migration.notes }));
+            shown.push(
+                json!({ "store": name, "steps": steps_json(&migration.steps), "notes": migration.notes }),
+            );
         } else {
             show_plan(name, &migration);
         }
@@ -48,8 +51,15 @@ fn plan(arguments: &MigrateFile, json: bool) -> Outcome {
 /// SQL that can be piped into a database shell; everything else in it is a comment.
 fn show_plan(name: &str, migration: &Migration) {
     for (number, step) in (1..).zip(&migration.steps) {
-        let mark = if step.destructive { "  [loses data: needs --allow-destructive]" } else { "" };
-        terminal::result(format_args!("-- store {name}, step {number}: {}{mark}", one_line(&step.why)));
+        let mark = if step.destructive {
+            "  [loses data: needs --allow-destructive]"
+        } else {
+            ""
+        };
+        terminal::result(format_args!(
+            "-- store {name}, step {number}: {}{mark}",
+            one_line(&step.why)
+        ));
         terminal::result(format_args!("{};\n", step.sql.trim_end().trim_end_matches(';')));
     }
     say_notes(&migration.notes);
@@ -71,7 +81,10 @@ fn apply(arguments: &MigrateFile, json: bool) -> Outcome {
             terminal::say(format_args!("{good}done{good:#}  {name}: {}", step.why));
         }
         for step in &applied.left {
-            terminal::say(format_args!("{warn}left{warn:#}  {name}: {} (needs --allow-destructive)", step.why));
+            terminal::say(format_args!(
+                "{warn}left{warn:#}  {name}: {} (needs --allow-destructive)",
+                step.why
+            ));
         }
         if applied.steps.is_empty() {
             terminal::say(format_args!("{name}: nothing to do"));
@@ -87,7 +100,8 @@ fn status(file: &ProfiledFile, json: bool) -> Outcome {
     let plan = super::plan_of(&super::load(file))?;
     let (mut shown, mut served) = (Vec::new(), true);
     for (position, name) in stores(&plan) {
-        let status = migrate::status(&plan, position).map_err(|e| Failure::Input(format!("store {name}: {e}")))?;
+        let status =
+            migrate::status(&plan, position).map_err(|e| Failure::Input(format!("store {name}: {e}")))?;
         served &= status.pending.is_served();
         let pending = status.pending.steps.len();
         if json {
@@ -101,9 +115,14 @@ fn status(file: &ProfiledFile, json: bool) -> Outcome {
         let state = if pending == 0 {
             String::from("up to date")
         } else {
-            format!("{} pending; `stoa migrate plan` shows the SQL", terminal::count(pending, "step"))
+            format!(
+                "{} pending; `stoa migrate plan` shows the SQL",
+                terminal::count(pending, "step")
+            )
         };
-        let last = status.last.map_or_else(String::new, |last| format!(", the last at {last}"));
+        let last = status
+            .last
+            .map_or_else(String::new, |last| format!(", the last at {last}"));
         let applied = terminal::count(usize::try_from(status.applied).unwrap_or(usize::MAX), "migration");
         terminal::result(format_args!("{name}: {state} ({applied} applied{last})"));
         say_notes(&status.pending.notes);
