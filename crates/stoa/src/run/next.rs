@@ -91,8 +91,7 @@ pub(super) async fn build(
         Ok(observer) => observer,
         Err(refused) => return Err((refused, loaded)),
     };
-    let tree = stoa_config::effective(&loaded, false);
-    let built = match assembly.build(&plan, &tree, setup.mode, observer, before).await {
+    let built = match assembly.build(&plan, setup.mode, observer, before).await {
         Ok(built) => built,
         Err(refused) => return Err((refused, loaded)),
     };
@@ -104,6 +103,7 @@ pub(super) async fn build(
             open.join(", ")
         ));
     }
+    let tree = stoa_config::effective(&loaded, false);
     Ok(Next {
         loaded,
         plan,

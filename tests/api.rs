@@ -1,0 +1,169 @@
+//! Runs the scenarios of `tests/api/*.yaml`: requests and the replies they must get, over every store.
+//!
+//! `tests/api/README.md` describes their form. One test per file; a list that misses a file fails.
+
+mod judge;
+mod scenario;
+
+use crate::support::{
+    client::{Answer, Client},
+    copy_folder, repository,
+    server::{Server, Setup, folder_with},
+    token,
+};
+use scenario::{Book, Step};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// A store that every scenario runs on: its name, and what `${STORE}` in a scenario's file is.
+const STORES: &[(&str, &str)] = &[("sqlite", "sqlite:scenario.db")];
+
+macro_rules! books {
+    ($($name:ident)+) => {
+        $(#[test] fn $name() { run_book(stringify!($name)); })+
+        const BOOKS: &[&str] = &[$(stringify!($name)),+];
+    };
+}
+
+books! {
+    access alias conditional cors crud edge filters idempotency paging prefer select tokens validation
+}
+
+#[test]
+fn every_scenario_file_is_run() {
+    let mut found: Vec<String> = std::fs::read_dir(repository().join("tests/api"))
+        .expect("tests/api can be read")
+        .map(|entry| {
+            entry
+                .expect("tests/api can be read")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned))
+        .collect();
+    found.sort();
+    let mut listed = BOOKS.to_vec();
+    listed.sort_unstable();
+    assert_eq!(
+        found, listed,
+        "the list in tests/api.rs and the files of tests/api differ"
+    );
+}
+
+/// Runs every scenario of a file on every store; reports all failures together.
+fn run_book(name: &str) {
+    let path = repository().join("tests/api").join(format!("{name}.yaml"));
+    let text = std::fs::read_to_string(&path).expect("the scenario file can be read");
+    let book: Book = match serde_saphyr::from_str(&text) {
+        Ok(book) => book,
+        Err(e) => panic!("{name}.yaml: {e}"),
+    };
+    let mut failures = Vec::new();
+    for (store, url) in STORES {
+        for one in &book.scenarios {
+            if let Err(why) = run_scenario(&book, &one.steps, url) {
+                failures.push(format!("{name}.yaml on {store}: {}\n{why}", one.name));
+            }
+        }
+    }
+    let all = book.scenarios.len() * STORES.len();
+    assert!(
+        failures.is_empty(),
+        "{} of {all} scenarios failed\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+}
+
+fn run_scenario(book: &Book, steps: &[Step], store: &str) -> Result<(), String> {
+    let (_keep, folder) = folder_with(book.file.as_deref().unwrap_or_default());
+    if let Some(example) = &book.example {
+        copy_folder(&repository().join("examples").join(example), &folder);
+    }
+    for (name, text) in &book.files {
+        std::fs::write(folder.join(name), text).expect("a file of the scenario can be written");
+    }
+    let setup = Setup::new(&book.command, &folder)
+        .env("STORE", store)
+        .env("JWT_SECRET", token::SECRET);
+    let server = Server::try_start(&setup)?;
+    let admin = Client::new(&server.admin);
+    let mut saved = BTreeMap::from([("http".to_owned(), server.http.clone())]);
+    for step in book.setup.iter().chain(steps) {
+        let client = if step.admin { &admin } else { &server.client };
+        run_step(client, step, &mut saved).map_err(|why| format!("  {}\n{why}", step.request))?;
+    }
+    Ok(())
+}
+
+fn run_step(client: &Client, step: &Step, saved: &mut BTreeMap<String, String>) -> Result<(), String> {
+    let line = fill(&step.request, saved);
+    let (method, path) = line.split_once(' ').ok_or("a request is METHOD PATH")?;
+    let mut headers: Vec<(String, String)> = step
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), fill(value, saved)))
+        .collect();
+    if let Some(caller) = &step.caller {
+        headers.push(("authorization".into(), format!("Bearer {}", token::mint(caller))));
+    }
+    let body = match (&step.body, &step.text) {
+        (Some(value), _) => Some(fill_value(value, saved).to_string()),
+        (None, Some(text)) => Some(fill(text, saved)),
+        (None, None) => None,
+    };
+    if step.body.is_some()
+        && !headers
+            .iter()
+            .any(|(n, _)| n.eq_ignore_ascii_case("content-type"))
+    {
+        headers.push(("content-type".into(), "application/json".into()));
+    }
+    let answer = client.try_send(method, path, &headers, body.as_deref().map(str::as_bytes))?;
+    let mut expect = step.expect.clone();
+    expect.body = expect.body.map(|value| fill_value(&value, saved));
+    for value in expect.headers.values_mut() {
+        *value = fill(value, saved);
+    }
+    judge::judge(&expect, &answer).map_err(|why| format!("{why}\n  the reply was {}", shown(&answer)))?;
+    for (name, place) in &step.save {
+        let value = judge::find(&answer, place).ok_or_else(|| format!("  nothing to save at {place}"))?;
+        saved.insert(name.clone(), value);
+    }
+    Ok(())
+}
+
+/// Puts saved values in place of `{name}`; braces around anything else stay.
+fn fill(text: &str, saved: &BTreeMap<String, String>) -> String {
+    saved.iter().fold(text.to_owned(), |text, (name, value)| {
+        text.replace(&format!("{{{name}}}"), value)
+    })
+}
+
+fn fill_value(value: &Value, saved: &BTreeMap<String, String>) -> Value {
+    match value {
+        Value::String(text) => Value::String(fill(text, saved)),
+        Value::Array(items) => items.iter().map(|item| fill_value(item, saved)).collect(),
+        Value::Object(members) => {
+            let filled = members
+                .iter()
+                .map(|(name, value)| (name.clone(), fill_value(value, saved)));
+            Value::Object(filled.collect::<Map<_, _>>())
+        }
+        other => other.clone(),
+    }
+}
+
+fn shown(answer: &Answer) -> String {
+    let mut text = format!("{}\n", answer.status);
+    for (name, value) in &answer.headers {
+        text.push_str(&format!(
+            "    {name}: {}\n",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
+    }
+    text.push_str("    ");
+    text.extend(answer.text.chars().take(2_000));
+    text
+}

@@ -1,0 +1,7 @@
+//! What only the whole binary can show: the built `stoa` is started as a user starts it and asked from outside.
+//!
+//! Everything here is one test binary, since each would link the product again. `cargo xtask test` installs what
+//! some of the tests need (Python and npm packages) below `target/tools`.
+
+mod proxy;
+mod support;

@@ -1,0 +1,78 @@
+//! The OpenAPI document is valid, and what the shop answers is what the document says.
+
+use crate::support::{
+    copy_folder, repository,
+    server::{Server, Setup, stoa},
+    tools,
+};
+use serde_json::Value;
+use std::{fs, process::Command};
+use tempfile::TempDir;
+
+fn shop() -> (TempDir, Server) {
+    let keep = tempfile::tempdir().expect("a folder for the test");
+    copy_folder(&repository().join("examples/shop"), keep.path());
+    let server = Server::start(&Setup::new("dev", keep.path()));
+    (keep, server)
+}
+
+#[test]
+fn the_document_of_every_example_is_valid() {
+    for example in fs::read_dir(repository().join("examples")).expect("the examples can be read") {
+        let example = example.expect("the examples can be read").path();
+        let ran = stoa(&example, &["openapi"]);
+        assert_eq!(ran.code, 0, "{}: {}", example.display(), ran.stderr);
+        let keep = tempfile::tempdir().expect("a folder for the test");
+        let path = keep.path().join("openapi.json");
+        fs::write(&path, &ran.stdout).expect("the document can be written");
+        let mut command = Command::new(tools::python());
+        command.args(["-m", "openapi_spec_validator"]).arg(&path);
+        tools::succeed(&format!("the validator over {}", example.display()), &mut command);
+        let document: Value = serde_json::from_str(&ran.stdout).expect("the document is JSON");
+        assert!(
+            document["openapi"].as_str().is_some_and(|v| v.starts_with("3.1")),
+            "{}",
+            document["openapi"]
+        );
+    }
+}
+
+#[test]
+fn the_served_document_is_the_printed_one() {
+    let (keep, server) = shop();
+    let printed: Value = serde_json::from_str(&stoa(keep.path(), &["openapi"]).stdout).expect("JSON");
+    let served = server.client.get("/openapi.json").json();
+    assert_eq!(served["paths"], printed["paths"]);
+    assert_eq!(served["components"], printed["components"]);
+}
+
+#[test]
+fn schemathesis_finds_no_failure_and_no_undeclared_answer() {
+    let (keep, server) = shop();
+    let user = "5d9b6a52-3f0e-4c1d-9a77-0b6f3b1c2a01";
+    let minted = stoa(keep.path(), &["token", "mint", "--user", user, "--role", "admin"]);
+    assert_eq!(minted.code, 0, "{}", minted.stderr);
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                  response_headers_conformance,response_schema_conformance";
+    let mut command = Command::new(tools::python_program("schemathesis"));
+    command
+        .arg("run")
+        .arg(format!("{}/openapi.json", server.http))
+        .args([
+            "--checks",
+            checks,
+            "--max-examples",
+            "30",
+            "--seed",
+            "1",
+            "--generation-database",
+            "none",
+        ])
+        .args([
+            "--header",
+            &format!("Authorization: Bearer {}", minted.stdout.trim()),
+        ])
+        .args(["--no-color", "--continue-on-failure"])
+        .current_dir(keep.path());
+    tools::succeed("schemathesis", &mut command);
+}

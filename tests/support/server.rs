@@ -1,0 +1,255 @@
+//! The built binary, started in a folder of its own and killed when dropped.
+
+use super::client::Client;
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Mutex,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    time::Duration,
+};
+
+/// How a server is started.
+pub(crate) struct Setup<'a> {
+    /// `dev` or `serve`.
+    pub(crate) command: &'a str,
+    /// Where `stoa.yaml` lies.
+    pub(crate) folder: &'a Path,
+    /// Environment variables beside those of the test.
+    pub(crate) env: Vec<(String, String)>,
+    /// More words of the command line.
+    pub(crate) arguments: Vec<String>,
+}
+
+impl<'a> Setup<'a> {
+    pub(crate) fn new(command: &'a str, folder: &'a Path) -> Self {
+        Self {
+            command,
+            folder,
+            env: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    /// Behind a lock, so that clients on several threads may share the server.
+    lines: Mutex<Receiver<String>>,
+    said: Vec<String>,
+    pub(crate) http: String,
+    pub(crate) admin: String,
+    pub(crate) client: Client,
+}
+
+/// How long a start may take; a machine that runs everything at once is slow.
+const START_TRIES: u32 = 1_500;
+/// A look at the server's output between two tries.
+const TRY: Duration = Duration::from_millis(20);
+
+impl Server {
+    /// Starts the server and waits until it is ready.
+    pub(crate) fn start(setup: &Setup<'_>) -> Self {
+        let mut last = String::new();
+        // Between choosing a free port and using it somebody else may take it.
+        for _ in 0..3 {
+            match Self::try_start(setup) {
+                Ok(server) => return server,
+                Err(said) => last = said,
+            }
+        }
+        panic!("stoa {} did not start:\n{last}", setup.command);
+    }
+
+    /// Starts the server; the error is everything it said before it ended.
+    pub(crate) fn try_start(setup: &Setup<'_>) -> Result<Self, String> {
+        let (http, admin) = (free_port(), free_port());
+        let mut child = command(setup.folder)
+            .arg(setup.command)
+            .args(["--http", &http, "--admin", &admin])
+            .args(&setup.arguments)
+            .envs(setup.env.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the built binary starts");
+        let (sender, lines) = mpsc::channel();
+        for pipe in pipes(&mut child) {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        let client = Client::new(&format!("http://{http}"));
+        let mut server = Self {
+            child,
+            lines: Mutex::new(lines),
+            said: Vec::new(),
+            http: format!("http://{http}"),
+            admin: format!("http://{admin}"),
+            client,
+        };
+        server.wait_ready()?;
+        Ok(server)
+    }
+
+    fn wait_ready(&mut self) -> Result<(), String> {
+        let admin = Client::new(&self.admin);
+        for _ in 0..START_TRIES {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                self.listen(Duration::from_millis(200));
+                return Err(format!("{}\n(it ended with {status})", self.said.join("\n")));
+            }
+            let ready = admin.try_send("GET", "/readyz", &[], None);
+            if ready.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            self.listen(TRY);
+        }
+        Err(format!("{}\n(it was never ready)", self.said.join("\n")))
+    }
+
+    /// Reads what the server says until it is silent for `silence`, or has ended.
+    fn listen(&mut self, silence: Duration) {
+        loop {
+            let lines = self.lines.get_mut().expect("no reader panicked");
+            match lines.recv_timeout(silence) {
+                Ok(line) => self.said.push(line),
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Both pipes are closed: nothing more comes, and waiting must still take time.
+                    let _ = mpsc::channel::<()>().1.recv_timeout(silence);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until the server says a line that holds `part`; fails the test when it does not within half a minute.
+    pub(crate) fn wait_for_line(&mut self, part: &str) -> String {
+        let mut from = 0;
+        for _ in 0..START_TRIES {
+            if let Some(line) = self.said[from..].iter().find(|line| line.contains(part)) {
+                return line.clone();
+            }
+            from = self.said.len();
+            self.listen(TRY);
+        }
+        panic!(
+            "the server never said {part:?}; it said:\n{}",
+            self.said.join("\n")
+        );
+    }
+
+    /// Everything the server has said so far, from both of its outputs.
+    pub(crate) fn said(&mut self) -> String {
+        self.listen(TRY);
+        self.said.join("\n")
+    }
+
+    /// Forgets what was said, so that [`Self::wait_for_line`] sees only what comes.
+    pub(crate) fn forget(&mut self) {
+        self.listen(TRY);
+        self.said.clear();
+    }
+
+    /// Sends a signal by name (`TERM`, `HUP`, `KILL`).
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        assert!(status.is_ok_and(|s| s.success()), "kill -s {name} works");
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the process can be waited for")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.listen(TRY);
+            let from = self.said.len().saturating_sub(40);
+            eprintln!("the server said last:\n{}", self.said[from..].join("\n"));
+        }
+    }
+}
+
+/// The built binary with a clean environment, in `folder`.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stoa"));
+    command
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG");
+    command
+}
+
+/// What a run of a command gave.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs `stoa WORDS` in `folder` to its end.
+pub(crate) fn stoa(folder: &Path, words: &[&str]) -> Ran {
+    stoa_with(folder, words, &[])
+}
+
+/// As [`stoa`], with environment variables.
+pub(crate) fn stoa_with(folder: &Path, words: &[&str], env: &[(&str, &str)]) -> Ran {
+    let mut command = command(folder);
+    let output = command
+        .args(words)
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .output();
+    let output = output.expect("the built binary starts");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// An address whose port nobody used a moment ago.
+pub(crate) fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .to_string()
+}
+
+/// A folder of its own with a `stoa.yaml`.
+pub(crate) fn folder_with(file: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().to_owned();
+    std::fs::write(path.join("stoa.yaml"), file).expect("the file can be written");
+    (folder, path)
+}
+
+fn pipes(child: &mut Child) -> Vec<Box<dyn Read + Send>> {
+    let mut pipes: Vec<Box<dyn Read + Send>> = Vec::new();
+    pipes.extend(child.stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>));
+    pipes.extend(child.stderr.take().map(|p| Box::new(p) as Box<dyn Read + Send>));
+    pipes
+}
