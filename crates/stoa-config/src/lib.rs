@@ -14,8 +14,10 @@ mod node;
 mod not_built;
 pub mod plan;
 mod profile;
+mod reference;
 mod report;
 mod resolve;
+mod schema;
 mod source;
 mod spec;
 mod yaml;
@@ -136,11 +138,16 @@ fn load_file(name: &str, text: String, path: PathBuf, options: &Options<'_>) -> 
     let mut report = Report::new(&text);
     let mut tree = None;
     let mut plan = None;
+    let mut secrets = Vec::new();
     if text.text.len() > yaml::BYTES_MAX {
         report.add(codes::TOO_LARGE, Span::default(), "the file is larger than 1 MiB");
     } else if let Some(mut root) = yaml::parse(&mut report) {
+        secrets = effective::secrets(&root);
         plan = resolve_tree(&mut root, &path, options, &mut report);
         tree = Some(root);
+        secrets.extend(likely_secrets(&text.text, false));
+    } else {
+        secrets = likely_secrets(&text.text, true);
     }
     let failed = report.has_errors();
     let faults = report.finish();
@@ -150,7 +157,7 @@ fn load_file(name: &str, text: String, path: PathBuf, options: &Options<'_>) -> 
         sources: vec![Source {
             name: name.to_owned(),
             path,
-            text: text.text,
+            text: masked(text.text, &secrets),
         }],
         tree,
     }
@@ -183,17 +190,57 @@ fn resolve_tree(
 
 /// The plan in force as one tree in the shape of the file, defaults filled, secrets as `[redacted]`; with
 /// `origin`, each value as `{value, origin}` where origin is `default`, `FILE:LINE:COLUMN`, `profile NAME
-/// (FILE:LINE:COLUMN)` or `env NAME`.
-pub fn effective(_loaded: &Loaded, _origin: bool) -> Value {
-    Value::Null
+/// (FILE:LINE:COLUMN)` or `env NAME`. `null` for a file with errors.
+pub fn effective(loaded: &Loaded, origin: bool) -> Value {
+    match (&loaded.tree, &loaded.plan, loaded.sources.first()) {
+        (Some(tree), Some(plan), Some(source)) => {
+            effective::show(tree, plan, &Text::new(&source.name, source.text.clone()), origin)
+        }
+        _ => Value::Null,
+    }
 }
 
 /// JSON Schema (2020-12) of the API file.
 pub fn json_schema() -> Value {
-    Value::Null
+    schema::schema()
 }
 
 /// The file reference, Markdown.
 pub fn reference() -> String {
-    String::new()
+    reference::reference()
+}
+
+/// What may be secret wherever it stands: users and passwords of URLs; in a text that is not YAML also what
+/// follows `secret:`.
+fn likely_secrets(text: &str, keys: bool) -> Vec<Span> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let colon = line
+            .find("secret")
+            .filter(|_| keys)
+            .and_then(|key| Some(key + line[key..].find(':')? + 1));
+        if let Some(colon) = colon {
+            found.push(Span::new(at + colon..at + line.trim_end().len().max(colon)));
+        } else if let Some((scheme, sign)) = line.find("://").zip(line.rfind('@')).filter(|(s, a)| s + 3 < *a)
+        {
+            found.push(Span::new(at + scheme + 3..at + sign));
+        }
+        at += line.len();
+    }
+    found
+}
+
+/// Puts `*` over the secrets that stand in the file itself: faults show lines of it.
+fn masked(mut text: String, secrets: &[Span]) -> String {
+    for span in secrets {
+        if let Some(secret) = text.get(span.range()) {
+            let stars: String = secret
+                .bytes()
+                .map(|b| if b == b'\n' { '\n' } else { '*' })
+                .collect();
+            text.replace_range(span.range(), &stars);
+        }
+    }
+    text
 }

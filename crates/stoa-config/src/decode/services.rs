@@ -77,7 +77,7 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
             "routes",
             Shape::Named(&route::ROUTE_WORDS, &Shape::Map(&ROUTE)),
             "What is served of it. Left out: everything under `/NAME`, path unchanged. The most specific route wins: a literal segment over `{name}` over `**`.",
-            "{ GET /payments/{id}: { access: user } }",
+            "{ \"GET /payments/{id}\": { access: user } }",
         ),
     ],
     instead: &[

@@ -1,6 +1,6 @@
 //! CEL expressions of `when:` rules, bounded before they reach the parser.
 
-use super::{Flaw, Grammar, Words};
+use super::{Flaw, Words};
 use crate::{fault::codes, report::did_you_mean};
 use cel::{
     Program,
@@ -18,10 +18,6 @@ const RUN_MAX: usize = 6;
 /// The parser's own recursion is deep per level: it gets a stack of its own.
 const STACK_BYTES: usize = 32 << 20;
 
-pub(crate) static CEL: Grammar<String> = Grammar {
-    words: &CEL_WORDS,
-    parse: |text| bounded(text).map(|()| text.to_owned()),
-};
 pub(crate) static CEL_WORDS: Words = Words::new(
     "a CEL expression",
     codes::CEL,

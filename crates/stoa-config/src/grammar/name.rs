@@ -10,10 +10,6 @@ pub(crate) static API: Grammar<String> = Grammar {
 pub(crate) static API_WORDS: Words = Words::new("the API's name", codes::NAME, &["shop", "payments-v2"])
     .pattern("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$");
 
-pub(crate) static NAME: Grammar<String> = Grammar {
-    words: &NAME_WORDS,
-    parse: name,
-};
 pub(crate) static NAME_WORDS: Words =
     Words::new("a name", codes::NAME, &["main", "per-user"]).pattern("^[A-Za-z][A-Za-z0-9_-]*$");
 
