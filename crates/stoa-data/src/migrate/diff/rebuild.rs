@@ -4,7 +4,7 @@
 use super::super::Step;
 use super::super::ddl::WantedColumn;
 use super::Compared;
-use crate::store::table::quote;
+use crate::store::table::{BUCKET, quote};
 use rusqlite::Connection;
 use serde_json::Value as Json;
 use stoa_config::plan::{DefaultValue, Type};
@@ -38,6 +38,8 @@ pub(super) fn changes(
         };
         let written = compared
             .recorded
+            // What the bucket is the hash of is compared on its own.
+            .filter(|_| column.name != BUCKET)
             .and_then(|r| r.get(&column.name))
             .and_then(Json::as_str);
         if old.ty != column.ty || written.is_some_and(|w| w != column.encoding) {
