@@ -31,6 +31,9 @@ pub(super) fn add(paths: &mut Paths, plan: &Plan, resource: &Resource, names: &N
     let Some(key) = parameter::key(resource) else {
         return;
     };
+    // `PUT` creates or updates: with one of the two it is of use.
+    let may_update = !matches!(rules.update.access, Access::Nobody);
+    let replacing = if may_update { &rules.update } else { &rules.create };
     let one = format!("/{}/{{{}}}", resource.name, key["name"].as_str().unwrap_or("id"));
     let with_key = |mut operation: Value| {
         if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
@@ -39,7 +42,7 @@ pub(super) fn add(paths: &mut Paths, plan: &Plan, resource: &Resource, names: &N
         operation
     };
     of.put(paths, &one, "get", &rules.read, with_key(of.get()));
-    of.put(paths, &one, "put", &rules.update, with_key(of.replace()));
+    of.put(paths, &one, "put", replacing, with_key(of.replace()));
     of.put(paths, &one, "patch", &rules.update, with_key(of.update()));
     of.put(paths, &one, "delete", &rules.delete, with_key(of.delete()));
 }
@@ -211,6 +214,9 @@ impl Of<'_> {
     fn update_many(&self) -> Value {
         let mut operation = self.by_filter("update", "Change", "changed");
         let body = format!("{}Patch", self.names.one);
+        if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+            parameters.extend(parameter::refs(&["Columns"]));
+        }
         operation["requestBody"] = request_body(&body, PATCH);
         if let Some(Value::Object(responses)) = operation.get_mut("responses") {
             response::refuse(responses, BODY);

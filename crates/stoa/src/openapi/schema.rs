@@ -123,6 +123,12 @@ fn body(plan: &Plan, resource: &Resource, about: &str, purpose: Use) -> Value {
             continue;
         }
         let mut schema = constrained(described(plan, field), field);
+        let key = resource.key.contains(&position);
+        if purpose == Use::Replace && (key || field.auto) {
+            schema["description"] = json!("May be sent along as it is; it does not change.");
+            properties.insert(field.name.clone(), schema);
+            continue;
+        }
         if field.auto && purpose == Use::Create {
             let carries = matches!(resource.shard, Shard::Field(by) if by != position);
             let text = if carries {
@@ -147,9 +153,6 @@ fn body(plan: &Plan, resource: &Resource, about: &str, purpose: Use) -> Value {
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
-    if purpose == Use::Patch {
-        schema["minProperties"] = json!(1);
-    }
     schema
 }
 
@@ -157,7 +160,7 @@ fn writable(resource: &Resource, position: usize, field: &Field, purpose: Use) -
     let key = resource.key.contains(&position);
     match purpose {
         Use::Create => key || !field.auto,
-        Use::Replace => !key && !field.auto,
+        Use::Replace => true,
         Use::Patch => {
             let shard = matches!(resource.shard, Shard::Field(by) if by == position);
             !key && !shard && !field.auto && !field.immutable
