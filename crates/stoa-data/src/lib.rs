@@ -4,7 +4,24 @@
 //! the [`store::Store`] runs it (the only step that may fail from outside), and the outcome is rendered (pure).
 
 pub mod allow;
+pub mod bucket;
+pub mod codes;
 pub mod migrate;
 pub mod operation;
 pub mod store;
 pub mod value;
+
+mod cursor;
+mod etag;
+mod handler;
+mod json;
+mod parse;
+mod prepare;
+mod read;
+mod refusal;
+mod render;
+mod trouble;
+mod validate;
+mod write;
+
+pub use handler::{Data, OpenError};

@@ -1,6 +1,11 @@
 //! Values of fields, between JSON and a store.
 
-use std::fmt;
+mod number;
+mod read;
+
+use std::{cmp::Ordering, fmt};
+
+pub(crate) use read::{from_json, from_text, list_items, nearest};
 
 /// One value, in the field's own type. What a caller sent has been checked before it becomes one.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +38,19 @@ impl Value {
     /// Whether it is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
+    }
+
+    /// Which of two values of one type is the larger; `None` for types without an order.
+    pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),
+            (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
+            (Self::Decimal(a), Self::Decimal(b)) => Some(number::compare_decimals(a, b)),
+            (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
+            (Self::Time(a), Self::Time(b)) => Some(a.cmp(b)),
+            (Self::Date(a), Self::Date(b)) => Some(a.cmp(b)),
+            _ => None,
+        }
     }
 }
 
@@ -74,3 +92,6 @@ pub fn render_date(days: i32) -> String {
         .unwrap_or(epoch)
         .to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Buckets: the 1,024 fixed slots that a shard key hashes to, and ids that carry theirs.
+
+use crate::value::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How many buckets there are; fixed for the life of a store.
+pub const BUCKETS: u16 = 1024;
+
+/// The bucket of a shard key: XXH3-64 of its text as a caller would write it, modulo [`BUCKETS`].
+pub fn bucket_of(key: &Value) -> u16 {
+    bucket_of_bytes(key.to_string().as_bytes())
+}
+
+/// As [`bucket_of`], of bytes.
+pub fn bucket_of_bytes(bytes: &[u8]) -> u16 {
+    (xxh3_64(bytes) % u64::from(BUCKETS)) as u16
+}
+
+/// A new id (RFC 9562, version 7) that carries a bucket in the 10 bits after the variant. Ids of one process
+/// rise strictly: the 60 bits before are the time in 1/4096 ms, and never the same twice.
+pub fn new_id(bucket: u16) -> Uuid {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let micros = stoa_exchange::clock::unix_micros();
+    let now = (micros / 1000) << 12 | (micros % 1000) * 4096 / 1000;
+    let rise = |last: u64| Some(now.max(last + 1));
+    let before = LAST
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise)
+        .unwrap_or_default();
+    let tick = now.max(before + 1);
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random).expect("the system gives random bytes");
+    let random = u64::from_be_bytes(random) & ((1 << 52) - 1);
+    let high = (tick >> 12) << 16 | 0x7000 | (tick & 0xfff);
+    let low = 0b10 << 62 | u64::from(bucket % BUCKETS) << 52 | random;
+    Uuid::from_u64_pair(high, low)
+}
+
+/// The bucket that an id of [`new_id`] carries.
+pub fn bucket_in(id: &Uuid) -> u16 {
+    let (_, low) = id.as_u64_pair();
+    (low >> 52 & 0x3ff) as u16
+}
+
+#[cfg(test)]
+mod tests;

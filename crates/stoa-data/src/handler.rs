@@ -1,0 +1,320 @@
+//! Resources as targets of routes: `/{r}`, `/{r}/{id}` and the alias `/rest/v1/{r}`.
+
+use crate::{
+    allow::{self, Allowed, RequestFacts, Verb},
+    codes,
+    cursor::Signer,
+    operation::{Read, ResourceIndex, Write},
+    parse::body,
+    read, refusal,
+    refusal::{Refusal, Result},
+    store::{Outcome, Page, Render, Store},
+    trouble,
+    validate::Rules,
+    value::{Value, from_text},
+    write,
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use percent_encoding::percent_decode_str;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use stoa_config::plan::{Plan, Resource};
+use stoa_exchange::{
+    Body, BodyError, Context, Handler, HandlerFuture, Identity, Reply, Request, clock, codes as common, read_to_limit,
+};
+
+/// The longest that a statement may take.
+const STATEMENT_MAX: Duration = Duration::from_secs(30);
+
+/// Every resource of a plan over its open stores.
+pub struct Data {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    plan: Arc<Plan>,
+    stores: Vec<Arc<dyn Store>>,
+    signers: Vec<Signer>,
+    rules: Vec<Rules>,
+}
+
+/// Why resources cannot be served.
+#[derive(Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// A resource names a store that is not among those given.
+    NoStore {
+        /// The resource.
+        resource: String,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStore { resource } => write!(f, "the store of `{resource}` is not open"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl Data {
+    /// Serves the plan's resources from `stores`, which stand in the order of [`Plan::stores`].
+    pub fn open(plan: Arc<Plan>, stores: Vec<Arc<dyn Store>>) -> std::result::Result<Self, OpenError> {
+        if let Some(resource) = plan.resources.iter().find(|r| r.store >= stores.len()) {
+            return Err(OpenError::NoStore {
+                resource: resource.name.clone(),
+            });
+        }
+        let signers = stores.iter().map(|s| Signer::new(&s.cursor_key())).collect();
+        let rules = plan.resources.iter().map(Rules::new).collect();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                plan,
+                stores,
+                signers,
+                rules,
+            }),
+        })
+    }
+
+    /// One handler per resource, by its name.
+    pub fn handlers(&self) -> HashMap<String, Arc<dyn Handler>> {
+        let one = |(index, resource): (usize, &Resource)| {
+            let handler: Arc<dyn Handler> = Arc::new(ResourceHandler {
+                inner: Arc::clone(&self.inner),
+                index,
+            });
+            (resource.name.clone(), handler)
+        };
+        self.inner.plan.resources.iter().enumerate().map(one).collect()
+    }
+}
+
+struct ResourceHandler {
+    inner: Arc<Inner>,
+    index: ResourceIndex,
+}
+
+impl Handler for ResourceHandler {
+    fn handle<'a>(&'a self, context: &'a mut Context, request: Request) -> HandlerFuture<'a> {
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let place = Place::of(parts.uri.path());
+            let alias = place.alias;
+            let statement_end = clock::now() + STATEMENT_MAX;
+            let realm = &self.inner.plan.api;
+            let call = Call {
+                inner: &self.inner,
+                index: self.index,
+                resource: &self.inner.plan.resources[self.index],
+                alias,
+                identity: &context.identity,
+                facts: RequestFacts {
+                    realm,
+                    method: &parts.method,
+                    path: parts.uri.path(),
+                    query: parts.uri.query(),
+                    host: &context.host,
+                    headers: &parts.headers,
+                    client: context.client,
+                },
+                headers: &parts.headers,
+                query: parts.uri.query().unwrap_or(""),
+                origin: origin(context),
+                deadline: context.deadline.map_or(statement_end, |d| d.min(statement_end)),
+                body_bytes_max: context.body_bytes_max,
+            };
+            let answer = call.answer(&parts.method, place, body).await;
+            let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
+            let vary = if alias { "accept, prefer, range" } else { "accept, prefer" };
+            reply.headers_mut().append(header::VARY, http::HeaderValue::from_static(vary));
+            Ok(reply)
+        })
+    }
+}
+
+/// `scheme://host`, empty when the host is not fit to stand in a link.
+fn origin(context: &Context) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
+    if context.host.is_empty() || !context.host.chars().all(plain) {
+        return String::new();
+    }
+    format!("{}://{}", context.scheme.as_str(), context.host)
+}
+
+/// What a path addresses.
+struct Place<'a> {
+    alias: bool,
+    /// The key, still encoded.
+    id: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn of(path: &'a str) -> Self {
+        let (alias, rest) = match path.strip_prefix("/rest/v1/") {
+            Some(rest) => (true, rest),
+            None => (false, path.trim_start_matches('/')),
+        };
+        let id = rest.split_once('/').map(|(_, id)| id).filter(|id| !id.is_empty());
+        Self { alias, id }
+    }
+}
+
+/// One request on a resource.
+pub(crate) struct Call<'a> {
+    inner: &'a Inner,
+    pub(crate) index: ResourceIndex,
+    pub(crate) resource: &'a Resource,
+    /// Whether PostgREST's own defaults apply.
+    pub(crate) alias: bool,
+    pub(crate) identity: &'a Identity,
+    pub(crate) facts: RequestFacts<'a>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: &'a str,
+    /// `scheme://host` for absolute links; may be empty.
+    pub(crate) origin: String,
+    pub(crate) deadline: Instant,
+    body_bytes_max: u64,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn plan(&self) -> &'a Plan {
+        &self.inner.plan
+    }
+
+    pub(crate) fn rules(&self) -> &'a Rules {
+        &self.inner.rules[self.index]
+    }
+
+    pub(crate) fn signer(&self) -> &'a Signer {
+        &self.inner.signers[self.resource.store]
+    }
+
+    pub(crate) fn allow(&self, resource: &Resource, verb: Verb) -> Result<Allowed> {
+        Ok(allow::allow(resource, verb, self.identity, &self.facts).map_err(|problem| {
+            let refusal = Refusal::from(problem);
+            let anonymous = self.identity.caller().is_none();
+            let status = if anonymous { 401 } else { 403 };
+            refusal.postgrest("42501", status, format!("permission denied for table {}", resource.name))
+        })?)
+    }
+
+    /// Runs a read on the store of `read.resource`.
+    pub(crate) async fn fetch(&self, read: &Read) -> Result<Page> {
+        let store = self.plan().resources.get(read.resource).and_then(|r| self.inner.stores.get(r.store));
+        let store = store.ok_or_else(|| Refusal::new(&common::INTERNAL, "The store of the resource is not open."))?;
+        store
+            .read(read, self.deadline)
+            .await
+            .map_err(|error| trouble::refusal(error, self, None))
+    }
+
+    /// Runs a write.
+    pub(crate) async fn run(&self, write: Write, render: Option<Render>) -> std::result::Result<Outcome, crate::store::StoreError> {
+        self.inner.stores[self.resource.store].write(write, self.deadline, render).await
+    }
+
+    async fn answer(&self, method: &Method, place: Place<'_>, body: Body) -> Result<Reply> {
+        if *method == Method::OPTIONS {
+            return Ok(self.options(place.id.is_some()));
+        }
+        let id = place.id.map(|id| self.key(id)).transpose()?;
+        let head = *method == Method::HEAD;
+        match (method.as_str(), id) {
+            ("GET" | "HEAD", None) => read::list(self, head).await,
+            ("GET" | "HEAD", Some(id)) => read::one(self, &id, head).await,
+            ("POST", None) => {
+                body::check_type(self.headers, false)?;
+                write::create(self, self.body(body).await?).await
+            }
+            ("PUT", Some(id)) => {
+                body::check_type(self.headers, false)?;
+                write::replace(self, id, self.body(body).await?).await
+            }
+            ("PUT", None) if self.alias => {
+                body::check_type(self.headers, false)?;
+                write::replace_filtered(self, self.body(body).await?).await
+            }
+            ("PATCH", Some(id)) => {
+                body::check_type(self.headers, true)?;
+                write::patch_one(self, id, self.body(body).await?).await
+            }
+            ("PATCH", None) => {
+                body::check_type(self.headers, true)?;
+                write::patch_many(self, self.body(body).await?).await
+            }
+            ("DELETE", Some(id)) => write::delete_one(self, id).await,
+            ("DELETE", None) => write::delete_many(self).await,
+            (other, id) => Err(self.not_allowed(other, id.is_some())),
+        }
+    }
+
+    fn not_allowed(&self, method: &str, one: bool) -> Refusal {
+        let where_ = if one { "A row" } else { "A list" };
+        let allow = self.methods(one);
+        Refusal::new(&common::METHOD_NOT_ALLOWED, format!("{where_} of `{}` serves {allow}.", self.resource.name))
+            .header(header::ALLOW, allow)
+            .postgrest("PGRST117", 405, format!("Unsupported HTTP method: {method}"))
+    }
+
+    fn methods(&self, one: bool) -> &'static str {
+        let keyed = !self.resource.key.is_empty();
+        match (self.alias, one, keyed) {
+            (true, _, true) => "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE",
+            (true, _, false) => "OPTIONS,GET,HEAD",
+            (false, true, _) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+            (false, false, true) => "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
+            (false, false, false) => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    fn options(&self, one: bool) -> Reply {
+        let mut reply = Reply::new(Body::Empty);
+        let allow = http::HeaderValue::from_static(self.methods(one));
+        reply.headers_mut().insert(header::ALLOW, allow);
+        if !self.alias {
+            *reply.status_mut() = http::StatusCode::NO_CONTENT;
+        }
+        reply
+    }
+
+    /// The key in the path. What cannot be a key is not found.
+    fn key(&self, text: &str) -> Result<Value> {
+        let unknown = |why: String| {
+            Refusal::new(&codes::ROW_NOT_FOUND, format!("`{}` has no such row: {why}.", self.resource.name))
+        };
+        let Some(field) = self.resource.key_field() else {
+            return Err(unknown(String::from("its rows have no single key; ask the list with filters")));
+        };
+        let decoded = percent_decode_str(text).decode_utf8();
+        let decoded = decoded.map_err(|_| unknown(String::from("the key is not UTF-8")))?;
+        if decoded.contains('/') && text.contains('/') {
+            return Err(unknown(String::from("nothing is served below a row")));
+        }
+        from_text(&field.ty, &decoded).map_err(|says| unknown(format!("`{}` {says}", field.name)))
+    }
+
+    async fn body(&self, body: Body) -> Result<Bytes> {
+        let max = self.body_bytes_max;
+        read_to_limit(body, max).await.map_err(|error| match error {
+            BodyError::TooLarge(max) => Refusal::new(&common::BODY_TOO_LARGE, format!("The body is larger than {max} bytes.")),
+            BodyError::Stalled => Refusal::new(&common::BODY_TIMEOUT, "The next part of the body did not arrive in time."),
+            other => Refusal::new(&common::BAD_REQUEST, "The body ended before its end.").cause(other.to_string()),
+        })
+    }
+
+    /// A row that is not there, or not for the caller.
+    pub(crate) fn not_found(&self, id: &Value) -> Refusal {
+        let id = refusal::shorten(&id.to_string());
+        Refusal::new(&codes::ROW_NOT_FOUND, format!("`{}` has no row `{id}`.", self.resource.name))
+    }
+}
+
+#[cfg(test)]
+mod tests;

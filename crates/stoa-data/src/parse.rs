@@ -1,0 +1,352 @@
+//! The query string of a request on a resource, in PostgREST's dialect, bound to the plan. Pure and total.
+
+pub(crate) mod accept;
+pub(crate) mod body;
+pub(crate) mod filter;
+pub(crate) mod order;
+pub(crate) mod prefer;
+pub(crate) mod scan;
+pub(crate) mod select;
+
+use crate::{
+    codes,
+    operation::{Condition, Embed, FieldIndex, Item, Order, ResourceIndex},
+    refusal::{Refusal, Result, syntax, unknown_field},
+    value::nearest,
+};
+use filter::Budget;
+use scan::{Pair, Scanner};
+use stoa_config::plan::{Field, Plan, Resource, Shard};
+
+/// What a query string says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Query {
+    /// What each row shows; embeds hold the caller's filters, not yet the rules.
+    pub(crate) select: Vec<Item>,
+    /// Which rows.
+    pub(crate) filter: Condition,
+    /// In which order; not yet total.
+    pub(crate) order: Vec<Order>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) offset: Option<u64>,
+    pub(crate) after: Option<String>,
+    pub(crate) columns: Option<Vec<String>>,
+    pub(crate) on_conflict: Option<Vec<String>>,
+    /// Which parameters were there, by kind.
+    pub(crate) given: Vec<Kind>,
+    /// The parameters that a cursor is bound to: filters and order as they came, sorted.
+    pub(crate) shape: String,
+    /// Every parameter but the position of the page, as it came: what a link to the next page repeats.
+    pub(crate) kept: String,
+    /// Whether `select` holds an embed.
+    pub(crate) embeds: bool,
+}
+
+/// Kinds of parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Select,
+    Filter,
+    Order,
+    Limit,
+    Offset,
+    After,
+    Columns,
+    OnConflict,
+    /// Anything about an embed.
+    Embedded,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Select => "select",
+            Self::Filter => "a filter",
+            Self::Order => "order",
+            Self::Limit => "limit",
+            Self::Offset => "offset",
+            Self::After => "after",
+            Self::Columns => "columns",
+            Self::OnConflict => "on_conflict",
+            Self::Embedded => "a parameter of an embed",
+        }
+    }
+}
+
+impl Query {
+    /// Refuses parameters that do nothing on this method.
+    pub(crate) fn only(&self, allowed: &[Kind], on: &str) -> Result<()> {
+        match self.given.iter().find(|kind| !allowed.contains(kind)) {
+            None => Ok(()),
+            Some(kind) => {
+                let detail = format!("{on} does not take {}.", kind.name());
+                Err(Refusal::new(&codes::UNKNOWN_PARAMETER, detail.clone()).postgrest("PGRST100", 400, detail))
+            }
+        }
+    }
+}
+
+/// Whose names are read: a resource, and at top level the embeds of its `select`.
+pub(crate) struct Scope<'a> {
+    plan: &'a Plan,
+    resource: ResourceIndex,
+    embeds: Vec<(String, usize)>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(plan: &'a Plan, resource: ResourceIndex, select: &[Item]) -> Self {
+        let embed = |(position, item): (usize, &Item)| match item {
+            Item::Embed(embed) => Some((embed.name.to_string(), position)),
+            Item::Field { .. } => None,
+        };
+        Self {
+            plan,
+            resource,
+            embeds: select.iter().enumerate().filter_map(embed).collect(),
+        }
+    }
+
+    pub(crate) fn resource(&self) -> &'a Resource {
+        &self.plan.resources[self.resource]
+    }
+
+    /// The position in `select` of the embed of this name.
+    pub(crate) fn embed(&self, name: &str) -> Option<usize> {
+        self.embeds.iter().find(|(n, _)| n == name).map(|(_, position)| *position)
+    }
+
+    pub(crate) fn embed_name(&self, position: usize) -> &str {
+        self.embeds.iter().find(|(_, p)| *p == position).map_or("", |(name, _)| name)
+    }
+
+    /// The field of this name.
+    pub(crate) fn field(&self, name: &str) -> Result<(FieldIndex, &'a Field)> {
+        let resource = self.resource();
+        resource.field(name).ok_or_else(|| {
+            let near = nearest(name, resource.fields.iter().map(|f| f.name.as_str()));
+            unknown_field(&resource.name, name, near)
+        })
+    }
+
+    /// Whether rows may be filtered by this field: `list.filter`, the key and the shard key.
+    pub(crate) fn may_filter(&self, name: &str) -> bool {
+        let resource = self.resource();
+        resource.field(name).is_some_and(|(i, _)| {
+            resource.list.filter.contains(&i) || resource.key.contains(&i) || resource.shard == Shard::Field(i)
+        })
+    }
+
+    /// Whether rows may be sorted by this field: `list.sort` and the key.
+    pub(crate) fn may_sort(&self, name: &str) -> bool {
+        let resource = self.resource();
+        resource
+            .field(name)
+            .is_some_and(|(i, _)| resource.list.sort.contains(&i) || resource.key.contains(&i))
+    }
+}
+
+/// Reads a query string. On the alias `after` is no parameter, and a `limit` that is no number is ignored.
+pub(crate) fn query(plan: &Plan, resource: ResourceIndex, text: &str, alias: bool) -> Result<Query> {
+    let pairs = scan::pairs(text)?;
+    let selected = first(&pairs, "select");
+    let items = select::select(plan, resource, selected.unwrap_or(""))?;
+    let scope = Scope::new(plan, resource, &items);
+    let mut query = Query {
+        embeds: !scope.embeds.is_empty(),
+        select: Vec::new(),
+        filter: Condition::True,
+        order: Vec::new(),
+        limit: None,
+        offset: None,
+        after: None,
+        columns: None,
+        on_conflict: None,
+        given: Vec::new(),
+        shape: shape(&pairs),
+        kept: kept(&pairs),
+    };
+    let mut reader = Reader {
+        scope,
+        alias,
+        budget: Budget::default(),
+        items,
+    };
+    for pair in &pairs {
+        reader.pair(pair, &mut query)?;
+    }
+    query.select = reader.items;
+    Ok(query)
+}
+
+fn first<'a>(pairs: &'a [Pair], key: &str) -> Option<&'a str> {
+    pairs.iter().find(|p| p.key == key).map(|p| p.value.as_str())
+}
+
+fn shape(pairs: &[Pair]) -> String {
+    let free = |key: &str| matches!(key, "select" | "limit" | "offset" | "after" | "columns");
+    let mut shape: Vec<_> = pairs.iter().filter(|p| !free(&p.key)).map(|p| (&p.key, &p.value)).collect();
+    shape.sort();
+    format!("{shape:?}")
+}
+
+fn kept(pairs: &[Pair]) -> String {
+    let kept = pairs.iter().filter(|p| !matches!(p.key.as_str(), "offset" | "after"));
+    kept.map(|p| p.raw.as_str()).collect::<Vec<_>>().join("&")
+}
+
+struct Reader<'a> {
+    scope: Scope<'a>,
+    alias: bool,
+    budget: Budget,
+    items: Vec<Item>,
+}
+
+impl Reader<'_> {
+    fn pair(&mut self, pair: &Pair, query: &mut Query) -> Result<()> {
+        let Pair { key, value, .. } = pair;
+        let kind = match key.as_str() {
+            "select" => Kind::Select,
+            "columns" => {
+                if query.columns.is_none() {
+                    query.columns = Some(scan::names("columns parameter", value)?);
+                }
+                Kind::Columns
+            }
+            "on_conflict" => {
+                if query.on_conflict.is_none() {
+                    query.on_conflict = Some(scan::names("on_conflict parameter", value)?);
+                }
+                Kind::OnConflict
+            }
+            "order" => {
+                if query.order.is_empty() {
+                    query.order = order::order(&self.scope, value)?;
+                }
+                Kind::Order
+            }
+            "limit" => {
+                query.limit = query.limit.or(number("limit", value, self.alias)?);
+                Kind::Limit
+            }
+            "offset" => {
+                query.offset = query.offset.or(number("offset", value, self.alias)?);
+                Kind::Offset
+            }
+            "after" if !self.alias => {
+                query.after = Some(value.clone());
+                Kind::After
+            }
+            "and" | "or" | "not.and" | "not.or" => {
+                let (or, negated) = (key.ends_with("or"), key.starts_with("not."));
+                let tree = filter::tree(&self.scope, value, or, negated, &mut self.budget)?;
+                query.filter = std::mem::replace(&mut query.filter, Condition::True).and(tree);
+                Kind::Filter
+            }
+            _ => return self.other(pair, query),
+        };
+        query.given.push(kind);
+        Ok(())
+    }
+
+    /// A filter, or a parameter of an embed.
+    fn other(&mut self, pair: &Pair, query: &mut Query) -> Result<()> {
+        let mut key = Scanner::new("filter", &pair.key);
+        let mut ahead = key.clone();
+        if let Ok(name) = ahead.name()
+            && ahead.eat(".")
+        {
+            query.given.push(Kind::Embedded);
+            return self.embedded(&name, &mut ahead, &pair.value);
+        }
+        let resource = self.scope.resource();
+        let condition = filter::filter(&self.scope, &mut key, &pair.value, &mut self.budget);
+        let condition = condition.map_err(|refusal| match refusal.code().name {
+            "unknown-field" => unknown_parameter(resource, &pair.key, refusal),
+            _ => refusal,
+        })?;
+        query.filter = std::mem::replace(&mut query.filter, Condition::True).and(condition);
+        query.given.push(Kind::Filter);
+        Ok(())
+    }
+
+    fn embedded(&mut self, name: &str, key: &mut Scanner<'_>, value: &str) -> Result<()> {
+        let Some(position) = self.scope.embed(name) else {
+            return Err(not_embedded(&self.scope, name));
+        };
+        let Some(Item::Embed(embed)) = self.items.get_mut(position) else {
+            return Err(not_embedded(&self.scope, name));
+        };
+        let scope = Scope::new(self.scope.plan, embed.resource, &embed.select);
+        let many = matches!(embed.join, crate::operation::Join::ToMany { .. });
+        let list_max = u64::from(scope.resource().list.max);
+        match key.rest() {
+            "order" if many => embed.order = order::order(&scope, value)?,
+            "limit" if many => {
+                embed.limit = number("limit", value, self.alias)?.map_or(list_max, |n| n.min(list_max));
+            }
+            "offset" if many => embed.offset = number("offset", value, self.alias)?.unwrap_or(0),
+            // One row has no order: PostgREST takes these and does nothing.
+            "order" | "limit" | "offset" => {}
+            rest @ ("and" | "or" | "not.and" | "not.or") => {
+                let (or, negated) = (rest.ends_with("or"), rest.starts_with("not."));
+                let tree = filter::tree(&scope, value, or, negated, &mut self.budget)?;
+                add(embed, tree);
+            }
+            _ => {
+                let condition = filter::filter(&scope, key, value, &mut self.budget)?;
+                add(embed, condition);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn add(embed: &mut Embed, condition: Condition) {
+    embed.filter = std::mem::replace(&mut embed.filter, Condition::True).and(condition);
+}
+
+fn not_embedded(scope: &Scope<'_>, name: &str) -> Refusal {
+    let near = nearest(name, scope.embeds.iter().map(|(name, _)| name.as_str()));
+    Refusal::new(&codes::UNKNOWN_PARAMETER, format!("`{name}` is not embedded by `select`, so nothing about it can be asked."))
+        .hint(match near {
+            Some(near) => format!("Did you mean `{near}`?"),
+            None => format!("Add `{name}(*)` to `select`."),
+        })
+        .postgrest("PGRST108", 400, format!("'{name}' is not an embedded resource in this request"))
+        .postgrest_hint(format!("Verify that '{name}' is included in the 'select' query parameter."))
+}
+
+/// A parameter that is neither a field nor a word of the dialect: the nearest of both is named.
+fn unknown_parameter(resource: &Resource, key: &str, refusal: Refusal) -> Refusal {
+    const WORDS: [&str; 9] = ["select", "order", "limit", "offset", "after", "columns", "on_conflict", "and", "or"];
+    let fields = resource.fields.iter().map(|f| f.name.as_str());
+    match nearest(key, fields.chain(WORDS)) {
+        Some(near) if WORDS.contains(&near) => refusal.hint(format!("Did you mean the parameter `{near}`?")),
+        _ => refusal,
+    }
+}
+
+/// `limit` and `offset`. The alias ignores what is no number, as PostgREST does.
+fn number(name: &str, text: &str, alias: bool) -> Result<Option<u64>> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if digits {
+        let n = text.parse::<u64>().ok().filter(|n| i64::try_from(*n).is_ok());
+        return match n {
+            Some(n) => Ok(Some(n)),
+            None => Err(syntax(&format!("{name} parameter"), text, 0, "the number is too large")),
+        };
+    }
+    let negative = text.strip_prefix('-').is_some_and(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
+    if negative && name == "limit" && alias {
+        return Err(Refusal::new(&codes::RANGE_NOT_SATISFIABLE, "`limit` must not be negative.")
+            .postgrest("PGRST103", 416, "Requested range not satisfiable")
+            .details("Limit should be greater than or equal to zero."));
+    }
+    if alias {
+        return Ok(None);
+    }
+    Err(syntax(&format!("{name} parameter"), text, 0, "a number from 0 was expected"))
+}
+
+#[cfg(test)]
+mod tests;

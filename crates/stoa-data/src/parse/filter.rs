@@ -1,0 +1,426 @@
+//! Filters: `field=[not.]operator.value`, and trees of them in `and=(…)` and `or=(…)`.
+
+use super::{Scope, scan::Scanner};
+use crate::{
+    codes,
+    operation::{Compare, Condition, FieldIndex, Is, PathStep},
+    refusal::{Refusal, Result, bad_value, not_supported, shorten, too_complex},
+    value::{Value, from_text, list_items, nearest},
+};
+use stoa_config::plan::Type;
+
+/// The most comparisons of one request.
+const COMPARISONS_MAX: usize = 100;
+/// The most items of one `in.(…)`.
+const IN_MAX: usize = 1_000;
+/// The deepest nesting of `and`, `or` and `not`.
+const DEPTH_MAX: usize = 16;
+/// The operators that are served, for messages.
+const SERVED: [&str; 14] = [
+    "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in", "is", "isdistinct", "cs", "cd", "ov",
+];
+/// PostgREST's other operators.
+const NOT_SERVED: [&str; 11] = [
+    "match", "imatch", "fts", "plfts", "phfts", "wfts", "sl", "sr", "nxr", "nxl", "adj",
+];
+
+/// What is compared: a field with steps into its JSON, or an embed.
+enum Subject {
+    Field(FieldIndex, Vec<PathStep>),
+    Embed(usize),
+}
+
+/// An operator as written.
+struct Operator {
+    negated: bool,
+    name: String,
+    /// `(any)` or `(all)`.
+    modifier: Option<Modifier>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Modifier {
+    Any,
+    All,
+}
+
+/// Counts the comparisons of one request.
+#[derive(Default)]
+pub(crate) struct Budget(usize);
+
+impl Budget {
+    fn spend(&mut self, n: usize) -> Result<()> {
+        self.0 += n;
+        if self.0 > COMPARISONS_MAX {
+            return Err(too_complex(format!("A request holds at most {COMPARISONS_MAX} filters.")));
+        }
+        Ok(())
+    }
+}
+
+/// A parameter `field=…`; `key` has been read up to the field.
+pub(crate) fn filter(scope: &Scope<'_>, key: &mut Scanner<'_>, value: &str, budget: &mut Budget) -> Result<Condition> {
+    let subject = subject(scope, key)?;
+    if !key.at_end() {
+        return Err(key.refuse("something follows after the field"));
+    }
+    let mut scanner = Scanner::new("filter", value);
+    let operator = operator(&mut scanner)?;
+    if operator.name == "in" {
+        let items = in_list(&mut scanner)?;
+        if !scanner.at_end() {
+            return Err(scanner.refuse("something follows after the list"));
+        }
+        return within(scope, &subject, &operator, &items, budget);
+    }
+    let operand = scanner.rest();
+    compare(scope, &subject, &operator, operand, budget)
+}
+
+/// A tree: `(a.eq.1,or(b.is.null,c.gt.2))`, joined by `or` or by `and`.
+pub(crate) fn tree(scope: &Scope<'_>, text: &str, or: bool, negated: bool, budget: &mut Budget) -> Result<Condition> {
+    let mut scanner = Scanner::new("logic tree", text);
+    scanner.space();
+    let tree = group(scope, &mut scanner, or, 1, budget)?;
+    scanner.space();
+    if !scanner.at_end() {
+        return Err(scanner.refuse("something follows after the last parenthesis"));
+    }
+    Ok(negate(tree, negated))
+}
+
+fn negate(condition: Condition, negated: bool) -> Condition {
+    if negated {
+        Condition::Not(Box::new(condition))
+    } else {
+        condition
+    }
+}
+
+fn group(scope: &Scope<'_>, scanner: &mut Scanner<'_>, or: bool, depth: usize, budget: &mut Budget) -> Result<Condition> {
+    if depth > DEPTH_MAX {
+        return Err(scanner.refuse(format!("and, or and not nest at most {DEPTH_MAX} deep")));
+    }
+    scanner.expect("(")?;
+    let mut list = Vec::new();
+    loop {
+        scanner.space();
+        list.push(branch(scope, scanner, depth, budget)?);
+        scanner.space();
+        if scanner.eat(")") {
+            break;
+        }
+        scanner.expect(",")?;
+    }
+    Ok(match (list.len(), or) {
+        (1, _) => list.swap_remove(0),
+        (_, true) => Condition::Or(list),
+        (_, false) => Condition::And(list),
+    })
+}
+
+fn branch(scope: &Scope<'_>, scanner: &mut Scanner<'_>, depth: usize, budget: &mut Budget) -> Result<Condition> {
+    for (word, or, negated) in [
+        ("and", false, false),
+        ("or", true, false),
+        ("not.and", false, true),
+        ("not.or", true, true),
+    ] {
+        let mut ahead = scanner.clone();
+        if ahead.eat(word) {
+            ahead.space();
+            if ahead.peek() == Some('(') {
+                *scanner = ahead;
+                return Ok(negate(group(scope, scanner, or, depth + 1, budget)?, negated));
+            }
+        }
+    }
+    let subject = subject(scope, scanner)?;
+    scanner.expect(".")?;
+    let operator = operator(scanner)?;
+    if operator.name == "in" {
+        let items = in_list(scanner)?;
+        return within(scope, &subject, &operator, &items, budget);
+    }
+    let operand = tree_operand(scanner);
+    compare(scope, &subject, &operator, &operand, budget)
+}
+
+/// A value inside a tree: in quotes, a `{…}` list, or everything up to `,` or `)`.
+fn tree_operand(scanner: &mut Scanner<'_>) -> String {
+    if scanner.peek() == Some('"') {
+        let mut ahead = scanner.clone();
+        if let Ok(text) = ahead.quoted()
+            && matches!(ahead.peek(), None | Some(',' | ')' | ' '))
+        {
+            *scanner = ahead;
+            return text;
+        }
+    }
+    if scanner.peek() == Some('{') {
+        let rest = scanner.rest();
+        let (mut quoted, mut escaped, mut open) = (false, false, 0_usize);
+        for (i, c) in rest.char_indices() {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => quoted = !quoted,
+                '{' if !quoted => open += 1,
+                '}' if !quoted => open = open.saturating_sub(1),
+                _ => {}
+            }
+            if open == 0 {
+                scanner.eat(&rest[..i + c.len_utf8()]);
+                return rest[..i + c.len_utf8()].to_owned();
+            }
+        }
+    }
+    scanner.until(|c| matches!(c, ',' | ')')).to_owned()
+}
+
+fn subject(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Subject> {
+    let name = scanner.name()?;
+    let path = scanner.path()?;
+    if path.is_empty()
+        && let Some(item) = scope.embed(&name)
+        && (scope.resource().field(&name).is_none() || !scope.may_filter(&name))
+    {
+        return Ok(Subject::Embed(item));
+    }
+    let (field, declared) = scope.field(&name)?;
+    if !path.is_empty() && !matches!(declared.ty.value(), Type::Json) {
+        return Err(not_supported(format!("`{name}` is {}: only a json field has keys inside.", declared.ty)));
+    }
+    if !scope.may_filter(&name) {
+        let resource = scope.resource();
+        let allowed: Vec<_> = resource.list.filter.iter().filter_map(|i| resource.fields.get(*i)).collect();
+        let allowed: Vec<_> = allowed.into_iter().map(|f| f.name.as_str()).collect();
+        let detail = format!("`{}` may not be filtered by `{name}`.", resource.name);
+        return Err(Refusal::new(&codes::NOT_FILTERABLE, detail.clone())
+            .hint(format!("`list.filter` takes the key and: {}.", allowed.join(", ")))
+            .postgrest("PGRST100", 400, detail));
+    }
+    Ok(Subject::Field(field, path))
+}
+
+fn operator(scanner: &mut Scanner<'_>) -> Result<Operator> {
+    let negated = scanner.eat("not.");
+    let start = scanner.clone();
+    let name = scanner.until(|c| !c.is_ascii_alphabetic() && c != '_').to_owned();
+    if !SERVED.contains(&name.as_str()) {
+        return Err(unknown_operator(&start, &name));
+    }
+    let modifier = if scanner.eat("(any)") {
+        Some(Modifier::Any)
+    } else if scanner.eat("(all)") {
+        Some(Modifier::All)
+    } else {
+        None
+    };
+    if modifier.is_some() && !matches!(name.as_str(), "eq" | "gt" | "gte" | "lt" | "lte" | "like" | "ilike") {
+        return Err(start.refuse(format!("`{name}` takes neither (any) nor (all)")));
+    }
+    scanner.expect(".")?;
+    Ok(Operator {
+        negated,
+        name,
+        modifier,
+    })
+}
+
+fn unknown_operator(at: &Scanner<'_>, name: &str) -> Refusal {
+    if NOT_SERVED.contains(&name) {
+        return not_supported(format!("The operator `{name}` is not served on this store."));
+    }
+    let mut refusal = Refusal::new(
+        &codes::UNKNOWN_OPERATOR,
+        format!("`{}` does not begin with an operator, as in `eq.value`.", shorten(at.rest())),
+    );
+    let near = nearest(name, SERVED.into_iter());
+    refusal = match near {
+        Some(near) if !name.is_empty() => refusal.near(Some(near)),
+        _ => refusal.hint(format!("The operators are {}.", SERVED.join(" "))),
+    };
+    let first = at.peek().map_or_else(|| String::from("end of input"), |c| format!("\"{c}\""));
+    let text = shorten(at.rest());
+    refusal
+        .postgrest("PGRST100", 400, format!("\"failed to parse filter ({text})\" (line 1, column 1)"))
+        .details(format!("unexpected {first} expecting \"not\" or operator (eq, gt, ...)"))
+}
+
+/// `(a,b,"c,d")`. A quoted item that does not end at a comma is taken as it stands: clients quote without escaping.
+fn in_list(scanner: &mut Scanner<'_>) -> Result<Vec<String>> {
+    scanner.expect("(")?;
+    if scanner.eat(")") {
+        return Ok(Vec::new());
+    }
+    let mut items = Vec::new();
+    loop {
+        if items.len() == IN_MAX {
+            return Err(too_complex(format!("A list `in.(…)` holds at most {IN_MAX} items.")));
+        }
+        let mut ahead = scanner.clone();
+        match ahead.quoted() {
+            Ok(text) if matches!(ahead.peek(), Some(',' | ')')) => {
+                *scanner = ahead;
+                items.push(text);
+            }
+            _ => items.push(scanner.until(|c| matches!(c, ',' | ')')).to_owned()),
+        }
+        if scanner.eat(")") {
+            return Ok(items);
+        }
+        scanner.expect(",")?;
+    }
+}
+
+/// `field in (…)`.
+fn within(scope: &Scope<'_>, subject: &Subject, operator: &Operator, items: &[String], budget: &mut Budget) -> Result<Condition> {
+    budget.spend(1)?;
+    let (field, path, ty) = comparable(scope, subject)?;
+    if path.is_empty() && !ty.is_scalar() {
+        return Err(misfit(scope, field, "in"));
+    }
+    let name = &scope.resource().fields[field].name;
+    let values = items
+        .iter()
+        .map(|text| typed(name, ty, text))
+        .collect::<Result<Vec<_>>>()?;
+    let within = Condition::In {
+        field,
+        path: path.to_vec(),
+        values,
+    };
+    Ok(negate(within, operator.negated))
+}
+
+/// The field, and the type that values beside it have: text behind a path.
+fn comparable<'a>(scope: &Scope<'a>, subject: &'a Subject) -> Result<(FieldIndex, &'a [PathStep], &'a Type)> {
+    match subject {
+        Subject::Field(field, path) if path.is_empty() => Ok((*field, path, scope.resource().fields[*field].ty.value())),
+        Subject::Field(field, path) => Ok((*field, path, &Type::Text)),
+        Subject::Embed(item) => {
+            let name = scope.embed_name(*item);
+            Err(
+                Refusal::new(&codes::BAD_QUERY, format!("`{name}` is an embed: only `is.null` and `not.is.null` test it."))
+                    .postgrest("PGRST120", 400, format!("Bad operator on the '{name}' embedded resource"))
+                    .details("Only is null or not is null filters are allowed on embedded resources"),
+            )
+        }
+    }
+}
+
+fn typed(field: &str, ty: &Type, text: &str) -> Result<Value> {
+    let trimmed = if matches!(ty, Type::Text | Type::Enum(_)) { text } else { text.trim() };
+    from_text(ty, trimmed).map_err(|says| {
+        let refusal = bad_value(field, text, &says);
+        if text.eq_ignore_ascii_case("null") {
+            refusal.hint(format!("`{field}=is.null` finds rows without a value."))
+        } else {
+            refusal
+        }
+    })
+}
+
+fn misfit(scope: &Scope<'_>, field: FieldIndex, operator: &str) -> Refusal {
+    let field = &scope.resource().fields[field];
+    let detail = format!("`{operator}` does not work on `{}`, which is {}.", field.name, field.ty);
+    Refusal::new(&codes::BAD_QUERY, detail.clone()).postgrest("42883", 404, detail)
+}
+
+fn compare(scope: &Scope<'_>, subject: &Subject, operator: &Operator, operand: &str, budget: &mut Budget) -> Result<Condition> {
+    budget.spend(1)?;
+    if operator.name == "is" {
+        return is(scope, subject, operator, operand);
+    }
+    let (field, path, ty) = comparable(scope, subject)?;
+    let op = match operator.name.as_str() {
+        "eq" => Compare::Eq,
+        "neq" => Compare::Neq,
+        "gt" => Compare::Gt,
+        "gte" => Compare::Gte,
+        "lt" => Compare::Lt,
+        "lte" => Compare::Lte,
+        "like" => Compare::Like,
+        "ilike" => Compare::Ilike,
+        "isdistinct" => Compare::IsDistinct,
+        "cs" => Compare::Contains,
+        "cd" => Compare::ContainedBy,
+        _ => Compare::Overlaps,
+    };
+    let fits = match op {
+        Compare::Like | Compare::Ilike => matches!(ty, Type::Text | Type::Enum(_)),
+        Compare::Contains | Compare::ContainedBy => path.is_empty() && !ty.is_scalar(),
+        Compare::Overlaps => matches!(ty, Type::List(_)),
+        Compare::Eq | Compare::Neq | Compare::IsDistinct => !matches!(ty, Type::Json),
+        Compare::Gt | Compare::Gte | Compare::Lt | Compare::Lte => ty.is_scalar(),
+    };
+    if !fits {
+        return Err(misfit(scope, field, &operator.name));
+    }
+    let name = &scope.resource().fields[field].name;
+    let one = |text: &str| -> Result<Condition> {
+        let value = match op {
+            Compare::Like | Compare::Ilike => Value::Text(text.replace('*', "%").into()),
+            _ => typed(name, ty, text)?,
+        };
+        Ok(Condition::Compare {
+            field,
+            path: path.to_vec(),
+            op,
+            value,
+        })
+    };
+    let condition = match operator.modifier {
+        None => one(operand)?,
+        Some(modifier) => {
+            let items = list_items(operand).map_err(|says| bad_value(name, operand, &says))?;
+            budget.spend(items.len().saturating_sub(1))?;
+            let list = items.iter().map(|item| one(item)).collect::<Result<Vec<_>>>()?;
+            match (modifier, list.is_empty()) {
+                (Modifier::Any, true) => Condition::False,
+                (Modifier::All, true) => Condition::True,
+                (Modifier::Any, false) => Condition::Or(list),
+                (Modifier::All, false) => Condition::And(list),
+            }
+        }
+    };
+    Ok(negate(condition, operator.negated))
+}
+
+fn is(scope: &Scope<'_>, subject: &Subject, operator: &Operator, operand: &str) -> Result<Condition> {
+    let what = match operand.trim().to_ascii_lowercase().as_str() {
+        "null" => Is::Null,
+        "not_null" => Is::NotNull,
+        "true" => Is::True,
+        "false" => Is::False,
+        "unknown" => Is::Unknown,
+        _ => {
+            let scanner = Scanner::new("filter", operand);
+            return Err(scanner.refuse("`is` takes null, not_null, true, false or unknown"));
+        }
+    };
+    let condition = match subject {
+        Subject::Embed(item) => {
+            let embedded = Condition::Embedded { item: *item };
+            match what {
+                Is::Null => negate(embedded, true),
+                Is::NotNull => embedded,
+                _ => return comparable(scope, subject).map(|_| Condition::False),
+            }
+        }
+        Subject::Field(field, path) => {
+            let truth = matches!(what, Is::True | Is::False | Is::Unknown);
+            let bool = path.is_empty() && matches!(scope.resource().fields[*field].ty.value(), Type::Bool);
+            if truth && !bool {
+                return Err(misfit(scope, *field, &format!("is.{}", operand.trim())));
+            }
+            Condition::Is {
+                field: *field,
+                path: path.clone(),
+                what,
+            }
+        }
+    };
+    Ok(negate(condition, operator.negated))
+}

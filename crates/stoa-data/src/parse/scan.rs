@@ -1,0 +1,224 @@
+//! The small readers that every part of the query string is made of.
+
+use crate::{
+    operation::PathStep,
+    refusal::{Refusal, Result, syntax},
+};
+use percent_encoding::percent_decode;
+
+/// The most parameters of a query string.
+const PAIRS_MAX: usize = 300;
+/// The most steps of a JSON path.
+const STEPS_MAX: usize = 16;
+
+/// One parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    /// As it came, `key=value`.
+    pub(crate) raw: String,
+}
+
+/// Splits and decodes a query string. Parameters without `=` are ignored, as the dialect says.
+pub(crate) fn pairs(query: &str) -> Result<Vec<Pair>> {
+    let mut pairs = Vec::new();
+    for raw in query.split('&') {
+        let Some((key, value)) = raw.split_once('=') else {
+            continue;
+        };
+        if pairs.len() == PAIRS_MAX {
+            return Err(crate::refusal::too_complex(format!("A query string holds at most {PAIRS_MAX} parameters.")));
+        }
+        pairs.push(Pair {
+            key: decode(key)?,
+            value: decode(value)?,
+            raw: raw.to_owned(),
+        });
+    }
+    Ok(pairs)
+}
+
+/// Percent-decoding with `+` as a space; `%` without two digits and bytes that are not UTF-8 are refused.
+fn decode(text: &str) -> Result<String> {
+    let refuse = || syntax("query string", text, 0, "a `%` must be followed by two hexadecimal digits, and the bytes must be UTF-8");
+    let bytes = text.as_bytes();
+    let digits = |i: usize| bytes.get(i + 1..i + 3).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit));
+    if bytes.iter().enumerate().any(|(i, b)| *b == b'%' && !digits(i)) {
+        return Err(refuse());
+    }
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode(spaced.as_bytes()).decode_utf8().map_err(|_| refuse())?;
+    if decoded.contains('\0') {
+        return Err(syntax("query string", text, 0, "the character NUL is not taken"));
+    }
+    Ok(decoded.into_owned())
+}
+
+/// A position in a text that is read from left to right.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner<'a> {
+    part: &'static str,
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// Reads `text`, called `part` in refusals.
+    pub(crate) fn new(part: &'static str, text: &'a str) -> Self {
+        Self { part, text, at: 0 }
+    }
+
+    pub(crate) fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    pub(crate) fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    pub(crate) fn at_end(&self) -> bool {
+        self.at == self.text.len()
+    }
+
+    /// A refusal at this position.
+    pub(crate) fn refuse(&self, says: impl Into<String>) -> Refusal {
+        let at = self.text[..self.at].chars().count();
+        syntax(self.part, self.text, at, says)
+    }
+
+    /// Steps over `token` if it is next.
+    pub(crate) fn eat(&mut self, token: &str) -> bool {
+        let next = self.rest().starts_with(token);
+        if next {
+            self.at += token.len();
+        }
+        next
+    }
+
+    /// Steps over `token` or refuses.
+    pub(crate) fn expect(&mut self, token: &str) -> Result<()> {
+        if self.eat(token) {
+            return Ok(());
+        }
+        let found = match self.peek() {
+            Some(c) => format!("`{token}` was expected, not `{c}`"),
+            None => format!("`{token}` was expected, but the text ends"),
+        };
+        Err(self.refuse(found))
+    }
+
+    pub(crate) fn space(&mut self) {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start_matches(' ').len();
+    }
+
+    /// Everything up to the first character that `ends` the run.
+    pub(crate) fn until(&mut self, ends: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let run = &rest[..rest.find(ends).unwrap_or(rest.len())];
+        self.at += run.len();
+        run
+    }
+
+    /// A name: in quotes, or letters, digits, `_`, `$`, space, and `-` that does not begin `->`.
+    pub(crate) fn name(&mut self) -> Result<String> {
+        self.space();
+        if self.peek() == Some('"') {
+            let name = self.quoted()?;
+            self.space();
+            return Ok(name);
+        }
+        let rest = self.rest();
+        let mut end = rest.len();
+        for (i, c) in rest.char_indices() {
+            let arrow = c == '-' && rest[i + 1..].starts_with('>');
+            if arrow || !(c.is_alphanumeric() || matches!(c, '_' | '$' | ' ' | '-')) {
+                end = i;
+                break;
+            }
+        }
+        let name = rest[..end].trim();
+        if name.is_empty() {
+            return Err(self.refuse("a name was expected"));
+        }
+        self.at += end;
+        Ok(name.to_owned())
+    }
+
+    /// A text in double quotes with `\` before characters that would end it.
+    pub(crate) fn quoted(&mut self) -> Result<String> {
+        let start = self.clone();
+        self.expect("\"")?;
+        let mut out = String::new();
+        while let Some(c) = self.peek() {
+            self.at += c.len_utf8();
+            match c {
+                '"' => return Ok(out),
+                '\\' => {
+                    let next = self.peek().ok_or_else(|| start.refuse("the quotes do not end"))?;
+                    self.at += next.len_utf8();
+                    out.push(next);
+                }
+                c => out.push(c),
+            }
+        }
+        *self = start;
+        Err(self.refuse("the quotes do not end"))
+    }
+
+    /// A JSON path: `->key`, `->>key`, `->0`.
+    pub(crate) fn path(&mut self) -> Result<Vec<PathStep>> {
+        let mut steps = Vec::new();
+        while self.eat("->") {
+            if matches!(steps.last(), Some(PathStep::TextKey(_) | PathStep::TextIndex(_))) {
+                return Err(self.refuse("`->>` gives text and must be the last step"));
+            }
+            if steps.len() == STEPS_MAX {
+                return Err(self.refuse(format!("a path has at most {STEPS_MAX} steps")));
+            }
+            let text = self.eat(">");
+            steps.push(self.step(text)?);
+        }
+        Ok(steps)
+    }
+
+    fn step(&mut self, text: bool) -> Result<PathStep> {
+        if self.peek() == Some('"') {
+            let key = self.quoted()?.into();
+            return Ok(if text { PathStep::TextKey(key) } else { PathStep::Key(key) });
+        }
+        let start = self.clone();
+        let negative = self.eat("-");
+        let run = self.until(|c| matches!(c, '(' | '-' | ':' | '.' | ',' | '>' | ')'));
+        let number = (!run.is_empty() && run.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| run.parse::<i32>().ok())
+            .flatten();
+        match number {
+            Some(n) => {
+                let n = if negative { -i64::from(n) } else { i64::from(n) };
+                Ok(if text { PathStep::TextIndex(n) } else { PathStep::Index(n) })
+            }
+            None if run.is_empty() || negative => Err(start.refuse("a key or a position was expected after the arrow")),
+            None => {
+                let key = run.into();
+                Ok(if text { PathStep::TextKey(key) } else { PathStep::Key(key) })
+            }
+        }
+    }
+}
+
+/// A comma list of names: `columns`, `on_conflict`.
+pub(crate) fn names(part: &'static str, text: &str) -> Result<Vec<String>> {
+    const NAMES_MAX: usize = 200;
+    let mut scanner = Scanner::new(part, text);
+    let mut names = vec![scanner.name()?];
+    while !scanner.at_end() {
+        scanner.expect(",")?;
+        if names.len() == NAMES_MAX {
+            return Err(scanner.refuse(format!("at most {NAMES_MAX} names are taken")));
+        }
+        names.push(scanner.name()?);
+    }
+    Ok(names)
+}

@@ -1,0 +1,253 @@
+//! `GET` and `HEAD`: lists with pages, and single rows with their entity tag.
+
+use crate::{
+    allow::Verb,
+    codes,
+    cursor::Cursor,
+    etag,
+    handler::Call,
+    operation::{Condition, Count, Item, Order, Precondition, Read},
+    parse::{
+        self, Kind, Query,
+        accept,
+        prefer, select,
+    },
+    prepare,
+    refusal::{Refusal, Result},
+    render::{self, Draft},
+    store::Page,
+    trouble,
+    value::Value,
+};
+use http::header;
+use stoa_exchange::Reply;
+
+/// A list.
+pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
+    let preferences = prefer::prefer(call.headers)?;
+    let media = accept::accept(call.headers)?;
+    let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
+    query.only(
+        &[Kind::Select, Kind::Filter, Kind::Order, Kind::Limit, Kind::Offset, Kind::After, Kind::Embedded],
+        "A list",
+    )?;
+    let window = window(call, &query, head)?;
+    let bound = bound(call, &query);
+    let order = prepare::total(query.order.clone(), call.resource);
+    let cursor = match &query.after {
+        None => None,
+        Some(_) if call.resource.key.is_empty() => {
+            return Err(Refusal::new(&codes::BAD_CURSOR, "Rows without a key have no cursors; use `offset`."));
+        }
+        Some(_) if query.offset.is_some() => {
+            return Err(Refusal::new(&codes::BAD_CURSOR, "`after` and `offset` both say where the page begins; use one."));
+        }
+        Some(text) => Some(call.signer().open(&bound, text, call.resource, &order)?),
+    };
+    let begins = cursor.as_ref().map_or(window.offset, |c| c.position);
+    let count = preferences.count.unwrap_or(Count::None);
+    let read = read(call, &query, order, &window, cursor, count)?;
+    let page = call.fetch(&read).await?;
+    if let Some(total) = page.total
+        && begins > total
+        && query.after.is_none()
+    {
+        return Err(beyond(begins, total));
+    }
+    let columns: Vec<&str> = read.select.iter().map(select::name_of).collect();
+    let body = render::body(&page.json, page.rows, media, &columns)?;
+    let partial = page.total.is_some_and(|total| page.rows < total);
+    let status = if call.alias && partial { 206 } else { 200 };
+    let link = if call.alias { None } else { next(call, &query, &page, &bound, begins) };
+    let draft = Draft::new(status)
+        .header("content-range", render::content_range(begins, page.rows, page.total))
+        .maybe("link", link)
+        .maybe("content-location", call.alias.then(|| content_location(call)))
+        .maybe("preference-applied", preferences.applied_to_read())
+        .body(media, body);
+    Ok(draft.reply(head))
+}
+
+/// Which part of the rows.
+struct Window {
+    limit: u64,
+    offset: u64,
+}
+
+/// The page: coerced to `list.max`; without `limit` it is `list.page` here and everything on the alias, which also
+/// takes `Range`.
+fn window(call: &Call<'_>, query: &Query, head: bool) -> Result<Window> {
+    let list = &call.resource.list;
+    let unsaid = if call.alias { list.max } else { list.page };
+    let mut limit = query.limit.unwrap_or(u64::from(unsaid)).min(u64::from(list.max));
+    let mut offset = query.offset.unwrap_or(0);
+    if call.alias && !head
+        && let Some((from, to)) = range(call)?
+    {
+        // Both windows at once: what lies in the one and in the other.
+        let end = query.limit.map(|n| offset.saturating_add(n));
+        offset = offset.max(from);
+        let end = match (end, to) {
+            (Some(a), Some(b)) => Some(a.min(b + 1)),
+            (Some(a), None) => Some(a),
+            (None, to) => to.map(|b| b + 1),
+        };
+        limit = end.map_or(limit, |end| end.saturating_sub(offset).min(u64::from(list.max)));
+    }
+    Ok(Window { limit, offset })
+}
+
+/// `Range: 0-9`; anything else, `bytes=` too, is none of ours.
+fn range(call: &Call<'_>) -> Result<Option<(u64, Option<u64>)>> {
+    let text = call.headers.get(header::RANGE).and_then(|v| v.to_str().ok());
+    let Some((from, to)) = text.and_then(|t| t.split_once('-')) else {
+        return Ok(None);
+    };
+    let number = |text: &str| text.trim().parse::<u32>().ok().map(u64::from);
+    let Some(from) = number(from) else { return Ok(None) };
+    if to.trim().is_empty() {
+        return Ok(Some((from, None)));
+    }
+    match number(to) {
+        None => Ok(None),
+        Some(to) if from > to => {
+            let says = "The lower boundary must be lower than or equal to the upper boundary in the Range header.";
+            Err(Refusal::new(&codes::RANGE_NOT_SATISFIABLE, says)
+                .postgrest("PGRST103", 416, "Requested range not satisfiable")
+                .details(says))
+        }
+        Some(to) => Ok(Some((from, Some(to)))),
+    }
+}
+
+fn beyond(offset: u64, total: u64) -> Refusal {
+    let says = format!("An offset of {offset} was requested, but there are only {total} rows.");
+    Refusal::new(&codes::RANGE_NOT_SATISFIABLE, says.clone())
+        .header(header::CONTENT_RANGE, format!("*/{total}"))
+        .postgrest("PGRST103", 416, "Requested range not satisfiable")
+        .details(says)
+}
+
+/// What a cursor of this list is bound to.
+fn bound(call: &Call<'_>, query: &Query) -> String {
+    let subject = call.identity.subject().unwrap_or("");
+    format!("{}\0{subject}\0{}", call.resource.name, query.shape)
+}
+
+/// The read rule of every embed becomes part of it.
+pub(crate) fn rule_embeds(call: &Call<'_>, select: &mut [Item]) -> Result<()> {
+    prepare::embeds(&call.plan().resources, select, |resource| {
+        call.allow(resource, Verb::Read).map(|allowed| allowed.filter)
+    })
+}
+
+fn read(call: &Call<'_>, query: &Query, order: Vec<Order>, window: &Window, cursor: Option<Cursor>, count: Count) -> Result<Read> {
+    let allowed = call.allow(call.resource, Verb::Read)?;
+    let mut select = query.select.clone();
+    rule_embeds(call, &mut select)?;
+    let filter = query.filter.clone().and(allowed.filter);
+    let bucket = prepare::bucket(call.resource, &filter);
+    Ok(Read {
+        resource: call.index,
+        select,
+        filter,
+        order,
+        limit: window.limit,
+        offset: window.offset,
+        after: cursor.map(|c| c.values),
+        count,
+        bucket,
+    })
+}
+
+/// `Link` to the next page, whenever there is more.
+fn next(call: &Call<'_>, query: &Query, page: &Page, bound: &str, begins: u64) -> Option<String> {
+    if !page.more || page.rows == 0 {
+        return None;
+    }
+    let position = begins.saturating_add(page.rows);
+    let place = if call.resource.key.is_empty() || page.last.is_empty() {
+        format!("offset={position}")
+    } else {
+        let values = page.last.clone();
+        format!("after={}", call.signer().seal(bound, &Cursor { values, position }))
+    };
+    let sep = if query.kept.is_empty() { "" } else { "&" };
+    // A `>` would end the link; the rest of a query cannot hold one.
+    let kept = query.kept.replace('>', "%3E").replace('<', "%3C").replace('"', "%22");
+    Some(format!("<{}{}?{kept}{sep}{place}>; rel=\"next\"", call.origin, call.facts.path))
+}
+
+/// PostgREST's `Content-Location`: the parameters sorted by key.
+fn content_location(call: &Call<'_>) -> String {
+    let mut pairs: Vec<&str> = call.query.split('&').filter(|p| p.contains('=')).collect();
+    pairs.sort_by_key(|p| p.split('=').next());
+    let sep = if pairs.is_empty() { "" } else { "?" };
+    format!("/{}{sep}{}", render::encode(&call.resource.name), pairs.join("&"))
+}
+
+/// One row by its key.
+pub(crate) async fn one(call: &Call<'_>, id: &Value, head: bool) -> Result<Reply> {
+    let preferences = prefer::prefer(call.headers)?;
+    let media = accept::accept(call.headers)?;
+    let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
+    query.only(&[Kind::Select, Kind::Embedded], "A row")?;
+    let page = row(call, id, &query.select, Verb::Read).await?;
+    let columns: Vec<&str> = query.select.iter().map(select::name_of).collect();
+    guard(call, &page)?;
+    let body = render::object(&page.json, media, &columns)?;
+    let tag = etag::tag(page.version, media.content_type(), &body);
+    if etag::none_match_hits(call.headers, &tag) {
+        return Ok(Draft::new(304).header("etag", tag).reply(false));
+    }
+    let draft = Draft::new(200)
+        .header("etag", tag)
+        .maybe("preference-applied", preferences.applied_to_read())
+        .body(media, body);
+    Ok(draft.reply(head))
+}
+
+/// `If-Match` on a read.
+fn guard(call: &Call<'_>, page: &Page) -> Result<()> {
+    match etag::precondition(call.headers) {
+        Precondition::Versions(versions) if !page.version.is_some_and(|v| versions.contains(&v)) => {
+            Err(trouble::precondition_failed())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the row with this key, as far as the rule of `verb` lets the caller; refuses with 404 where there is none.
+pub(crate) async fn row(call: &Call<'_>, id: &Value, items: &[Item], verb: Verb) -> Result<Page> {
+    let allowed = call.allow(call.resource, verb)?;
+    let mut select = items.to_vec();
+    rule_embeds(call, &mut select)?;
+    let filter = prepare::key_is(call.resource, id).and(allowed.filter);
+    let read = Read {
+        resource: call.index,
+        select,
+        bucket: prepare::bucket(call.resource, &filter),
+        filter,
+        order: Vec::new(),
+        limit: 1,
+        offset: 0,
+        after: None,
+        count: Count::None,
+    };
+    let page = call.fetch(&read).await?;
+    if page.rows == 0 {
+        return Err(call.not_found(id));
+    }
+    Ok(page)
+}
+
+/// The caller's condition of a filtered write; without one it is refused.
+pub(crate) fn required_filter(query: &Query, what: &str) -> Result<Condition> {
+    if query.filter == Condition::True {
+        let detail = format!("{what} without a filter would reach every row.");
+        return Err(Refusal::new(&codes::FILTER_REQUIRED, detail.clone())
+            .hint("Say which rows, as in `?id=eq.…`.")
+            .postgrest("21000", 400, format!("{} requires a WHERE clause", what.to_uppercase())));
+    }
+    Ok(query.filter.clone())
+}

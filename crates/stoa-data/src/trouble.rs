@@ -1,0 +1,158 @@
+//! What a store could not do, in the caller's words.
+
+use crate::{
+    codes,
+    handler::Call,
+    operation::Write,
+    refusal::{Refusal, shorten},
+    render,
+    store::StoreError,
+    value::Value,
+};
+use http::header;
+use stoa_exchange::{FieldError, codes as common};
+
+/// The refusal for an error of the store. `id` is the key in the path, when there was one.
+pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) -> Refusal {
+    let relation = &call.resource.name;
+    match error {
+        StoreError::Unique { fields, value } => unique(relation, &fields, value),
+        StoreError::Reference {
+            field,
+            resource,
+            value,
+            still_referred,
+        } => {
+            if still_referred {
+                still(relation, &field, &resource, value, call)
+            } else {
+                missing(relation, &field, value, call)
+            }
+        }
+        StoreError::NotFound => match id {
+            Some(id) => call.not_found(id),
+            None => Refusal::new(&codes::ROW_NOT_FOUND, format!("`{relation}` has no such row.")),
+        },
+        StoreError::PreconditionFailed => precondition_failed(),
+        StoreError::CheckFailed => {
+            let status = if call.identity.caller().is_none() { 401 } else { 403 };
+            Refusal::new(&codes::ROW_REFUSED, format!("The access rule of `{relation}` does not let you write this row."))
+                .postgrest("42501", status, format!("new row violates row-level security policy for table \"{relation}\""))
+        }
+        StoreError::Affected(n) => render::not_one(n),
+        StoreError::IdempotencyMismatch => Refusal::new(
+            &codes::IDEMPOTENCY_MISMATCH,
+            "This `Idempotency-Key` came before with another request.",
+        )
+        .hint("Use a new key for a new request."),
+        StoreError::IdempotencyRunning => Refusal::new(
+            &codes::IDEMPOTENCY_RUNNING,
+            "The first request with this `Idempotency-Key` is still running.",
+        )
+        .header(header::RETRY_AFTER, "1"),
+        StoreError::Refused(text) => Refusal::new(&codes::VALUE_REFUSED, format!("The table of `{relation}` refused a value."))
+            .cause(text)
+            .postgrest("23514", 400, format!("new row for relation \"{relation}\" violates a constraint")),
+        StoreError::ReadOnly => Refusal::new(&codes::READ_ONLY, format!("`{relation}` can only be read."))
+            .header(header::ALLOW, "GET, HEAD, OPTIONS")
+            .postgrest("25006", 405, format!("cannot write \"{relation}\"")),
+        other => down(other),
+    }
+}
+
+/// As [`refusal`] for a write, which knows which of its bounds was passed.
+pub(crate) fn of_write(error: StoreError, call: &Call<'_>, id: Option<&Value>, max: Option<u64>) -> Refusal {
+    match (error, max) {
+        (StoreError::Affected(n), Some(max)) if n > max => Refusal::new(
+            &codes::MAX_AFFECTED,
+            format!("The write would change {n} rows; max-affected allows {max}."),
+        )
+        .postgrest("PGRST124", 400, "Query result exceeds max-affected preference constraint")
+        .details(format!("The query affects {n} rows")),
+        (error, _) => refusal(error, call, id),
+    }
+}
+
+/// The bound of a write, for [`of_write`].
+pub(crate) fn bound(write: &Write) -> Option<u64> {
+    write.max_affected
+}
+
+pub(crate) fn precondition_failed() -> Refusal {
+    Refusal::new(&codes::PRECONDITION_FAILED, "The row is not in the state that the request expects.")
+        .hint("Read it again and use its new `ETag`.")
+}
+
+fn unique(relation: &str, fields: &[String], value: Option<String>) -> Refusal {
+    let names = fields.join(", ");
+    let value = value.map(|v| shorten(&v));
+    let detail = match &value {
+        Some(value) => format!("`{relation}` has a row whose `{names}` is `{value}` already."),
+        None => format!("`{relation}` has a row with the same `{names}` already."),
+    };
+    let shown = value.unwrap_or_default();
+    let constraint = format!("{relation}_{}_key", fields.join("_"));
+    let error = FieldError {
+        field: names.clone(),
+        message: String::from("is taken already"),
+    };
+    Refusal::new(&codes::ALREADY_EXISTS, detail)
+        .errors(vec![error])
+        .postgrest("23505", 409, format!("duplicate key value violates unique constraint \"{constraint}\""))
+        .details(format!("Key ({names})=({shown}) already exists."))
+}
+
+fn missing(relation: &str, field: &str, value: Option<String>, call: &Call<'_>) -> Refusal {
+    let value = value.map(|v| shorten(&v)).unwrap_or_default();
+    let target = call.resource.field(field).and_then(|(_, f)| match f.ty {
+        stoa_config::plan::Type::Ref { resource, .. } => call.plan().resources.get(resource),
+        _ => None,
+    });
+    let target = target.map_or("the other resource", |r| r.name.as_str());
+    let message = format!("no row of `{target}` has the key `{value}`");
+    Refusal::new(&codes::REFERENCE_MISSING, format!("`{field}`: {message}."))
+        .errors(vec![FieldError {
+            field: field.to_owned(),
+            message,
+        }])
+        .postgrest(
+            "23503",
+            409,
+            format!("insert or update on table \"{relation}\" violates foreign key constraint \"{relation}_{field}_fkey\""),
+        )
+        .details(format!("Key ({field})=({value}) is not present in table \"{target}\"."))
+}
+
+fn still(relation: &str, field: &str, resource: &str, value: Option<String>, call: &Call<'_>) -> Refusal {
+    let value = value.map(|v| shorten(&v)).unwrap_or_default();
+    let key = call.resource.key_field().map_or("id", |f| f.name.as_str());
+    Refusal::new(
+        &codes::STILL_REFERRED,
+        format!("Rows of `{resource}` still refer to this row of `{relation}` in `{field}`."),
+    )
+    .hint(format!("Remove or change those rows of `{resource}` first."))
+    .postgrest(
+        "23503",
+        409,
+        format!("update or delete on table \"{relation}\" violates foreign key constraint \"{resource}_{field}_fkey\" on table \"{resource}\""),
+    )
+    .details(format!("Key ({key})=({value}) is still referenced from table \"{resource}\"."))
+}
+
+fn down(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Deadline => Refusal::new(&codes::STATEMENT_DEADLINE, "The database did not answer in time; nothing was changed.")
+            .postgrest("57014", 504, "canceling statement due to statement timeout"),
+        StoreError::Overloaded => Refusal::new(&codes::STORE_OVERLOADED, "Too many requests wait for the store already.")
+            .header(header::RETRY_AFTER, "1")
+            .postgrest("PGRST003", 503, "Timed out acquiring connection from connection pool."),
+        StoreError::Full(text) => Refusal::new(&codes::STORE_FULL, "The store has no space left; nothing was changed.")
+            .cause(text)
+            .postgrest("53100", 507, "could not extend the database: no space left"),
+        StoreError::Unavailable(text) => Refusal::new(&codes::STORE_UNAVAILABLE, "The store does not answer.")
+            .header(header::RETRY_AFTER, "1")
+            .cause(text)
+            .postgrest("PGRST000", 503, "Database connection error."),
+        other => Refusal::new(&common::INTERNAL, "The store met a state it did not expect.").cause(other.to_string()),
+    }
+}

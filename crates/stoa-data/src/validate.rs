@@ -1,0 +1,429 @@
+//! Bodies against the API file: every bad field of every row, in one reply.
+
+use crate::{
+    bucket, codes,
+    json::Json,
+    operation::FieldIndex,
+    parse::body::Row,
+    refusal::{Refusal, shorten},
+    value::{Value, from_json, from_text, nearest},
+};
+use stoa_config::plan::{DefaultValue, Field, Resource, Shard, Type};
+use stoa_exchange::{FieldError, clock};
+
+/// The most errors that one reply lists.
+const ERRORS_MAX: usize = 200;
+
+/// The constraints of a resource's fields, read once.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    fields: Vec<Bounds>,
+}
+
+#[derive(Debug)]
+struct Bounds {
+    min: Option<Value>,
+    max: Option<Value>,
+    default: Option<DefaultFill>,
+}
+
+#[derive(Debug)]
+enum DefaultFill {
+    Value(Value),
+    Now,
+}
+
+impl Rules {
+    /// Reads the constraints; the plan has checked them.
+    pub(crate) fn new(resource: &Resource) -> Self {
+        let bounds = |field: &Field| {
+            let ty = match field.ty.value() {
+                Type::List(item) => item.as_ref(),
+                other => other,
+            };
+            Bounds {
+                min: field.min.as_ref().and_then(|b| from_text(ty, &b.text).ok()),
+                max: field.max.as_ref().and_then(|b| from_text(ty, &b.text).ok()),
+                default: match &field.default {
+                    None => None,
+                    Some(DefaultValue::Now) => Some(DefaultFill::Now),
+                    Some(DefaultValue::Value(json)) => default(&field.ty, json).map(DefaultFill::Value),
+                },
+            }
+        };
+        Self {
+            fields: resource.fields.iter().map(bounds).collect(),
+        }
+    }
+
+    /// What stands in a field that the body leaves out; `None` for nothing.
+    fn default(&self, field: FieldIndex, ty: &Type, now_micros: i64) -> Option<Value> {
+        match self.fields.get(field)?.default.as_ref()? {
+            DefaultFill::Value(value) => Some(value.clone()),
+            DefaultFill::Now => Some(now(ty, now_micros)),
+        }
+    }
+}
+
+fn default(ty: &Type, json: &serde_json::Value) -> Option<Value> {
+    let parsed = crate::json::parse(json.to_string().as_bytes()).ok()?;
+    from_json(ty, &parsed).ok()
+}
+
+fn now(ty: &Type, micros: i64) -> Value {
+    match ty.value() {
+        Type::Date => Value::Date(micros.div_euclid(86_400_000_000) as i32),
+        _ => Value::Time(micros),
+    }
+}
+
+/// The wall clock in microseconds.
+pub(crate) fn now_micros() -> i64 {
+    i64::try_from(clock::unix_micros()).unwrap_or(i64::MAX)
+}
+
+/// One bad field.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bad {
+    pub(crate) row: usize,
+    pub(crate) field: String,
+    pub(crate) message: String,
+    kind: BadKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BadKind {
+    Unknown,
+    Missing,
+    Fixed,
+    Type,
+    Constraint,
+}
+
+/// A body being checked.
+pub(crate) struct Check<'a> {
+    pub(crate) resource: &'a Resource,
+    pub(crate) rules: &'a Rules,
+    /// One moment for every row of the body.
+    pub(crate) now_micros: i64,
+    pub(crate) bad: Vec<Bad>,
+}
+
+/// How a new row is completed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Completion<'a> {
+    /// The owner that is filled in when the body leaves the field out.
+    pub(crate) fill: Option<&'a (FieldIndex, Value)>,
+    /// Fields of `columns` that are null when a row leaves them out, instead of their default.
+    pub(crate) null_when_missing: Option<&'a [FieldIndex]>,
+    /// The key in the path of a `PUT`.
+    pub(crate) key: Option<&'a Value>,
+}
+
+/// A whole new row, one entry per field of the resource, and its bucket. `None` where the database fills in.
+pub(crate) struct NewRow {
+    pub(crate) values: Vec<Option<Value>>,
+    pub(crate) bucket: u16,
+}
+
+impl<'a> Check<'a> {
+    pub(crate) fn new(resource: &'a Resource, rules: &'a Rules) -> Self {
+        Self {
+            resource,
+            rules,
+            now_micros: now_micros(),
+            bad: Vec::new(),
+        }
+    }
+
+    fn say(&mut self, row: usize, field: &str, kind: BadKind, message: impl Into<String>) {
+        if self.bad.len() < ERRORS_MAX {
+            self.bad.push(Bad {
+                row,
+                field: field.to_owned(),
+                message: message.into(),
+                kind,
+            });
+        }
+    }
+
+    /// The given members as typed values by field; notes the unknown and the wrong ones.
+    fn given(&mut self, at: usize, row: &Row) -> Vec<Option<Value>> {
+        let mut values = vec![None; self.resource.fields.len()];
+        for (name, json) in row {
+            let Some((position, field)) = self.resource.field(name) else {
+                let near = nearest(name, self.resource.fields.iter().map(|f| f.name.as_str()));
+                let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                self.say(at, &shorten(name), BadKind::Unknown, format!("is not a field of `{}`{near}", self.resource.name));
+                continue;
+            };
+            match from_json(&field.ty, json) {
+                Ok(value) => {
+                    self.constraints(at, position, field, &value);
+                    values[position] = Some(value);
+                }
+                Err(message) => {
+                    self.say(at, &field.name, BadKind::Type, message);
+                    // Bad, but not missing.
+                    values[position] = Some(Value::Null);
+                }
+            }
+        }
+        values
+    }
+
+    fn is_bad(&self, row: usize, field: &str) -> bool {
+        self.bad.iter().any(|b| b.row == row && b.field == field)
+    }
+
+    fn constraints(&mut self, at: usize, position: usize, field: &Field, value: &Value) {
+        let rules = self.rules;
+        let Some(bounds) = rules.fields.get(position) else {
+            return;
+        };
+        let mut wrong = Vec::new();
+        match value {
+            Value::Text(text) => text_constraints(field, text, &mut wrong),
+            Value::List(items) => {
+                if let Some((min, max)) = field.chars {
+                    length(items.len(), min, max, "item", &mut wrong);
+                }
+                for item in items {
+                    range(bounds, item, &mut wrong);
+                }
+            }
+            _ => {}
+        }
+        range(bounds, value, &mut wrong);
+        for message in wrong {
+            self.say(at, &field.name, BadKind::Constraint, message);
+        }
+    }
+
+    /// Notes never-changing fields that a `PUT` on an existing row would change.
+    pub(crate) fn unchanged(&mut self, row: &Row, existing: Option<&[(FieldIndex, Value)]>) {
+        let Some(existing) = existing else { return };
+        for (position, value) in fixed_members(self.resource, row) {
+            let differs = existing.iter().any(|(f, v)| *f == position && *v != value);
+            if differs {
+                let name = self.resource.fields[position].name.clone();
+                self.say(0, &name, BadKind::Fixed, "cannot be changed once the row exists");
+            }
+        }
+    }
+
+    /// A whole new row from what the caller sent.
+    pub(crate) fn create(&mut self, at: usize, row: &Row, completion: Completion<'_>) -> NewRow {
+        let mut values = self.given(at, row);
+        let resource = self.resource;
+        for (position, field) in resource.fields.iter().enumerate() {
+            let is_key = resource.key.contains(&position);
+            match values[position].take() {
+                Some(_) if field.auto && !is_key => {
+                    self.say(at, &field.name, BadKind::Fixed, "is filled in by the server and cannot be written");
+                }
+                Some(Value::Null) if !field.optional => {
+                    if !self.is_bad(at, &field.name) {
+                        self.say(at, &field.name, BadKind::Missing, "must not be null");
+                    }
+                }
+                Some(value) => values[position] = Some(value),
+                None => values[position] = self.absent(at, position, field, completion),
+            }
+        }
+        if let Some(key) = completion.key {
+            self.key_of_path(at, key, &mut values);
+        }
+        let bucket = self.place(at, &mut values);
+        NewRow { values, bucket }
+    }
+
+    fn absent(&mut self, at: usize, position: usize, field: &Field, completion: Completion<'_>) -> Option<Value> {
+        let is_key = self.resource.key.contains(&position);
+        if is_key && completion.key.is_some() {
+            return None;
+        }
+        if let Some((fill, value)) = completion.fill
+            && *fill == position
+        {
+            return Some(value.clone());
+        }
+        if completion.null_when_missing.is_some_and(|fields| fields.contains(&position)) {
+            if field.optional {
+                return Some(Value::Null);
+            }
+            self.say(at, &field.name, BadKind::Missing, "must not be null");
+            return None;
+        }
+        if let Some(value) = self.rules.default(position, &field.ty, self.now_micros) {
+            return Some(value);
+        }
+        match field.ty.value() {
+            // Made once the bucket is known.
+            Type::Uuid7 if is_key => None,
+            Type::Uuid if is_key && field.auto => None,
+            Type::Time | Type::Date if field.auto => Some(now(&field.ty, self.now_micros)),
+            Type::Uuid | Type::Uuid7 if field.auto => Some(Value::Uuid(bucket::new_id(0))),
+            _ if field.auto => None,
+            _ if field.optional => Some(Value::Null),
+            _ => {
+                self.say(at, &field.name, BadKind::Missing, "is required");
+                None
+            }
+        }
+    }
+
+    fn key_of_path(&mut self, at: usize, key: &Value, values: &mut [Option<Value>]) {
+        let [position] = self.resource.key[..] else {
+            return;
+        };
+        match &values[position] {
+            Some(given) if given != key => {
+                let name = self.resource.fields[position].name.clone();
+                self.say(at, &name, BadKind::Fixed, format!("must be `{key}`, as in the path"));
+            }
+            _ => values[position] = Some(key.clone()),
+        }
+    }
+
+    /// The bucket of a new row, and the generated key that carries it.
+    fn place(&mut self, at: usize, values: &mut [Option<Value>]) -> u16 {
+        let resource = self.resource;
+        let [key] = resource.key[..] else { return 0 };
+        let field = &resource.fields[key];
+        let generated = values[key].is_none() && matches!(field.ty.value(), Type::Uuid7 | Type::Uuid);
+        if resource.table.is_some() {
+            if generated {
+                values[key] = Some(Value::Uuid(bucket::new_id(0)));
+            }
+            return 0;
+        }
+        match resource.shard {
+            Shard::Field(shard) if shard != key => {
+                let Some(value) = &values[shard] else { return 0 };
+                let bucket = bucket::bucket_of(value);
+                match &values[key] {
+                    Some(Value::Uuid(id)) if *field.ty.value() == Type::Uuid7 && bucket::bucket_in(id) != bucket => {
+                        let shard = &resource.fields[shard].name;
+                        let message = format!("does not belong to this `{shard}`: ids of `{}` carry its bucket; leave `{}` out and it is made", resource.name, field.name);
+                        self.say(at, &field.name, BadKind::Constraint, message);
+                    }
+                    None if generated => values[key] = Some(Value::Uuid(bucket::new_id(bucket))),
+                    _ => {}
+                }
+                bucket
+            }
+            _ => {
+                if generated {
+                    values[key] = Some(Value::Uuid(bucket::new_id(0)));
+                }
+                values[key].as_ref().map_or(0, bucket::bucket_of)
+            }
+        }
+    }
+
+    /// The values that a patch sets. `stored` are the values as they are of fields that cannot change: sending those is fine.
+    pub(crate) fn patch(&mut self, row: &Row, stored: &[(FieldIndex, Value)]) -> Vec<(FieldIndex, Value)> {
+        let values = self.given(0, row);
+        let resource = self.resource;
+        let mut set = Vec::new();
+        for (position, value) in values.into_iter().enumerate() {
+            let (Some(value), Some(field)) = (value, resource.fields.get(position)) else {
+                continue;
+            };
+            if self.is_bad(0, &field.name) {
+                continue;
+            }
+            if is_fixed(resource, position) {
+                if !stored.iter().any(|(f, v)| *f == position && *v == value) {
+                    let why = if field.auto && !resource.key.contains(&position) {
+                        "is filled in by the server and cannot be written"
+                    } else {
+                        "cannot be changed once the row exists"
+                    };
+                    self.say(0, &field.name, BadKind::Fixed, why);
+                }
+                continue;
+            }
+            if value.is_null() && !field.optional {
+                self.say(0, &field.name, BadKind::Missing, "must not be null");
+                continue;
+            }
+            set.push((position, value));
+        }
+        set
+    }
+
+    /// The refusal that lists everything that is wrong; `None` when nothing is. `array` puts positions before the fields.
+    pub(crate) fn finish(self, array: bool) -> Option<Refusal> {
+        let first = self.bad.first()?;
+        let relation = &self.resource.name;
+        let field = first.field.clone();
+        let message = match first.kind {
+            BadKind::Unknown => ("PGRST204", format!("Could not find the '{field}' column of '{relation}' in the schema cache")),
+            BadKind::Missing => ("23502", format!("null value in column \"{field}\" of relation \"{relation}\" violates not-null constraint")),
+            BadKind::Fixed => ("428C9", format!("column \"{field}\" cannot be written: it {}", first.message)),
+            BadKind::Type => ("22P02", format!("invalid input syntax for \"{field}\": it {}", first.message)),
+            BadKind::Constraint => ("23514", format!("new row for relation \"{relation}\" violates check constraint \"{relation}_{field}_check\"")),
+        };
+        let detail = match self.bad.len() {
+            1 => format!("`{field}` {}.", first.message),
+            n => format!("{n} fields do not fit; the first is `{field}`, which {}.", first.message),
+        };
+        let errors = self.bad.into_iter().map(|bad| FieldError {
+            field: if array { format!("{}.{}", bad.row, bad.field) } else { bad.field },
+            message: bad.message,
+        });
+        let errors = errors.collect();
+        Some(Refusal::new(&codes::INVALID_FIELDS, detail).errors(errors).postgrest(message.0, 400, message.1))
+    }
+}
+
+/// Whether a field of an existing row never changes: keys, shard keys, `immutable` and `auto` ones.
+pub(crate) fn is_fixed(resource: &Resource, position: FieldIndex) -> bool {
+    let Some(field) = resource.fields.get(position) else {
+        return false;
+    };
+    field.auto || field.immutable || resource.key.contains(&position) || resource.shard == Shard::Field(position)
+}
+
+fn text_constraints(field: &Field, text: &str, wrong: &mut Vec<String>) {
+    if let Some((min, max)) = field.chars {
+        length(text.chars().count(), min, max, "character", wrong);
+    }
+    if let Some(pattern) = &field.matches
+        && !pattern.regex.is_match(text)
+    {
+        wrong.push(format!("must match {}", pattern.source));
+    }
+}
+
+fn length(count: usize, min: u32, max: u32, unit: &str, wrong: &mut Vec<String>) {
+    if count < min as usize || count > max as usize {
+        let s = if max == 1 { "" } else { "s" };
+        wrong.push(format!("must have {min} to {max} {unit}{s}, not {count}"));
+    }
+}
+
+fn range(bounds: &Bounds, value: &Value, wrong: &mut Vec<String>) {
+    let beyond = |bound: &Option<Value>, order| bound.as_ref().is_some_and(|b| value.compare(b) == Some(order));
+    if let (Some(min), true) = (&bounds.min, beyond(&bounds.min, std::cmp::Ordering::Less)) {
+        wrong.push(format!("must be at least {min}"));
+    }
+    if let (Some(max), true) = (&bounds.max, beyond(&bounds.max, std::cmp::Ordering::Greater)) {
+        wrong.push(format!("must be at most {max}"));
+    }
+}
+
+/// Members of a row that the caller gave for fields that never change, as typed values.
+pub(crate) fn fixed_members(resource: &Resource, row: &Row) -> Vec<(FieldIndex, Value)> {
+    let one = |(name, json): &(Box<str>, Json)| {
+        let (position, field) = resource.field(name)?;
+        let fixed = is_fixed(resource, position);
+        fixed.then(|| from_json(&field.ty, json).ok().map(|v| (position, v))).flatten()
+    };
+    row.iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests;
