@@ -2,9 +2,9 @@
 
 use crate::{
     codes,
+    json::{self, Json},
     operation::Order,
     refusal::{Refusal, Result},
-    json::{self, Json},
     value::{Value, from_text},
 };
 use aws_lc_rs::hmac;
@@ -56,9 +56,17 @@ impl Signer {
     }
 
     /// Reads a cursor that [`Self::seal`] made for the same list.
-    pub(crate) fn open(&self, bound: &str, text: &str, resource: &Resource, order: &[Order]) -> Result<Cursor> {
-        self.try_open(bound, text, resource, order)
-            .ok_or_else(|| Refusal::new(&codes::BAD_CURSOR, "`after` is not a cursor of this list.").hint("Start again without `after`."))
+    pub(crate) fn open(
+        &self,
+        bound: &str,
+        text: &str,
+        resource: &Resource,
+        order: &[Order],
+    ) -> Result<Cursor> {
+        self.try_open(bound, text, resource, order).ok_or_else(|| {
+            Refusal::new(&codes::BAD_CURSOR, "`after` is not a cursor of this list.")
+                .hint("Start again without `after`.")
+        })
     }
 
     fn try_open(&self, bound: &str, text: &str, resource: &Resource, order: &[Order]) -> Option<Cursor> {
@@ -79,7 +87,11 @@ impl Signer {
             return None;
         }
         let one = |(entry, json): (&Order, &Json)| {
-            let ty = if entry.path.is_empty() { resource.fields.get(entry.field)?.ty.value() } else { &Type::Text };
+            let ty = if entry.path.is_empty() {
+                resource.fields.get(entry.field)?.ty.value()
+            } else {
+                &Type::Text
+            };
             match json {
                 Json::Null => Some(Value::Null),
                 Json::Text(text) => from_text(ty, text).ok(),

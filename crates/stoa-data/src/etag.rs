@@ -57,7 +57,12 @@ pub(crate) fn precondition(headers: &HeaderMap) -> Precondition {
     if headers.contains_key(header::IF_MATCH) {
         return match tags(headers, &header::IF_MATCH) {
             None => Precondition::Exists,
-            Some(tags) => Precondition::Versions(tags.iter().filter(|(weak, _)| !weak).filter_map(|(_, t)| version(t)).collect()),
+            Some(tags) => Precondition::Versions(
+                tags.iter()
+                    .filter(|(weak, _)| !weak)
+                    .filter_map(|(_, t)| version(t))
+                    .collect(),
+            ),
         };
     }
     if headers.contains_key(header::IF_NONE_MATCH) && tags(headers, &header::IF_NONE_MATCH).is_none() {

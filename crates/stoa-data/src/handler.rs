@@ -25,7 +25,8 @@ use std::{
 };
 use stoa_config::plan::{Plan, Resource};
 use stoa_exchange::{
-    Body, BodyError, Context, Handler, HandlerFuture, Identity, Reply, Request, clock, codes as common, read_to_limit,
+    Body, BodyError, Context, Handler, HandlerFuture, Identity, Reply, Request, clock, codes as common,
+    read_to_limit,
 };
 
 /// The longest that a statement may take.
@@ -132,8 +133,14 @@ impl Handler for ResourceHandler {
             };
             let answer = call.answer(&parts.method, place, body).await;
             let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
-            let vary = if alias { "accept, prefer, range" } else { "accept, prefer" };
-            reply.headers_mut().append(header::VARY, http::HeaderValue::from_static(vary));
+            let vary = if alias {
+                "accept, prefer, range"
+            } else {
+                "accept, prefer"
+            };
+            reply
+                .headers_mut()
+                .append(header::VARY, http::HeaderValue::from_static(vary));
             Ok(reply)
         })
     }
@@ -197,18 +204,29 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn allow(&self, resource: &Resource, verb: Verb) -> Result<Allowed> {
-        Ok(allow::allow(resource, verb, self.identity, &self.facts).map_err(|problem| {
-            let refusal = Refusal::from(problem);
-            let anonymous = self.identity.caller().is_none();
-            let status = if anonymous { 401 } else { 403 };
-            refusal.postgrest("42501", status, format!("permission denied for table {}", resource.name))
-        })?)
+        Ok(
+            allow::allow(resource, verb, self.identity, &self.facts).map_err(|problem| {
+                let refusal = Refusal::from(problem);
+                let anonymous = self.identity.caller().is_none();
+                let status = if anonymous { 401 } else { 403 };
+                refusal.postgrest(
+                    "42501",
+                    status,
+                    format!("permission denied for table {}", resource.name),
+                )
+            })?,
+        )
     }
 
     /// Runs a read on the store of `read.resource`.
     pub(crate) async fn fetch(&self, read: &Read) -> Result<Page> {
-        let store = self.plan().resources.get(read.resource).and_then(|r| self.inner.stores.get(r.store));
-        let store = store.ok_or_else(|| Refusal::new(&common::INTERNAL, "The store of the resource is not open."))?;
+        let store = self
+            .plan()
+            .resources
+            .get(read.resource)
+            .and_then(|r| self.inner.stores.get(r.store));
+        let store =
+            store.ok_or_else(|| Refusal::new(&common::INTERNAL, "The store of the resource is not open."))?;
         store
             .read(read, self.deadline)
             .await
@@ -216,8 +234,14 @@ impl<'a> Call<'a> {
     }
 
     /// Runs a write.
-    pub(crate) async fn run(&self, write: Write, render: Option<Render>) -> std::result::Result<Outcome, crate::store::StoreError> {
-        self.inner.stores[self.resource.store].write(write, self.deadline, render).await
+    pub(crate) async fn run(
+        &self,
+        write: Write,
+        render: Option<Render>,
+    ) -> std::result::Result<Outcome, crate::store::StoreError> {
+        self.inner.stores[self.resource.store]
+            .write(write, self.deadline, render)
+            .await
     }
 
     async fn answer(&self, method: &Method, place: Place<'_>, body: Body) -> Result<Reply> {
@@ -258,9 +282,12 @@ impl<'a> Call<'a> {
     fn not_allowed(&self, method: &str, one: bool) -> Refusal {
         let where_ = if one { "A row" } else { "A list" };
         let allow = self.methods(one);
-        Refusal::new(&common::METHOD_NOT_ALLOWED, format!("{where_} of `{}` serves {allow}.", self.resource.name))
-            .header(header::ALLOW, allow)
-            .postgrest("PGRST117", 405, format!("Unsupported HTTP method: {method}"))
+        Refusal::new(
+            &common::METHOD_NOT_ALLOWED,
+            format!("{where_} of `{}` serves {allow}.", self.resource.name),
+        )
+        .header(header::ALLOW, allow)
+        .postgrest("PGRST117", 405, format!("Unsupported HTTP method: {method}"))
     }
 
     fn methods(&self, one: bool) -> &'static str {
@@ -287,10 +314,15 @@ impl<'a> Call<'a> {
     /// The key in the path. What cannot be a key is not found.
     fn key(&self, text: &str) -> Result<Value> {
         let unknown = |why: String| {
-            Refusal::new(&codes::ROW_NOT_FOUND, format!("`{}` has no such row: {why}.", self.resource.name))
+            Refusal::new(
+                &codes::ROW_NOT_FOUND,
+                format!("`{}` has no such row: {why}.", self.resource.name),
+            )
         };
         let Some(field) = self.resource.key_field() else {
-            return Err(unknown(String::from("its rows have no single key; ask the list with filters")));
+            return Err(unknown(String::from(
+                "its rows have no single key; ask the list with filters",
+            )));
         };
         let decoded = percent_decode_str(text).decode_utf8();
         let decoded = decoded.map_err(|_| unknown(String::from("the key is not UTF-8")))?;
@@ -303,16 +335,27 @@ impl<'a> Call<'a> {
     async fn body(&self, body: Body) -> Result<Bytes> {
         let max = self.body_bytes_max;
         read_to_limit(body, max).await.map_err(|error| match error {
-            BodyError::TooLarge(max) => Refusal::new(&common::BODY_TOO_LARGE, format!("The body is larger than {max} bytes.")),
-            BodyError::Stalled => Refusal::new(&common::BODY_TIMEOUT, "The next part of the body did not arrive in time."),
-            other => Refusal::new(&common::BAD_REQUEST, "The body ended before its end.").cause(other.to_string()),
+            BodyError::TooLarge(max) => Refusal::new(
+                &common::BODY_TOO_LARGE,
+                format!("The body is larger than {max} bytes."),
+            ),
+            BodyError::Stalled => Refusal::new(
+                &common::BODY_TIMEOUT,
+                "The next part of the body did not arrive in time.",
+            ),
+            other => {
+                Refusal::new(&common::BAD_REQUEST, "The body ended before its end.").cause(other.to_string())
+            }
         })
     }
 
     /// A row that is not there, or not for the caller.
     pub(crate) fn not_found(&self, id: &Value) -> Refusal {
         let id = refusal::shorten(&id.to_string());
-        Refusal::new(&codes::ROW_NOT_FOUND, format!("`{}` has no row `{id}`.", self.resource.name))
+        Refusal::new(
+            &codes::ROW_NOT_FOUND,
+            format!("`{}` has no row `{id}`.", self.resource.name),
+        )
     }
 }
 

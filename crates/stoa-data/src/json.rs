@@ -51,7 +51,11 @@ fn parse_to(bytes: &[u8], depth_max: usize) -> Result<Json, JsonError> {
         what: String::from("the text is not UTF-8"),
         at: e.valid_up_to(),
     })?;
-    let mut reader = Reader { text, at: 0, depth_max };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        depth_max,
+    };
     reader.space();
     let value = reader.value(0)?;
     reader.space();

@@ -80,7 +80,8 @@ impl Query {
             None => Ok(()),
             Some(kind) => {
                 let detail = format!("{on} does not take {}.", kind.name());
-                Err(Refusal::new(&codes::UNKNOWN_PARAMETER, detail.clone()).postgrest("PGRST100", 400, detail))
+                Err(Refusal::new(&codes::UNKNOWN_PARAMETER, detail.clone())
+                    .postgrest("PGRST100", 400, detail))
             }
         }
     }
@@ -112,11 +113,17 @@ impl<'a> Scope<'a> {
 
     /// The position in `select` of the embed of this name.
     pub(crate) fn embed(&self, name: &str) -> Option<usize> {
-        self.embeds.iter().find(|(n, _)| n == name).map(|(_, position)| *position)
+        self.embeds
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, position)| *position)
     }
 
     pub(crate) fn embed_name(&self, position: usize) -> &str {
-        self.embeds.iter().find(|(_, p)| *p == position).map_or("", |(name, _)| name)
+        self.embeds
+            .iter()
+            .find(|(_, p)| *p == position)
+            .map_or("", |(name, _)| name)
     }
 
     /// The field of this name.
@@ -132,7 +139,9 @@ impl<'a> Scope<'a> {
     pub(crate) fn may_filter(&self, name: &str) -> bool {
         let resource = self.resource();
         resource.field(name).is_some_and(|(i, _)| {
-            resource.list.filter.contains(&i) || resource.key.contains(&i) || resource.shard == Shard::Field(i)
+            resource.list.filter.contains(&i)
+                || resource.key.contains(&i)
+                || resource.shard == Shard::Field(i)
         })
     }
 
@@ -184,13 +193,19 @@ fn first<'a>(pairs: &'a [Pair], key: &str) -> Option<&'a str> {
 
 fn shape(pairs: &[Pair]) -> String {
     let free = |key: &str| matches!(key, "select" | "limit" | "offset" | "after" | "columns");
-    let mut shape: Vec<_> = pairs.iter().filter(|p| !free(&p.key)).map(|p| (&p.key, &p.value)).collect();
+    let mut shape: Vec<_> = pairs
+        .iter()
+        .filter(|p| !free(&p.key))
+        .map(|p| (&p.key, &p.value))
+        .collect();
     shape.sort();
     format!("{shape:?}")
 }
 
 fn kept(pairs: &[Pair]) -> String {
-    let kept = pairs.iter().filter(|p| !matches!(p.key.as_str(), "offset" | "after"));
+    let kept = pairs
+        .iter()
+        .filter(|p| !matches!(p.key.as_str(), "offset" | "after"));
     kept.map(|p| p.raw.as_str()).collect::<Vec<_>>().join("&")
 }
 
@@ -307,18 +322,37 @@ fn add(embed: &mut Embed, condition: Condition) {
 
 fn not_embedded(scope: &Scope<'_>, name: &str) -> Refusal {
     let near = nearest(name, scope.embeds.iter().map(|(name, _)| name.as_str()));
-    Refusal::new(&codes::UNKNOWN_PARAMETER, format!("`{name}` is not embedded by `select`, so nothing about it can be asked."))
-        .hint(match near {
-            Some(near) => format!("Did you mean `{near}`?"),
-            None => format!("Add `{name}(*)` to `select`."),
-        })
-        .postgrest("PGRST108", 400, format!("'{name}' is not an embedded resource in this request"))
-        .postgrest_hint(format!("Verify that '{name}' is included in the 'select' query parameter."))
+    Refusal::new(
+        &codes::UNKNOWN_PARAMETER,
+        format!("`{name}` is not embedded by `select`, so nothing about it can be asked."),
+    )
+    .hint(match near {
+        Some(near) => format!("Did you mean `{near}`?"),
+        None => format!("Add `{name}(*)` to `select`."),
+    })
+    .postgrest(
+        "PGRST108",
+        400,
+        format!("'{name}' is not an embedded resource in this request"),
+    )
+    .postgrest_hint(format!(
+        "Verify that '{name}' is included in the 'select' query parameter."
+    ))
 }
 
 /// A parameter that is neither a field nor a word of the dialect: the nearest of both is named.
 fn unknown_parameter(resource: &Resource, key: &str, refusal: Refusal) -> Refusal {
-    const WORDS: [&str; 9] = ["select", "order", "limit", "offset", "after", "columns", "on_conflict", "and", "or"];
+    const WORDS: [&str; 9] = [
+        "select",
+        "order",
+        "limit",
+        "offset",
+        "after",
+        "columns",
+        "on_conflict",
+        "and",
+        "or",
+    ];
     let fields = resource.fields.iter().map(|f| f.name.as_str());
     match nearest(key, fields.chain(WORDS)) {
         Some(near) if WORDS.contains(&near) => refusal.hint(format!("Did you mean the parameter `{near}`?")),
@@ -333,19 +367,33 @@ fn number(name: &str, text: &str, alias: bool) -> Result<Option<u64>> {
         let n = text.parse::<u64>().ok().filter(|n| i64::try_from(*n).is_ok());
         return match n {
             Some(n) => Ok(Some(n)),
-            None => Err(syntax(&format!("{name} parameter"), text, 0, "the number is too large")),
+            None => Err(syntax(
+                &format!("{name} parameter"),
+                text,
+                0,
+                "the number is too large",
+            )),
         };
     }
-    let negative = text.strip_prefix('-').is_some_and(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
+    let negative = text
+        .strip_prefix('-')
+        .is_some_and(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
     if negative && name == "limit" && alias {
-        return Err(Refusal::new(&codes::RANGE_NOT_SATISFIABLE, "`limit` must not be negative.")
-            .postgrest("PGRST103", 416, "Requested range not satisfiable")
-            .details("Limit should be greater than or equal to zero."));
+        return Err(
+            Refusal::new(&codes::RANGE_NOT_SATISFIABLE, "`limit` must not be negative.")
+                .postgrest("PGRST103", 416, "Requested range not satisfiable")
+                .details("Limit should be greater than or equal to zero."),
+        );
     }
     if alias {
         return Ok(None);
     }
-    Err(syntax(&format!("{name} parameter"), text, 0, "a number from 0 was expected"))
+    Err(syntax(
+        &format!("{name} parameter"),
+        text,
+        0,
+        "a number from 0 was expected",
+    ))
 }
 
 #[cfg(test)]

@@ -7,11 +7,7 @@ use crate::{
     etag,
     handler::Call,
     operation::{Condition, Count, Item, Order, Precondition, Read},
-    parse::{
-        self, Kind, Query,
-        accept,
-        prefer, select,
-    },
+    parse::{self, Kind, Query, accept, prefer, select},
     prepare,
     refusal::{Refusal, Result},
     render::{self, Draft},
@@ -28,7 +24,15 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     let media = accept::accept(call.headers)?;
     let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
     query.only(
-        &[Kind::Select, Kind::Filter, Kind::Order, Kind::Limit, Kind::Offset, Kind::After, Kind::Embedded],
+        &[
+            Kind::Select,
+            Kind::Filter,
+            Kind::Order,
+            Kind::Limit,
+            Kind::Offset,
+            Kind::After,
+            Kind::Embedded,
+        ],
         "A list",
     )?;
     let window = window(call, &query, head)?;
@@ -37,10 +41,16 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     let cursor = match &query.after {
         None => None,
         Some(_) if call.resource.key.is_empty() => {
-            return Err(Refusal::new(&codes::BAD_CURSOR, "Rows without a key have no cursors; use `offset`."));
+            return Err(Refusal::new(
+                &codes::BAD_CURSOR,
+                "Rows without a key have no cursors; use `offset`.",
+            ));
         }
         Some(_) if query.offset.is_some() => {
-            return Err(Refusal::new(&codes::BAD_CURSOR, "`after` and `offset` both say where the page begins; use one."));
+            return Err(Refusal::new(
+                &codes::BAD_CURSOR,
+                "`after` and `offset` both say where the page begins; use one.",
+            ));
         }
         Some(text) => Some(call.signer().open(&bound, text, call.resource, &order)?),
     };
@@ -58,9 +68,16 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     let body = render::body(&page.json, page.rows, media, &columns)?;
     let partial = page.total.is_some_and(|total| page.rows < total);
     let status = if call.alias && partial { 206 } else { 200 };
-    let link = if call.alias { None } else { next(call, &query, &page, &bound, begins) };
+    let link = if call.alias {
+        None
+    } else {
+        next(call, &query, &page, &bound, begins)
+    };
     let draft = Draft::new(status)
-        .header("content-range", render::content_range(begins, page.rows, page.total))
+        .header(
+            "content-range",
+            render::content_range(begins, page.rows, page.total),
+        )
         .maybe("link", link)
         .maybe("content-location", call.alias.then(|| content_location(call)))
         .maybe("preference-applied", preferences.applied_to_read())
@@ -81,7 +98,8 @@ fn window(call: &Call<'_>, query: &Query, head: bool) -> Result<Window> {
     let unsaid = if call.alias { list.max } else { list.page };
     let mut limit = query.limit.unwrap_or(u64::from(unsaid)).min(u64::from(list.max));
     let mut offset = query.offset.unwrap_or(0);
-    if call.alias && !head
+    if call.alias
+        && !head
         && let Some((from, to)) = range(call)?
     {
         // Both windows at once: what lies in the one and in the other.
@@ -111,7 +129,8 @@ fn range(call: &Call<'_>) -> Result<Option<(u64, Option<u64>)>> {
     match number(to) {
         None => Ok(None),
         Some(to) if from > to => {
-            let says = "The lower boundary must be lower than or equal to the upper boundary in the Range header.";
+            let says =
+                "The lower boundary must be lower than or equal to the upper boundary in the Range header.";
             Err(Refusal::new(&codes::RANGE_NOT_SATISFIABLE, says)
                 .postgrest("PGRST103", 416, "Requested range not satisfiable")
                 .details(says))
@@ -141,7 +160,14 @@ pub(crate) fn rule_embeds(call: &Call<'_>, select: &mut [Item]) -> Result<()> {
     })
 }
 
-fn read(call: &Call<'_>, query: &Query, order: Vec<Order>, window: &Window, cursor: Option<Cursor>, count: Count) -> Result<Read> {
+fn read(
+    call: &Call<'_>,
+    query: &Query,
+    order: Vec<Order>,
+    window: &Window,
+    cursor: Option<Cursor>,
+    count: Count,
+) -> Result<Read> {
     let allowed = call.allow(call.resource, Verb::Read)?;
     let mut select = query.select.clone();
     rule_embeds(call, &mut select)?;
@@ -170,12 +196,22 @@ fn next(call: &Call<'_>, query: &Query, page: &Page, bound: &str, begins: u64) -
         format!("offset={position}")
     } else {
         let values = page.last.clone();
-        format!("after={}", call.signer().seal(bound, &Cursor { values, position }))
+        format!(
+            "after={}",
+            call.signer().seal(bound, &Cursor { values, position })
+        )
     };
     let sep = if query.kept.is_empty() { "" } else { "&" };
     // A `>` would end the link; the rest of a query cannot hold one.
-    let kept = query.kept.replace('>', "%3E").replace('<', "%3C").replace('"', "%22");
-    Some(format!("<{}{}?{kept}{sep}{place}>; rel=\"next\"", call.origin, call.facts.path))
+    let kept = query
+        .kept
+        .replace('>', "%3E")
+        .replace('<', "%3C")
+        .replace('"', "%22");
+    Some(format!(
+        "<{}{}?{kept}{sep}{place}>; rel=\"next\"",
+        call.origin, call.facts.path
+    ))
 }
 
 /// PostgREST's `Content-Location`: the parameters sorted by key.
@@ -247,7 +283,11 @@ pub(crate) fn required_filter(query: &Query, what: &str) -> Result<Condition> {
         let detail = format!("{what} without a filter would reach every row.");
         return Err(Refusal::new(&codes::FILTER_REQUIRED, detail.clone())
             .hint("Say which rows, as in `?id=eq.…`.")
-            .postgrest("21000", 400, format!("{} requires a WHERE clause", what.to_uppercase())));
+            .postgrest(
+                "21000",
+                400,
+                format!("{} requires a WHERE clause", what.to_uppercase()),
+            ));
     }
     Ok(query.filter.clone())
 }

@@ -134,23 +134,33 @@ pub(crate) fn syntax(part: &str, text: &str, at: usize, says: impl Into<String>)
     let column = at + 1;
     let detail = format!("The {part} `{text}` cannot be read at character {column}: {says}.");
     Refusal::new(&codes::BAD_QUERY, detail)
-        .postgrest("PGRST100", 400, format!("\"failed to parse {part} ({text})\" (line 1, column {column})"))
+        .postgrest(
+            "PGRST100",
+            400,
+            format!("\"failed to parse {part} ({text})\" (line 1, column {column})"),
+        )
         .details(says)
 }
 
 /// A field that the resource does not have.
 pub(crate) fn unknown_field(resource: &str, name: &str, near: Option<&str>) -> Refusal {
     let name = shorten(name);
-    Refusal::new(&codes::UNKNOWN_FIELD, format!("`{resource}` has no field `{name}`."))
-        .near(near)
-        .postgrest("42703", 400, format!("column {resource}.{name} does not exist"))
+    Refusal::new(
+        &codes::UNKNOWN_FIELD,
+        format!("`{resource}` has no field `{name}`."),
+    )
+    .near(near)
+    .postgrest("42703", 400, format!("column {resource}.{name} does not exist"))
 }
 
 /// A value of the query or path that does not fit.
 pub(crate) fn bad_value(field: &str, text: &str, says: &str) -> Refusal {
     let text = shorten(text);
-    Refusal::new(&codes::BAD_VALUE, format!("`{field}` {says}; `{text}` is not."))
-        .postgrest("22P02", 400, format!("invalid input syntax for \"{field}\": \"{text}\""))
+    Refusal::new(&codes::BAD_VALUE, format!("`{field}` {says}; `{text}` is not.")).postgrest(
+        "22P02",
+        400,
+        format!("invalid input syntax for \"{field}\": \"{text}\""),
+    )
 }
 
 /// More than a bound allows.
@@ -175,7 +185,11 @@ pub(crate) fn bad_body(detail: impl Into<String>, postgrest: &str) -> Refusal {
 /// What a caller wrote, cut where it becomes unwieldy.
 pub(crate) fn shorten(text: &str) -> String {
     const CHARS_MAX: usize = 100;
-    let mut short: String = text.chars().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut short: String = text
+        .chars()
+        .take(CHARS_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if text.chars().nth(CHARS_MAX).is_some() {
         short.push('…');
     }

@@ -13,7 +13,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use stoa_exchange::{Body, Reply};
 
 /// Characters of a key that stand for themselves in a path.
-const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const KEY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// A text as one segment of a path or one value of a query.
 pub(crate) fn encode(text: &str) -> String {
@@ -42,7 +46,9 @@ pub(crate) fn body(json: &[u8], rows: u64, media: Media, columns: &[&str]) -> Re
 pub(crate) fn object(json: &[u8], media: Media, columns: &[&str]) -> Result<Vec<u8>> {
     match media {
         Media::Json | Media::Object { stripped: false } => Ok(json.to_vec()),
-        Media::Object { stripped: true } | Media::Stripped => Ok(read(json)?.without_nulls().to_text().into_bytes()),
+        Media::Object { stripped: true } | Media::Stripped => {
+            Ok(read(json)?.without_nulls().to_text().into_bytes())
+        }
         Media::Csv => body(json, 1, media, columns),
     }
 }
@@ -57,15 +63,23 @@ fn bracketed(json: &[u8]) -> Vec<u8> {
 
 /// What the store rendered, read back for another representation.
 fn read(json: &[u8]) -> Result<Json> {
-    json::parse_own(json)
-        .map_err(|e| Refusal::new(&stoa_exchange::codes::INTERNAL, "The rows could not be rendered.").cause(e.to_string()))
+    json::parse_own(json).map_err(|e| {
+        Refusal::new(&stoa_exchange::codes::INTERNAL, "The rows could not be rendered.").cause(e.to_string())
+    })
 }
 
 /// The single-object refusal.
 pub(crate) fn not_one(rows: u64) -> Refusal {
-    Refusal::new(&codes::NOT_ONE_ROW, format!("The result contains {rows} rows, not one."))
-        .postgrest("PGRST116", 406, "Cannot coerce the result to a single JSON object")
-        .details(format!("The result contains {rows} rows"))
+    Refusal::new(
+        &codes::NOT_ONE_ROW,
+        format!("The result contains {rows} rows, not one."),
+    )
+    .postgrest(
+        "PGRST116",
+        406,
+        "Cannot coerce the result to a single JSON object",
+    )
+    .details(format!("The result contains {rows} rows"))
 }
 
 /// RFC 4180 with the names in the first line; null is empty, what is nested is JSON.
@@ -79,7 +93,10 @@ fn csv(rows: &Json, columns: &[&str]) -> String {
         out.push('\n');
         let Json::Object(members) = row else { continue };
         for (i, column) in columns.iter().enumerate() {
-            let value = members.iter().find(|(name, _)| &**name == *column).map(|(_, value)| value);
+            let value = members
+                .iter()
+                .find(|(name, _)| &**name == *column)
+                .map(|(_, value)| value);
             match value {
                 None | Some(Json::Null) => cell(&mut out, i, ""),
                 Some(Json::Text(text)) => cell(&mut out, i, text),

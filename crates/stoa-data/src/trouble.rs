@@ -3,7 +3,6 @@
 use crate::{
     codes,
     handler::Call,
-    operation::Write,
     refusal::{Refusal, shorten},
     render,
     store::StoreError,
@@ -35,9 +34,20 @@ pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) ->
         },
         StoreError::PreconditionFailed => precondition_failed(),
         StoreError::CheckFailed => {
-            let status = if call.identity.caller().is_none() { 401 } else { 403 };
-            Refusal::new(&codes::ROW_REFUSED, format!("The access rule of `{relation}` does not let you write this row."))
-                .postgrest("42501", status, format!("new row violates row-level security policy for table \"{relation}\""))
+            let status = if call.identity.caller().is_none() {
+                401
+            } else {
+                403
+            };
+            Refusal::new(
+                &codes::ROW_REFUSED,
+                format!("The access rule of `{relation}` does not let you write this row."),
+            )
+            .postgrest(
+                "42501",
+                status,
+                format!("new row violates row-level security policy for table \"{relation}\""),
+            )
         }
         StoreError::Affected(n) => render::not_one(n),
         StoreError::IdempotencyMismatch => Refusal::new(
@@ -50,9 +60,16 @@ pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) ->
             "The first request with this `Idempotency-Key` is still running.",
         )
         .header(header::RETRY_AFTER, "1"),
-        StoreError::Refused(text) => Refusal::new(&codes::VALUE_REFUSED, format!("The table of `{relation}` refused a value."))
-            .cause(text)
-            .postgrest("23514", 400, format!("new row for relation \"{relation}\" violates a constraint")),
+        StoreError::Refused(text) => Refusal::new(
+            &codes::VALUE_REFUSED,
+            format!("The table of `{relation}` refused a value."),
+        )
+        .cause(text)
+        .postgrest(
+            "23514",
+            400,
+            format!("new row for relation \"{relation}\" violates a constraint"),
+        ),
         StoreError::ReadOnly => Refusal::new(&codes::READ_ONLY, format!("`{relation}` can only be read."))
             .header(header::ALLOW, "GET, HEAD, OPTIONS")
             .postgrest("25006", 405, format!("cannot write \"{relation}\"")),
@@ -67,20 +84,22 @@ pub(crate) fn of_write(error: StoreError, call: &Call<'_>, id: Option<&Value>, m
             &codes::MAX_AFFECTED,
             format!("The write would change {n} rows; max-affected allows {max}."),
         )
-        .postgrest("PGRST124", 400, "Query result exceeds max-affected preference constraint")
+        .postgrest(
+            "PGRST124",
+            400,
+            "Query result exceeds max-affected preference constraint",
+        )
         .details(format!("The query affects {n} rows")),
         (error, _) => refusal(error, call, id),
     }
 }
 
-/// The bound of a write, for [`of_write`].
-pub(crate) fn bound(write: &Write) -> Option<u64> {
-    write.max_affected
-}
-
 pub(crate) fn precondition_failed() -> Refusal {
-    Refusal::new(&codes::PRECONDITION_FAILED, "The row is not in the state that the request expects.")
-        .hint("Read it again and use its new `ETag`.")
+    Refusal::new(
+        &codes::PRECONDITION_FAILED,
+        "The row is not in the state that the request expects.",
+    )
+    .hint("Read it again and use its new `ETag`.")
 }
 
 fn unique(relation: &str, fields: &[String], value: Option<String>) -> Refusal {
@@ -98,7 +117,11 @@ fn unique(relation: &str, fields: &[String], value: Option<String>) -> Refusal {
     };
     Refusal::new(&codes::ALREADY_EXISTS, detail)
         .errors(vec![error])
-        .postgrest("23505", 409, format!("duplicate key value violates unique constraint \"{constraint}\""))
+        .postgrest(
+            "23505",
+            409,
+            format!("duplicate key value violates unique constraint \"{constraint}\""),
+        )
         .details(format!("Key ({names})=({shown}) already exists."))
 }
 
@@ -141,18 +164,34 @@ fn still(relation: &str, field: &str, resource: &str, value: Option<String>, cal
 
 fn down(error: StoreError) -> Refusal {
     match error {
-        StoreError::Deadline => Refusal::new(&codes::STATEMENT_DEADLINE, "The database did not answer in time; nothing was changed.")
-            .postgrest("57014", 504, "canceling statement due to statement timeout"),
-        StoreError::Overloaded => Refusal::new(&codes::STORE_OVERLOADED, "Too many requests wait for the store already.")
-            .header(header::RETRY_AFTER, "1")
-            .postgrest("PGRST003", 503, "Timed out acquiring connection from connection pool."),
-        StoreError::Full(text) => Refusal::new(&codes::STORE_FULL, "The store has no space left; nothing was changed.")
-            .cause(text)
-            .postgrest("53100", 507, "could not extend the database: no space left"),
-        StoreError::Unavailable(text) => Refusal::new(&codes::STORE_UNAVAILABLE, "The store does not answer.")
-            .header(header::RETRY_AFTER, "1")
-            .cause(text)
-            .postgrest("PGRST000", 503, "Database connection error."),
-        other => Refusal::new(&common::INTERNAL, "The store met a state it did not expect.").cause(other.to_string()),
+        StoreError::Deadline => Refusal::new(
+            &codes::STATEMENT_DEADLINE,
+            "The database did not answer in time; nothing was changed.",
+        )
+        .postgrest("57014", 504, "canceling statement due to statement timeout"),
+        StoreError::Overloaded => Refusal::new(
+            &codes::STORE_OVERLOADED,
+            "Too many requests wait for the store already.",
+        )
+        .header(header::RETRY_AFTER, "1")
+        .postgrest(
+            "PGRST003",
+            503,
+            "Timed out acquiring connection from connection pool.",
+        ),
+        StoreError::Full(text) => Refusal::new(
+            &codes::STORE_FULL,
+            "The store has no space left; nothing was changed.",
+        )
+        .cause(text)
+        .postgrest("53100", 507, "could not extend the database: no space left"),
+        StoreError::Unavailable(text) => {
+            Refusal::new(&codes::STORE_UNAVAILABLE, "The store does not answer.")
+                .header(header::RETRY_AFTER, "1")
+                .cause(text)
+                .postgrest("PGRST000", 503, "Database connection error.")
+        }
+        other => Refusal::new(&common::INTERNAL, "The store met a state it did not expect.")
+            .cause(other.to_string()),
     }
 }

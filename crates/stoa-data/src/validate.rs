@@ -154,7 +154,12 @@ impl<'a> Check<'a> {
             let Some((position, field)) = self.resource.field(name) else {
                 let near = nearest(name, self.resource.fields.iter().map(|f| f.name.as_str()));
                 let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-                self.say(at, &shorten(name), BadKind::Unknown, format!("is not a field of `{}`{near}", self.resource.name));
+                self.say(
+                    at,
+                    &shorten(name),
+                    BadKind::Unknown,
+                    format!("is not a field of `{}`{near}", self.resource.name),
+                );
                 continue;
             };
             match from_json(&field.ty, json) {
@@ -220,7 +225,12 @@ impl<'a> Check<'a> {
             let is_key = resource.key.contains(&position);
             match values[position].take() {
                 Some(_) if field.auto && !is_key => {
-                    self.say(at, &field.name, BadKind::Fixed, "is filled in by the server and cannot be written");
+                    self.say(
+                        at,
+                        &field.name,
+                        BadKind::Fixed,
+                        "is filled in by the server and cannot be written",
+                    );
                 }
                 Some(Value::Null) if !field.optional => {
                     if !self.is_bad(at, &field.name) {
@@ -238,7 +248,13 @@ impl<'a> Check<'a> {
         NewRow { values, bucket }
     }
 
-    fn absent(&mut self, at: usize, position: usize, field: &Field, completion: Completion<'_>) -> Option<Value> {
+    fn absent(
+        &mut self,
+        at: usize,
+        position: usize,
+        field: &Field,
+        completion: Completion<'_>,
+    ) -> Option<Value> {
         let is_key = self.resource.key.contains(&position);
         if is_key && completion.key.is_some() {
             return None;
@@ -248,7 +264,10 @@ impl<'a> Check<'a> {
         {
             return Some(value.clone());
         }
-        if completion.null_when_missing.is_some_and(|fields| fields.contains(&position)) {
+        if completion
+            .null_when_missing
+            .is_some_and(|fields| fields.contains(&position))
+        {
             if field.optional {
                 return Some(Value::Null);
             }
@@ -280,7 +299,12 @@ impl<'a> Check<'a> {
         match &values[position] {
             Some(given) if given != key => {
                 let name = self.resource.fields[position].name.clone();
-                self.say(at, &name, BadKind::Fixed, format!("must be `{key}`, as in the path"));
+                self.say(
+                    at,
+                    &name,
+                    BadKind::Fixed,
+                    format!("must be `{key}`, as in the path"),
+                );
             }
             _ => values[position] = Some(key.clone()),
         }
@@ -303,9 +327,14 @@ impl<'a> Check<'a> {
                 let Some(value) = &values[shard] else { return 0 };
                 let bucket = bucket::bucket_of(value);
                 match &values[key] {
-                    Some(Value::Uuid(id)) if *field.ty.value() == Type::Uuid7 && bucket::bucket_in(id) != bucket => {
+                    Some(Value::Uuid(id))
+                        if *field.ty.value() == Type::Uuid7 && bucket::bucket_in(id) != bucket =>
+                    {
                         let shard = &resource.fields[shard].name;
-                        let message = format!("does not belong to this `{shard}`: ids of `{}` carry its bucket; leave `{}` out and it is made", resource.name, field.name);
+                        let message = format!(
+                            "does not belong to this `{shard}`: ids of `{}` carry its bucket; leave `{}` out and it is made",
+                            resource.name, field.name
+                        );
                         self.say(at, &field.name, BadKind::Constraint, message);
                     }
                     None if generated => values[key] = Some(Value::Uuid(bucket::new_id(bucket))),
@@ -360,22 +389,52 @@ impl<'a> Check<'a> {
         let relation = &self.resource.name;
         let field = first.field.clone();
         let message = match first.kind {
-            BadKind::Unknown => ("PGRST204", format!("Could not find the '{field}' column of '{relation}' in the schema cache")),
-            BadKind::Missing => ("23502", format!("null value in column \"{field}\" of relation \"{relation}\" violates not-null constraint")),
-            BadKind::Fixed => ("428C9", format!("column \"{field}\" cannot be written: it {}", first.message)),
-            BadKind::Type => ("22P02", format!("invalid input syntax for \"{field}\": it {}", first.message)),
-            BadKind::Constraint => ("23514", format!("new row for relation \"{relation}\" violates check constraint \"{relation}_{field}_check\"")),
+            BadKind::Unknown => (
+                "PGRST204",
+                format!("Could not find the '{field}' column of '{relation}' in the schema cache"),
+            ),
+            BadKind::Missing => (
+                "23502",
+                format!(
+                    "null value in column \"{field}\" of relation \"{relation}\" violates not-null constraint"
+                ),
+            ),
+            BadKind::Fixed => (
+                "428C9",
+                format!("column \"{field}\" cannot be written: it {}", first.message),
+            ),
+            BadKind::Type => (
+                "22P02",
+                format!("invalid input syntax for \"{field}\": it {}", first.message),
+            ),
+            BadKind::Constraint => (
+                "23514",
+                format!(
+                    "new row for relation \"{relation}\" violates check constraint \"{relation}_{field}_check\""
+                ),
+            ),
         };
         let detail = match self.bad.len() {
             1 => format!("`{field}` {}.", first.message),
-            n => format!("{n} fields do not fit; the first is `{field}`, which {}.", first.message),
+            n => format!(
+                "{n} fields do not fit; the first is `{field}`, which {}.",
+                first.message
+            ),
         };
         let errors = self.bad.into_iter().map(|bad| FieldError {
-            field: if array { format!("{}.{}", bad.row, bad.field) } else { bad.field },
+            field: if array {
+                format!("{}.{}", bad.row, bad.field)
+            } else {
+                bad.field
+            },
             message: bad.message,
         });
         let errors = errors.collect();
-        Some(Refusal::new(&codes::INVALID_FIELDS, detail).errors(errors).postgrest(message.0, 400, message.1))
+        Some(
+            Refusal::new(&codes::INVALID_FIELDS, detail)
+                .errors(errors)
+                .postgrest(message.0, 400, message.1),
+        )
     }
 }
 
@@ -384,7 +443,10 @@ pub(crate) fn is_fixed(resource: &Resource, position: FieldIndex) -> bool {
     let Some(field) = resource.fields.get(position) else {
         return false;
     };
-    field.auto || field.immutable || resource.key.contains(&position) || resource.shard == Shard::Field(position)
+    field.auto
+        || field.immutable
+        || resource.key.contains(&position)
+        || resource.shard == Shard::Field(position)
 }
 
 fn text_constraints(field: &Field, text: &str, wrong: &mut Vec<String>) {
@@ -406,7 +468,8 @@ fn length(count: usize, min: u32, max: u32, unit: &str, wrong: &mut Vec<String>)
 }
 
 fn range(bounds: &Bounds, value: &Value, wrong: &mut Vec<String>) {
-    let beyond = |bound: &Option<Value>, order| bound.as_ref().is_some_and(|b| value.compare(b) == Some(order));
+    let beyond =
+        |bound: &Option<Value>, order| bound.as_ref().is_some_and(|b| value.compare(b) == Some(order));
     if let (Some(min), true) = (&bounds.min, beyond(&bounds.min, std::cmp::Ordering::Less)) {
         wrong.push(format!("must be at least {min}"));
     }
@@ -420,7 +483,9 @@ pub(crate) fn fixed_members(resource: &Resource, row: &Row) -> Vec<(FieldIndex, 
     let one = |(name, json): &(Box<str>, Json)| {
         let (position, field) = resource.field(name)?;
         let fixed = is_fixed(resource, position);
-        fixed.then(|| from_json(&field.ty, json).ok().map(|v| (position, v))).flatten()
+        fixed
+            .then(|| from_json(&field.ty, json).ok().map(|v| (position, v)))
+            .flatten()
     };
     row.iter().filter_map(one).collect()
 }

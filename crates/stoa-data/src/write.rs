@@ -29,15 +29,26 @@ use stoa_exchange::Reply;
 
 /// `POST`: one row, or all rows of an array or none.
 pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
-    let mut asked = Asked::new(call, &[Kind::Select, Kind::Columns, Kind::OnConflict, Kind::Embedded], "POST")?;
+    let mut asked = Asked::new(
+        call,
+        &[Kind::Select, Kind::Columns, Kind::OnConflict, Kind::Embedded],
+        "POST",
+    )?;
     let allowed = call.allow(call.resource, Verb::Create)?;
     let mut payload = body::read(&bytes, true)?;
     let columns = columns(call.resource, &asked.query)?;
     match &columns {
         Some(columns) => {
-            let kept = |name: &str| call.resource.field(name).is_none_or(|(i, _)| columns.contains(&i));
+            let kept = |name: &str| {
+                call.resource
+                    .field(name)
+                    .is_none_or(|(i, _)| columns.contains(&i))
+            };
             let named = |name: &str| asked.query.columns.iter().flatten().any(|c| c == name);
-            payload.rows.iter_mut().for_each(|row| row.retain(|(name, _)| kept(name) && named(name)));
+            payload
+                .rows
+                .iter_mut()
+                .for_each(|row| row.retain(|(name, _)| kept(name) && named(name)));
         }
         None if call.alias && payload.array => body::same_keys(&payload.rows)?,
         None => {}
@@ -79,7 +90,14 @@ pub(crate) async fn replace(call: &Call<'_>, id: Value, bytes: Bytes) -> Result<
 pub(crate) async fn replace_filtered(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let asked = Asked::new(
         call,
-        &[Kind::Select, Kind::Embedded, Kind::Filter, Kind::Columns, Kind::Limit, Kind::Offset],
+        &[
+            Kind::Select,
+            Kind::Embedded,
+            Kind::Filter,
+            Kind::Columns,
+            Kind::Limit,
+            Kind::Offset,
+        ],
         "PUT",
     )?;
     if asked.query.limit.is_some() || asked.query.offset.is_some() {
@@ -90,16 +108,23 @@ pub(crate) async fn replace_filtered(call: &Call<'_>, bytes: Bytes) -> Result<Re
         let says = "Filters must include all and only primary key columns with 'eq' operators";
         Refusal::new(&codes::BAD_QUERY, says).postgrest("PGRST105", 405, says)
     };
-    let [key] = call.resource.key[..] else { return Err(only_key()) };
+    let [key] = call.resource.key[..] else {
+        return Err(only_key());
+    };
     let id = match &asked.query.filter {
-        Condition::Compare { .. } => prepare::fixed(&asked.query.filter, key).cloned().ok_or_else(only_key)?,
+        Condition::Compare { .. } => prepare::fixed(&asked.query.filter, key)
+            .cloned()
+            .ok_or_else(only_key)?,
         _ => return Err(only_key()),
     };
     put(call, asked, id, &bytes).await
 }
 
 async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Result<Reply> {
-    let (create, update) = (call.allow(call.resource, Verb::Create), call.allow(call.resource, Verb::Update));
+    let (create, update) = (
+        call.allow(call.resource, Verb::Create),
+        call.allow(call.resource, Verb::Update),
+    );
     let payload = body::read(bytes, call.alias)?;
     let [row] = &payload.rows[..] else {
         return Err(mismatch("The body must hold exactly one row."));
@@ -108,7 +133,11 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
     let mut row = row.clone();
     if existing.is_some() {
         // Sent back as they are: neither a change nor a fault.
-        row.retain(|(name, _)| call.resource.field(name).is_none_or(|(_, f)| !f.auto || is_key(call.resource, name)));
+        row.retain(|(name, _)| {
+            call.resource
+                .field(name)
+                .is_none_or(|(_, f)| !f.auto || is_key(call.resource, name))
+        });
     }
     let mut precondition = etag::precondition(call.headers);
     let (allowed, update) = match (create, update) {
@@ -146,7 +175,11 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
         (!fixed).then(|| (position, value.clone().unwrap_or(Value::Null)))
     };
     let update_set = values.iter().enumerate().filter_map(set).collect();
-    let insert = values.into_iter().enumerate().filter_map(|(i, v)| v.map(|v| (i, v))).collect();
+    let insert = values
+        .into_iter()
+        .enumerate()
+        .filter_map(|(i, v)| v.map(|v| (i, v)))
+        .collect();
     let mut check = allowed.check.and(update.check);
     let returning = asked.returning(call, Some(Returning::Representation), &mut check)?;
     let shape = asked.shape(call, What::Replaced, returning.is_some());
@@ -159,15 +192,31 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
         check,
         precondition,
     };
-    finish(call, &asked, change, returning, shape, Some(bucket), bytes, Some(&id)).await
+    finish(
+        call,
+        &asked,
+        change,
+        returning,
+        shape,
+        Some(bucket),
+        bytes,
+        Some(&id),
+    )
+    .await
 }
 
 fn mismatch(detail: &str) -> Refusal {
-    Refusal::new(&codes::BAD_BODY, detail).postgrest("PGRST115", 400, "Payload values do not match URL in primary key column(s)")
+    Refusal::new(&codes::BAD_BODY, detail).postgrest(
+        "PGRST115",
+        400,
+        "Payload values do not match URL in primary key column(s)",
+    )
 }
 
 fn is_key(resource: &Resource, name: &str) -> bool {
-    resource.field(name).is_some_and(|(i, _)| resource.key.contains(&i))
+    resource
+        .field(name)
+        .is_some_and(|(i, _)| resource.key.contains(&i))
 }
 
 /// `PATCH /{r}/{id}`: a merge patch (RFC 7396). Objects in json fields are merged with what stands there, which is
@@ -192,7 +241,9 @@ pub(crate) async fn patch_one(call: &Call<'_>, id: Value, bytes: Bytes) -> Resul
             return Err(refusal);
         }
         stored.merge(&mut set, call.resource)?;
-        let merged = stored.version.filter(|_| wanted == Precondition::None || wanted == Precondition::Exists);
+        let merged = stored
+            .version
+            .filter(|_| wanted == Precondition::None || wanted == Precondition::Exists);
         let precondition = match (merged, &wanted) {
             (Some(version), _) => Precondition::Versions(vec![version]),
             (None, Precondition::None) => Precondition::Exists,
@@ -208,9 +259,20 @@ pub(crate) async fn patch_one(call: &Call<'_>, id: Value, bytes: Bytes) -> Resul
             precondition,
             check: check.clone(),
         };
-        let done = finish(call, &asked, change, returning.clone(), shape.clone(), bucket, &bytes, Some(&id)).await;
+        let done = finish(
+            call,
+            &asked,
+            change,
+            returning.clone(),
+            shape.clone(),
+            bucket,
+            &bytes,
+            Some(&id),
+        )
+        .await;
         match done {
-            Err(refusal) if merged.is_some() && left > 0 && refusal.code() == &codes::PRECONDITION_FAILED => {}
+            Err(refusal) if merged.is_some() && left > 0 && refusal.code() == &codes::PRECONDITION_FAILED => {
+            }
             done => return done,
         }
     }
@@ -218,7 +280,13 @@ pub(crate) async fn patch_one(call: &Call<'_>, id: Value, bytes: Bytes) -> Resul
 }
 
 /// A patch that sets nothing: the row as it is.
-async fn unchanged(call: &Call<'_>, id: &Value, asked: &Asked, returning: Option<Vec<Item>>, shape: &Shape) -> Result<Reply> {
+async fn unchanged(
+    call: &Call<'_>,
+    id: &Value,
+    asked: &Asked,
+    returning: Option<Vec<Item>>,
+    shape: &Shape,
+) -> Result<Reply> {
     let page = read::row(call, id, &asked.query.select, Verb::Update).await?;
     if let Precondition::Versions(versions) = etag::precondition(call.headers)
         && !page.version.is_some_and(|v| versions.contains(&v))
@@ -227,7 +295,11 @@ async fn unchanged(call: &Call<'_>, id: &Value, asked: &Asked, returning: Option
     }
     let written = Written {
         affected: 1,
-        json: if returning.is_some() { page.json } else { Vec::new() },
+        json: if returning.is_some() {
+            page.json
+        } else {
+            Vec::new()
+        },
         version: page.version,
         keys: vec![id.clone()],
         inserted: 0,
@@ -242,7 +314,11 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let allowed = call.allow(call.resource, Verb::Update)?;
     let mut payload = body::read(&bytes, false)?;
     if let Some(columns) = columns(call.resource, &asked.query)? {
-        let kept = |name: &str| call.resource.field(name).is_some_and(|(i, _)| columns.contains(&i));
+        let kept = |name: &str| {
+            call.resource
+                .field(name)
+                .is_some_and(|(i, _)| columns.contains(&i))
+        };
         payload.rows[0].retain(|(name, _)| kept(name));
     }
     let row = &payload.rows[0];
@@ -293,7 +369,17 @@ pub(crate) async fn delete_one(call: &Call<'_>, id: Value) -> Result<Reply> {
         bucket,
         precondition,
     };
-    finish(call, &asked, change, returning, shape, bucket, &Bytes::new(), Some(&id)).await
+    finish(
+        call,
+        &asked,
+        change,
+        returning,
+        shape,
+        bucket,
+        &Bytes::new(),
+        Some(&id),
+    )
+    .await
 }
 
 /// `DELETE /{r}?filter`.
@@ -310,7 +396,17 @@ pub(crate) async fn delete_many(call: &Call<'_>) -> Result<Reply> {
         bucket,
         precondition: Precondition::None,
     };
-    finish(call, &asked, change, returning, shape, bucket, &Bytes::new(), None).await
+    finish(
+        call,
+        &asked,
+        change,
+        returning,
+        shape,
+        bucket,
+        &Bytes::new(),
+        None,
+    )
+    .await
 }
 
 /// What a write asks for beside its body.
@@ -348,7 +444,10 @@ impl Asked {
         }
         let mut asked = Self::new(call, &kinds, on)?;
         if etag::precondition(call.headers) != Precondition::None {
-            return Err(Refusal::new(&codes::NOT_SUPPORTED, "`If-Match` guards one row, addressed by its key in the path."));
+            return Err(Refusal::new(
+                &codes::NOT_SUPPORTED,
+                "`If-Match` guards one row, addressed by its key in the path.",
+            ));
         }
         if asked.query.filter != Condition::True {
             asked.readable = call.allow(call.resource, Verb::Read)?.filter;
@@ -358,7 +457,12 @@ impl Asked {
 
     /// What the reply shows; `unsaid` when nothing is preferred. Rows are shown only as far as the read rule lets the
     /// caller: what was asked for must be readable, what was not asked for is left out.
-    fn returning(&mut self, call: &Call<'_>, unsaid: Option<Returning>, check: &mut Condition) -> Result<Option<Vec<Item>>> {
+    fn returning(
+        &mut self,
+        call: &Call<'_>,
+        unsaid: Option<Returning>,
+        check: &mut Condition,
+    ) -> Result<Option<Vec<Item>>> {
         let unsaid = if call.alias { None } else { unsaid };
         let wanted = self.prefer.returning.or(unsaid);
         if wanted != Some(Returning::Representation) {
@@ -385,7 +489,11 @@ impl Asked {
         let insert = matches!(what, What::Created { .. });
         let body = !matches!(what, What::Deleted { .. });
         let many = matches!(what, What::Patched { many: true } | What::Deleted { many: true });
-        let columns = self.query.select.iter().map(|i| parse::select::name_of(i).to_owned());
+        let columns = self
+            .query
+            .select
+            .iter()
+            .map(|i| parse::select::name_of(i).to_owned());
         Shape {
             alias: call.alias,
             what,
@@ -393,7 +501,9 @@ impl Asked {
             headers_only: self.prefer.returning == Some(Returning::HeadersOnly),
             media: self.media,
             columns: columns.collect(),
-            applied: self.prefer.applied_to_write(insert, body, many && self.counts_affected(call)),
+            applied: self
+                .prefer
+                .applied_to_write(insert, body, many && self.counts_affected(call)),
             counted: self.prefer.count.is_some(),
             resource: call.resource.name.clone(),
             key: call.resource.key_field().map(|f| f.name.clone()),
@@ -407,7 +517,10 @@ impl Asked {
 }
 
 /// Runs the change and makes the reply; with an idempotency key the reply is kept in the same transaction.
-#[expect(clippy::too_many_arguments, reason = "one tail for six writes; a struct would only name the same things twice")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one tail for six writes; a struct would only name the same things twice"
+)]
 async fn finish(
     call: &Call<'_>,
     asked: &Asked,
@@ -418,12 +531,18 @@ async fn finish(
     bytes: &Bytes,
     id: Option<&Value>,
 ) -> Result<Reply> {
-    let filtered = matches!(shape.what, What::Patched { many: true } | What::Deleted { many: true });
+    let filtered = matches!(
+        shape.what,
+        What::Patched { many: true } | What::Deleted { many: true }
+    );
     let write = Write {
         resource: call.index,
         change,
         returning,
-        max_affected: asked.prefer.max_affected.filter(|_| filtered && asked.counts_affected(call)),
+        max_affected: asked
+            .prefer
+            .max_affected
+            .filter(|_| filtered && asked.counts_affected(call)),
         exactly_one: asked.media.is_object(),
         rollback: asked.prefer.rollback == Some(true),
         idempotency: asked.claim.map(|scope| IdempotencyClaim {
@@ -443,7 +562,9 @@ async fn finish(
     match call.run(write, render).await {
         Ok(Outcome::Written(written)) => Ok(render::stored_reply(shape.stored(&written))),
         Ok(Outcome::Replayed(mut stored)) => {
-            stored.headers.push((String::from("idempotent-replayed"), String::from("true")));
+            stored
+                .headers
+                .push((String::from("idempotent-replayed"), String::from("true")));
             Ok(render::stored_reply(stored))
         }
         Err(error) => Err(trouble::of_write(error, call, id, max)),
@@ -453,15 +574,31 @@ async fn finish(
 /// The scope of `Idempotency-Key`: caller, method, path and key. The key is bare or in quotes.
 fn claim(call: &Call<'_>) -> Result<Option<[u8; 32]>> {
     let mut values = call.headers.get_all("idempotency-key").iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or_default().trim();
-    let key = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+    let key = text
+        .strip_prefix('"')
+        .and_then(|t| t.strip_suffix('"'))
+        .unwrap_or(text);
     let fine = (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     if !fine || values.next().is_some() {
-        return Err(Refusal::new(&codes::BAD_IDEMPOTENCY_KEY, "`Idempotency-Key` takes one key of 1 to 255 visible characters."));
+        return Err(Refusal::new(
+            &codes::BAD_IDEMPOTENCY_KEY,
+            "`Idempotency-Key` takes one key of 1 to 255 visible characters.",
+        ));
     }
-    let subject = call.identity.subject().map_or_else(|| String::from("-"), |s| format!("+{s}"));
-    Ok(Some(hash(&[subject.as_bytes(), call.facts.method.as_str().as_bytes(), call.facts.path.as_bytes(), key.as_bytes()])))
+    let subject = call
+        .identity
+        .subject()
+        .map_or_else(|| String::from("-"), |s| format!("+{s}"));
+    Ok(Some(hash(&[
+        subject.as_bytes(),
+        call.facts.method.as_str().as_bytes(),
+        call.facts.path.as_bytes(),
+        key.as_bytes(),
+    ])))
 }
 
 /// What must be the same in a repetition: query, media types, preferences, preconditions and payload.
@@ -487,7 +624,9 @@ fn hash(parts: &[&[u8]]) -> [u8; 32] {
 
 /// `columns` as positions.
 fn columns(resource: &Resource, query: &Query) -> Result<Option<Vec<FieldIndex>>> {
-    let Some(names) = &query.columns else { return Ok(None) };
+    let Some(names) = &query.columns else {
+        return Ok(None);
+    };
     positions(resource, names).map(Some)
 }
 
@@ -496,7 +635,10 @@ fn positions(resource: &Resource, names: &[String]) -> Result<Vec<FieldIndex>> {
         Some((position, _)) => Ok(position),
         None => {
             let near = nearest(name, resource.fields.iter().map(|f| f.name.as_str()));
-            let message = format!("Could not find the '{name}' column of '{}' in the schema cache", resource.name);
+            let message = format!(
+                "Could not find the '{name}' column of '{}' in the schema cache",
+                resource.name
+            );
             Err(unknown_field(&resource.name, name, near).postgrest("PGRST204", 400, message))
         }
     };
@@ -514,10 +656,15 @@ fn conflict(call: &Call<'_>, asked: &Asked, payload: &Payload) -> Result<Conflic
         keys || (unique && on.len() <= 1 + shards)
     };
     if !on.is_empty() && !decides(&on) {
-        return Err(
-            Refusal::new(&codes::BAD_QUERY, "`on_conflict` takes the key or one unique field.")
-                .postgrest("42P10", 400, "there is no unique or exclusion constraint matching the ON CONFLICT specification"),
-        );
+        return Err(Refusal::new(
+            &codes::BAD_QUERY,
+            "`on_conflict` takes the key or one unique field.",
+        )
+        .postgrest(
+            "42P10",
+            400,
+            "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+        ));
     }
     match asked.prefer.resolution {
         None => Ok(Conflict::Refuse),
@@ -562,7 +709,13 @@ fn owners(resource: &Resource, rows: &[Row], fill: Option<&(FieldIndex, Value)>)
     Ok(())
 }
 
-fn new_rows(call: &Call<'_>, asked: &Asked, payload: &Payload, allowed: &Allowed, columns: Option<&[FieldIndex]>) -> Result<Vec<NewRow>> {
+fn new_rows(
+    call: &Call<'_>,
+    asked: &Asked,
+    payload: &Payload,
+    allowed: &Allowed,
+    columns: Option<&[FieldIndex]>,
+) -> Result<Vec<NewRow>> {
     owners(call.resource, &payload.rows, allowed.fill.as_ref())?;
     let nulls = match asked.prefer.missing {
         Some(Missing::Default) => false,
@@ -575,7 +728,12 @@ fn new_rows(call: &Call<'_>, asked: &Asked, payload: &Payload, allowed: &Allowed
         key: None,
     };
     let mut checker = Check::new(call.resource, call.rules());
-    let rows = payload.rows.iter().enumerate().map(|(at, row)| checker.create(at, row, completion)).collect();
+    let rows = payload
+        .rows
+        .iter()
+        .enumerate()
+        .map(|(at, row)| checker.create(at, row, completion))
+        .collect();
     match checker.finish(payload.array) {
         Some(refusal) => Err(refusal),
         None => Ok(rows),

@@ -5,13 +5,23 @@ use proptest::prelude::*;
 fn reads_what_is_json_and_writes_it_compactly() {
     for (text, want) in [
         ("{ }", "{}"),
-        (" [1, -0.50, 1e3, true, false, null ] ", "[1,-0.50,1e3,true,false,null]"),
+        (
+            " [1, -0.50, 1e3, true, false, null ] ",
+            "[1,-0.50,1e3,true,false,null]",
+        ),
         (r#"{"a" : {"b":[]}}"#, r#"{"a":{"b":[]}}"#),
         (r#""\u00e9\ud83d\ude00\n\/""#, "\"é😀\\n/\""),
         (r#""\u0000""#, r#""\u0000""#),
-        (r#"{"$serde_json::private::Number":"1"}"#, r#"{"$serde_json::private::Number":"1"}"#),
+        (
+            r#"{"$serde_json::private::Number":"1"}"#,
+            r#"{"$serde_json::private::Number":"1"}"#,
+        ),
     ] {
-        assert_eq!(parse(text.as_bytes()).map(|json| json.to_text()).as_deref(), Ok(want), "{text}");
+        assert_eq!(
+            parse(text.as_bytes()).map(|json| json.to_text()).as_deref(),
+            Ok(want),
+            "{text}"
+        );
     }
 }
 

@@ -1,8 +1,6 @@
 //! `Accept`: which representation a reply has.
 
-use crate::{
-    refusal::{Refusal, Result, shorten},
-};
+use crate::refusal::{Refusal, Result, shorten};
 use http::{HeaderMap, header};
 use stoa_exchange::codes;
 
@@ -31,7 +29,9 @@ impl Media {
             Self::Json => "application/json; charset=utf-8",
             Self::Csv => "text/csv; charset=utf-8",
             Self::Object { stripped: false } => "application/vnd.pgrst.object+json; charset=utf-8",
-            Self::Object { stripped: true } => "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8",
+            Self::Object { stripped: true } => {
+                "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8"
+            }
             Self::Stripped => "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8",
         }
     }
@@ -60,10 +60,20 @@ pub(crate) fn accept(headers: &HeaderMap) -> Result<Media> {
         Some((media, _)) => Ok(media),
         None if !any => Ok(Media::Json),
         None => {
-            let asked = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+            let asked = headers
+                .get(header::ACCEPT)
+                .and_then(|v| v.to_str().ok())
+                .unwrap_or_default();
             let asked = shorten(asked);
-            Err(Refusal::new(&codes::NOT_ACCEPTABLE, format!("`{asked}` is not served; `application/json` and `text/csv` are."))
-                .postgrest("PGRST107", 406, format!("None of these media types are available: {asked}")))
+            Err(Refusal::new(
+                &codes::NOT_ACCEPTABLE,
+                format!("`{asked}` is not served; `application/json` and `text/csv` are."),
+            )
+            .postgrest(
+                "PGRST107",
+                406,
+                format!("None of these media types are available: {asked}"),
+            ))
         }
     }
 }
@@ -75,7 +85,11 @@ fn one(entry: &str) -> (Option<Media>, u32) {
     let (mut quality, mut stripped) = (1000, false);
     for parameter in parts {
         match parameter.split_once('=') {
-            Some(("q" | "Q", q)) => quality = q.parse::<f32>().map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u32),
+            Some(("q" | "Q", q)) => {
+                quality = q
+                    .parse::<f32>()
+                    .map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u32)
+            }
             Some(("nulls", "stripped")) => stripped = true,
             _ => {}
         }
@@ -83,8 +97,12 @@ fn one(entry: &str) -> (Option<Media>, u32) {
     let media = match name.as_str() {
         "*/*" | "application/*" | "application/json" => Some(Media::Json),
         "text/csv" | "text/*" => Some(Media::Csv),
-        "application/vnd.pgrst.object+json" | "application/vnd.pgrst.object" => Some(Media::Object { stripped }),
-        "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" if stripped => Some(Media::Stripped),
+        "application/vnd.pgrst.object+json" | "application/vnd.pgrst.object" => {
+            Some(Media::Object { stripped })
+        }
+        "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" if stripped => {
+            Some(Media::Stripped)
+        }
         "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" => Some(Media::Json),
         _ => None,
     };

@@ -27,16 +27,33 @@ pub(crate) fn check_type(headers: &HeaderMap, merge: bool) -> Result<()> {
         return Ok(());
     };
     let text = value.to_str().unwrap_or("(not text)");
-    let name = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let json = matches!(name.as_str(), "application/json" | "application/vnd.pgrst.object+json" | "application/vnd.pgrst.array+json");
+    let name = text
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let json = matches!(
+        name.as_str(),
+        "application/json" | "application/vnd.pgrst.object+json" | "application/vnd.pgrst.array+json"
+    );
     if json || (merge && name == "application/merge-patch+json") {
         return Ok(());
     }
-    let also = if merge { " or `application/merge-patch+json`" } else { "" };
-    Err(
-        Refusal::new(&codes::UNSUPPORTED_MEDIA_TYPE, format!("The body is `{}`; send `application/json`{also}.", shorten(text)))
-            .postgrest("PGRST102", 400, format!("Content-Type not acceptable: {}", shorten(text))),
+    let also = if merge {
+        " or `application/merge-patch+json`"
+    } else {
+        ""
+    };
+    Err(Refusal::new(
+        &codes::UNSUPPORTED_MEDIA_TYPE,
+        format!("The body is `{}`; send `application/json`{also}.", shorten(text)),
     )
+    .postgrest(
+        "PGRST102",
+        400,
+        format!("Content-Type not acceptable: {}", shorten(text)),
+    ))
 }
 
 /// Reads a body of one object, or of an array of objects where `many`.
@@ -45,7 +62,12 @@ pub(crate) fn read(bytes: &[u8], many: bool) -> Result<Payload> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(bad_body("The body is empty; a JSON object was expected.", empty));
     }
-    let parsed = json::parse(bytes).map_err(|error| bad_body(format!("The body is not JSON as it is taken here: {error}."), empty))?;
+    let parsed = json::parse(bytes).map_err(|error| {
+        bad_body(
+            format!("The body is not JSON as it is taken here: {error}."),
+            empty,
+        )
+    })?;
     match parsed {
         Json::Object(row) => Ok(Payload {
             rows: vec![row],
@@ -53,8 +75,15 @@ pub(crate) fn read(bytes: &[u8], many: bool) -> Result<Payload> {
         }),
         Json::Array(items) if many => rows(items),
         other => {
-            let want = if many { "an object or an array of objects" } else { "an object" };
-            Err(bad_body(format!("The body is {}; {want} was expected.", other.kind()), empty))
+            let want = if many {
+                "an object or an array of objects"
+            } else {
+                "an object"
+            };
+            Err(bad_body(
+                format!("The body is {}; {want} was expected.", other.kind()),
+                empty,
+            ))
         }
     }
 }
@@ -66,7 +95,10 @@ fn rows(items: Vec<Json>) -> Result<Payload> {
     let one = |(i, item)| match item {
         Json::Object(row) => Ok(row),
         other => Err(bad_body(
-            format!("Item {i} of the body is {}; an object was expected.", other.kind()),
+            format!(
+                "Item {i} of the body is {}; an object was expected.",
+                other.kind()
+            ),
             "Empty or invalid json",
         )),
     };
@@ -88,5 +120,8 @@ pub(crate) fn same_keys(rows: &[Row]) -> Result<()> {
     if all.all(|other| other == first) {
         return Ok(());
     }
-    Err(bad_body("The objects of the body have different keys; name them all in `columns`.", "All object keys must match"))
+    Err(bad_body(
+        "The objects of the body have different keys; name them all in `columns`.",
+        "All object keys must match",
+    ))
 }

@@ -17,7 +17,20 @@ const IN_MAX: usize = 1_000;
 const DEPTH_MAX: usize = 16;
 /// The operators that are served, for messages.
 const SERVED: [&str; 14] = [
-    "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in", "is", "isdistinct", "cs", "cd", "ov",
+    "eq",
+    "neq",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "like",
+    "ilike",
+    "in",
+    "is",
+    "isdistinct",
+    "cs",
+    "cd",
+    "ov",
 ];
 /// PostgREST's other operators.
 const NOT_SERVED: [&str; 11] = [
@@ -52,14 +65,21 @@ impl Budget {
     fn spend(&mut self, n: usize) -> Result<()> {
         self.0 += n;
         if self.0 > COMPARISONS_MAX {
-            return Err(too_complex(format!("A request holds at most {COMPARISONS_MAX} filters.")));
+            return Err(too_complex(format!(
+                "A request holds at most {COMPARISONS_MAX} filters."
+            )));
         }
         Ok(())
     }
 }
 
 /// A parameter `field=…`; `key` has been read up to the field.
-pub(crate) fn filter(scope: &Scope<'_>, key: &mut Scanner<'_>, value: &str, budget: &mut Budget) -> Result<Condition> {
+pub(crate) fn filter(
+    scope: &Scope<'_>,
+    key: &mut Scanner<'_>,
+    value: &str,
+    budget: &mut Budget,
+) -> Result<Condition> {
     let subject = subject(scope, key)?;
     if !key.at_end() {
         return Err(key.refuse("something follows after the field"));
@@ -78,7 +98,13 @@ pub(crate) fn filter(scope: &Scope<'_>, key: &mut Scanner<'_>, value: &str, budg
 }
 
 /// A tree: `(a.eq.1,or(b.is.null,c.gt.2))`, joined by `or` or by `and`.
-pub(crate) fn tree(scope: &Scope<'_>, text: &str, or: bool, negated: bool, budget: &mut Budget) -> Result<Condition> {
+pub(crate) fn tree(
+    scope: &Scope<'_>,
+    text: &str,
+    or: bool,
+    negated: bool,
+    budget: &mut Budget,
+) -> Result<Condition> {
     let mut scanner = Scanner::new("logic tree", text);
     scanner.space();
     let tree = group(scope, &mut scanner, or, 1, budget)?;
@@ -97,7 +123,13 @@ fn negate(condition: Condition, negated: bool) -> Condition {
     }
 }
 
-fn group(scope: &Scope<'_>, scanner: &mut Scanner<'_>, or: bool, depth: usize, budget: &mut Budget) -> Result<Condition> {
+fn group(
+    scope: &Scope<'_>,
+    scanner: &mut Scanner<'_>,
+    or: bool,
+    depth: usize,
+    budget: &mut Budget,
+) -> Result<Condition> {
     if depth > DEPTH_MAX {
         return Err(scanner.refuse(format!("and, or and not nest at most {DEPTH_MAX} deep")));
     }
@@ -119,7 +151,12 @@ fn group(scope: &Scope<'_>, scanner: &mut Scanner<'_>, or: bool, depth: usize, b
     })
 }
 
-fn branch(scope: &Scope<'_>, scanner: &mut Scanner<'_>, depth: usize, budget: &mut Budget) -> Result<Condition> {
+fn branch(
+    scope: &Scope<'_>,
+    scanner: &mut Scanner<'_>,
+    depth: usize,
+    budget: &mut Budget,
+) -> Result<Condition> {
     for (word, or, negated) in [
         ("and", false, false),
         ("or", true, false),
@@ -189,15 +226,26 @@ fn subject(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Subject> {
     }
     let (field, declared) = scope.field(&name)?;
     if !path.is_empty() && !matches!(declared.ty.value(), Type::Json) {
-        return Err(not_supported(format!("`{name}` is {}: only a json field has keys inside.", declared.ty)));
+        return Err(not_supported(format!(
+            "`{name}` is {}: only a json field has keys inside.",
+            declared.ty
+        )));
     }
     if !scope.may_filter(&name) {
         let resource = scope.resource();
-        let allowed: Vec<_> = resource.list.filter.iter().filter_map(|i| resource.fields.get(*i)).collect();
+        let allowed: Vec<_> = resource
+            .list
+            .filter
+            .iter()
+            .filter_map(|i| resource.fields.get(*i))
+            .collect();
         let allowed: Vec<_> = allowed.into_iter().map(|f| f.name.as_str()).collect();
         let detail = format!("`{}` may not be filtered by `{name}`.", resource.name);
         return Err(Refusal::new(&codes::NOT_FILTERABLE, detail.clone())
-            .hint(format!("`list.filter` takes the key and: {}.", allowed.join(", ")))
+            .hint(format!(
+                "`list.filter` takes the key and: {}.",
+                allowed.join(", ")
+            ))
             .postgrest("PGRST100", 400, detail));
     }
     Ok(Subject::Field(field, path))
@@ -217,7 +265,12 @@ fn operator(scanner: &mut Scanner<'_>) -> Result<Operator> {
     } else {
         None
     };
-    if modifier.is_some() && !matches!(name.as_str(), "eq" | "gt" | "gte" | "lt" | "lte" | "like" | "ilike") {
+    if modifier.is_some()
+        && !matches!(
+            name.as_str(),
+            "eq" | "gt" | "gte" | "lt" | "lte" | "like" | "ilike"
+        )
+    {
         return Err(start.refuse(format!("`{name}` takes neither (any) nor (all)")));
     }
     scanner.expect(".")?;
@@ -234,18 +287,29 @@ fn unknown_operator(at: &Scanner<'_>, name: &str) -> Refusal {
     }
     let mut refusal = Refusal::new(
         &codes::UNKNOWN_OPERATOR,
-        format!("`{}` does not begin with an operator, as in `eq.value`.", shorten(at.rest())),
+        format!(
+            "`{}` does not begin with an operator, as in `eq.value`.",
+            shorten(at.rest())
+        ),
     );
     let near = nearest(name, SERVED.into_iter());
     refusal = match near {
         Some(near) if !name.is_empty() => refusal.near(Some(near)),
         _ => refusal.hint(format!("The operators are {}.", SERVED.join(" "))),
     };
-    let first = at.peek().map_or_else(|| String::from("end of input"), |c| format!("\"{c}\""));
+    let first = at
+        .peek()
+        .map_or_else(|| String::from("end of input"), |c| format!("\"{c}\""));
     let text = shorten(at.rest());
     refusal
-        .postgrest("PGRST100", 400, format!("\"failed to parse filter ({text})\" (line 1, column 1)"))
-        .details(format!("unexpected {first} expecting \"not\" or operator (eq, gt, ...)"))
+        .postgrest(
+            "PGRST100",
+            400,
+            format!("\"failed to parse filter ({text})\" (line 1, column 1)"),
+        )
+        .details(format!(
+            "unexpected {first} expecting \"not\" or operator (eq, gt, ...)"
+        ))
 }
 
 /// `(a,b,"c,d")`. A quoted item that does not end at a comma is taken as it stands: clients quote without escaping.
@@ -257,7 +321,9 @@ fn in_list(scanner: &mut Scanner<'_>) -> Result<Vec<String>> {
     let mut items = Vec::new();
     loop {
         if items.len() == IN_MAX {
-            return Err(too_complex(format!("A list `in.(…)` holds at most {IN_MAX} items.")));
+            return Err(too_complex(format!(
+                "A list `in.(…)` holds at most {IN_MAX} items."
+            )));
         }
         let mut ahead = scanner.clone();
         match ahead.quoted() {
@@ -275,7 +341,13 @@ fn in_list(scanner: &mut Scanner<'_>) -> Result<Vec<String>> {
 }
 
 /// `field in (…)`.
-fn within(scope: &Scope<'_>, subject: &Subject, operator: &Operator, items: &[String], budget: &mut Budget) -> Result<Condition> {
+fn within(
+    scope: &Scope<'_>,
+    subject: &Subject,
+    operator: &Operator,
+    items: &[String],
+    budget: &mut Budget,
+) -> Result<Condition> {
     budget.spend(1)?;
     let (field, path, ty) = comparable(scope, subject)?;
     if path.is_empty() && !ty.is_scalar() {
@@ -297,21 +369,32 @@ fn within(scope: &Scope<'_>, subject: &Subject, operator: &Operator, items: &[St
 /// The field, and the type that values beside it have: text behind a path.
 fn comparable<'a>(scope: &Scope<'a>, subject: &'a Subject) -> Result<(FieldIndex, &'a [PathStep], &'a Type)> {
     match subject {
-        Subject::Field(field, path) if path.is_empty() => Ok((*field, path, scope.resource().fields[*field].ty.value())),
+        Subject::Field(field, path) if path.is_empty() => {
+            Ok((*field, path, scope.resource().fields[*field].ty.value()))
+        }
         Subject::Field(field, path) => Ok((*field, path, &Type::Text)),
         Subject::Embed(item) => {
             let name = scope.embed_name(*item);
-            Err(
-                Refusal::new(&codes::BAD_QUERY, format!("`{name}` is an embed: only `is.null` and `not.is.null` test it."))
-                    .postgrest("PGRST120", 400, format!("Bad operator on the '{name}' embedded resource"))
-                    .details("Only is null or not is null filters are allowed on embedded resources"),
+            Err(Refusal::new(
+                &codes::BAD_QUERY,
+                format!("`{name}` is an embed: only `is.null` and `not.is.null` test it."),
             )
+            .postgrest(
+                "PGRST120",
+                400,
+                format!("Bad operator on the '{name}' embedded resource"),
+            )
+            .details("Only is null or not is null filters are allowed on embedded resources"))
         }
     }
 }
 
 fn typed(field: &str, ty: &Type, text: &str) -> Result<Value> {
-    let trimmed = if matches!(ty, Type::Text | Type::Enum(_)) { text } else { text.trim() };
+    let trimmed = if matches!(ty, Type::Text | Type::Enum(_)) {
+        text
+    } else {
+        text.trim()
+    };
     from_text(ty, trimmed).map_err(|says| {
         let refusal = bad_value(field, text, &says);
         if text.eq_ignore_ascii_case("null") {
@@ -324,11 +407,20 @@ fn typed(field: &str, ty: &Type, text: &str) -> Result<Value> {
 
 fn misfit(scope: &Scope<'_>, field: FieldIndex, operator: &str) -> Refusal {
     let field = &scope.resource().fields[field];
-    let detail = format!("`{operator}` does not work on `{}`, which is {}.", field.name, field.ty);
+    let detail = format!(
+        "`{operator}` does not work on `{}`, which is {}.",
+        field.name, field.ty
+    );
     Refusal::new(&codes::BAD_QUERY, detail.clone()).postgrest("42883", 404, detail)
 }
 
-fn compare(scope: &Scope<'_>, subject: &Subject, operator: &Operator, operand: &str, budget: &mut Budget) -> Result<Condition> {
+fn compare(
+    scope: &Scope<'_>,
+    subject: &Subject,
+    operator: &Operator,
+    operand: &str,
+    budget: &mut Budget,
+) -> Result<Condition> {
     budget.spend(1)?;
     if operator.name == "is" {
         return is(scope, subject, operator, operand);

@@ -21,7 +21,10 @@ pub(crate) fn order(scope: &Scope<'_>, text: &str) -> Result<Vec<Order>> {
             return Err(scanner.refuse(format!("at most {ENTRIES_MAX} entries are taken")));
         }
         // The first of two entries for one field decides: the second orders nothing more.
-        if !entries.iter().any(|e| e.field == entry.field && e.path == entry.path) {
+        if !entries
+            .iter()
+            .any(|e| e.field == entry.field && e.path == entry.path)
+        {
             entries.push(entry);
         }
         if scanner.at_end() {
@@ -34,12 +37,17 @@ pub(crate) fn order(scope: &Scope<'_>, text: &str) -> Result<Vec<Order>> {
 fn entry(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Order> {
     let name = scanner.name()?;
     if scanner.peek() == Some('(') {
-        return Err(not_supported("Ordering by a field of an embed (`order=other(field)`) is not served."));
+        return Err(not_supported(
+            "Ordering by a field of an embed (`order=other(field)`) is not served.",
+        ));
     }
     let path = scanner.path()?;
     let (field, declared) = scope.field(&name)?;
     if !path.is_empty() && !matches!(declared.ty.value(), Type::Json) {
-        return Err(not_supported(format!("`{name}` is {}: only a json field has keys inside.", declared.ty)));
+        return Err(not_supported(format!(
+            "`{name}` is {}: only a json field has keys inside.",
+            declared.ty
+        )));
     }
     if !scope.may_sort(&name) || (path.is_empty() && !declared.ty.value().is_scalar()) {
         let resource = scope.resource();

@@ -62,11 +62,12 @@ pub(crate) fn prefer(headers: &HeaderMap) -> Result<Prefer> {
     }
     if prefer.strict == Some(true) && !unknown.is_empty() {
         let list = unknown.join(", ");
-        return Err(
-            Refusal::new(&codes::BAD_PREFERENCE, format!("Not known with handling=strict: {list}."))
-                .postgrest("PGRST122", 400, "Invalid preferences given with handling=strict")
-                .details(format!("Invalid preferences: {list}")),
-        );
+        return Err(Refusal::new(
+            &codes::BAD_PREFERENCE,
+            format!("Not known with handling=strict: {list}."),
+        )
+        .postgrest("PGRST122", 400, "Invalid preferences given with handling=strict")
+        .details(format!("Invalid preferences: {list}")));
     }
     Ok(prefer)
 }
@@ -120,8 +121,13 @@ impl Prefer {
             Returning::HeadersOnly => "return=headers-only".to_owned(),
             Returning::Representation => "return=representation".to_owned(),
         });
-        let tx = self.rollback.map(|rollback| if rollback { "tx=rollback" } else { "tx=commit" }.to_owned());
-        let max = self.max_affected.filter(|_| many).map(|n| format!("max-affected={n}"));
+        let tx = self
+            .rollback
+            .map(|rollback| if rollback { "tx=rollback" } else { "tx=commit" }.to_owned());
+        let max = self
+            .max_affected
+            .filter(|_| many)
+            .map(|n| format!("max-affected={n}"));
         join(vec![
             resolution,
             missing,
@@ -134,8 +140,14 @@ impl Prefer {
     }
 
     fn handling(&self) -> Option<String> {
-        self.strict
-            .map(|strict| if strict { "handling=strict" } else { "handling=lenient" }.to_owned())
+        self.strict.map(|strict| {
+            if strict {
+                "handling=strict"
+            } else {
+                "handling=lenient"
+            }
+            .to_owned()
+        })
     }
 }
 

@@ -28,7 +28,9 @@ pub(crate) fn pairs(query: &str) -> Result<Vec<Pair>> {
             continue;
         };
         if pairs.len() == PAIRS_MAX {
-            return Err(crate::refusal::too_complex(format!("A query string holds at most {PAIRS_MAX} parameters.")));
+            return Err(crate::refusal::too_complex(format!(
+                "A query string holds at most {PAIRS_MAX} parameters."
+            )));
         }
         pairs.push(Pair {
             key: decode(key)?,
@@ -41,14 +43,27 @@ pub(crate) fn pairs(query: &str) -> Result<Vec<Pair>> {
 
 /// Percent-decoding with `+` as a space; `%` without two digits and bytes that are not UTF-8 are refused.
 fn decode(text: &str) -> Result<String> {
-    let refuse = || syntax("query string", text, 0, "a `%` must be followed by two hexadecimal digits, and the bytes must be UTF-8");
+    let refuse = || {
+        syntax(
+            "query string",
+            text,
+            0,
+            "a `%` must be followed by two hexadecimal digits, and the bytes must be UTF-8",
+        )
+    };
     let bytes = text.as_bytes();
-    let digits = |i: usize| bytes.get(i + 1..i + 3).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit));
+    let digits = |i: usize| {
+        bytes
+            .get(i + 1..i + 3)
+            .is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit))
+    };
     if bytes.iter().enumerate().any(|(i, b)| *b == b'%' && !digits(i)) {
         return Err(refuse());
     }
     let spaced = text.replace('+', " ");
-    let decoded = percent_decode(spaced.as_bytes()).decode_utf8().map_err(|_| refuse())?;
+    let decoded = percent_decode(spaced.as_bytes())
+        .decode_utf8()
+        .map_err(|_| refuse())?;
     if decoded.contains('\0') {
         return Err(syntax("query string", text, 0, "the character NUL is not taken"));
     }
@@ -186,7 +201,11 @@ impl<'a> Scanner<'a> {
     fn step(&mut self, text: bool) -> Result<PathStep> {
         if self.peek() == Some('"') {
             let key = self.quoted()?.into();
-            return Ok(if text { PathStep::TextKey(key) } else { PathStep::Key(key) });
+            return Ok(if text {
+                PathStep::TextKey(key)
+            } else {
+                PathStep::Key(key)
+            });
         }
         let start = self.clone();
         let negative = self.eat("-");
@@ -197,12 +216,22 @@ impl<'a> Scanner<'a> {
         match number {
             Some(n) => {
                 let n = if negative { -i64::from(n) } else { i64::from(n) };
-                Ok(if text { PathStep::TextIndex(n) } else { PathStep::Index(n) })
+                Ok(if text {
+                    PathStep::TextIndex(n)
+                } else {
+                    PathStep::Index(n)
+                })
             }
-            None if run.is_empty() || negative => Err(start.refuse("a key or a position was expected after the arrow")),
+            None if run.is_empty() || negative => {
+                Err(start.refuse("a key or a position was expected after the arrow"))
+            }
             None => {
                 let key = run.into();
-                Ok(if text { PathStep::TextKey(key) } else { PathStep::Key(key) })
+                Ok(if text {
+                    PathStep::TextKey(key)
+                } else {
+                    PathStep::Key(key)
+                })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `select`: fields under names, JSON paths, and embeds along a `ref`.
 
-use super::{Scope, scan::Scanner};
+use super::scan::Scanner;
 use crate::{
     codes,
     operation::{Condition, Embed, Item, Join, PathStep, ResourceIndex},
@@ -58,7 +58,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn list(&mut self, scanner: &mut Scanner<'_>, resource: ResourceIndex, depth: usize) -> Result<Vec<Item>> {
+    fn list(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        resource: ResourceIndex,
+        depth: usize,
+    ) -> Result<Vec<Item>> {
         // Each with whether it came from `*`, where a later item of the same name takes its place.
         let mut items: Vec<(Item, bool)> = Vec::new();
         loop {
@@ -89,11 +94,16 @@ impl Reader<'_> {
             Some(_) if starred => {}
             Some(i) if items[i].1 => items[i] = (item, false),
             Some(_) => {
-                return Err(
-                    Refusal::new(&codes::BAD_QUERY, format!("`select` holds two items called `{name}`."))
-                        .hint(format!("Name one of them: `other:{name}`."))
-                        .postgrest("42712", 400, format!("table name \"{name}\" specified more than once")),
-                );
+                return Err(Refusal::new(
+                    &codes::BAD_QUERY,
+                    format!("`select` holds two items called `{name}`."),
+                )
+                .hint(format!("Name one of them: `other:{name}`."))
+                .postgrest(
+                    "42712",
+                    400,
+                    format!("table name \"{name}\" specified more than once"),
+                ));
             }
         }
         Ok(())
@@ -101,7 +111,9 @@ impl Reader<'_> {
 
     fn item(&mut self, scanner: &mut Scanner<'_>, resource: ResourceIndex, depth: usize) -> Result<Item> {
         if scanner.eat("...") {
-            return Err(not_supported("Spreading an embed (`...other(…)`) is not served; embed it under a name."));
+            return Err(not_supported(
+                "Spreading an embed (`...other(…)`) is not served; embed it under a name.",
+            ));
         }
         let mut name = scanner.name()?;
         let mut alias = None;
@@ -125,7 +137,10 @@ impl Reader<'_> {
             return Err(unknown_field(&declared.name, &name, near));
         };
         if !path.is_empty() && !matches!(found.ty.value(), Type::Json) {
-            return Err(not_supported(format!("`{name}` is {}: only a json field has keys inside.", found.ty)));
+            return Err(not_supported(format!(
+                "`{name}` is {}: only a json field has keys inside.",
+                found.ty
+            )));
         }
         let last_key = path.iter().rev().find_map(|step| match step {
             PathStep::Key(key) | PathStep::TextKey(key) => Some(key.as_ref()),
@@ -139,7 +154,14 @@ impl Reader<'_> {
         })
     }
 
-    fn embed(&mut self, scanner: &mut Scanner<'_>, parent: ResourceIndex, depth: usize, name: String, alias: Option<String>) -> Result<Item> {
+    fn embed(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        parent: ResourceIndex,
+        depth: usize,
+        name: String,
+        alias: Option<String>,
+    ) -> Result<Item> {
         let (mut hint, mut inner) = (None, false);
         while scanner.eat("!") {
             match scanner.name()?.as_str() {
@@ -154,11 +176,15 @@ impl Reader<'_> {
             return Err(no_aggregates());
         }
         if depth > 0 {
-            return Err(not_supported("Embeds inside embeds are not served; one level is."));
+            return Err(not_supported(
+                "Embeds inside embeds are not served; one level is.",
+            ));
         }
         self.embeds += 1;
         if self.embeds > EMBEDS_MAX {
-            return Err(too_complex(format!("`select` holds at most {EMBEDS_MAX} embeds.")));
+            return Err(too_complex(format!(
+                "`select` holds at most {EMBEDS_MAX} embeds."
+            )));
         }
         let (resource, join) = relation(self.plan, parent, &name, hint.as_deref())?;
         let select = if scanner.peek() == Some(')') {
@@ -183,8 +209,11 @@ impl Reader<'_> {
 
 fn no_aggregates() -> Refusal {
     let detail = "Aggregates (`count()`, `field.sum()`) are not served; `Prefer: count=exact` counts rows.";
-    Refusal::new(&codes::NOT_SUPPORTED, detail)
-        .postgrest("PGRST123", 400, "Use of aggregate functions is not allowed")
+    Refusal::new(&codes::NOT_SUPPORTED, detail).postgrest(
+        "PGRST123",
+        400,
+        "Use of aggregate functions is not allowed",
+    )
 }
 
 /// One way between two resources.
@@ -230,7 +259,12 @@ fn ways(plan: &Plan, parent: ResourceIndex) -> Vec<Way> {
 
 /// Finds the way that `name` and `hint` mean. In a resource that refers to itself, its name means the children and the
 /// field's name the parent.
-fn relation(plan: &Plan, parent: ResourceIndex, name: &str, hint: Option<&str>) -> Result<(ResourceIndex, Join)> {
+fn relation(
+    plan: &Plan,
+    parent: ResourceIndex,
+    name: &str,
+    hint: Option<&str>,
+) -> Result<(ResourceIndex, Join)> {
     let named = |way: &Way| {
         let to_one = matches!(way.join, Join::ToOne { .. });
         let by_resource = plan.resources[way.resource].name == name && !(to_one && way.resource == parent);
@@ -254,16 +288,24 @@ fn relation(plan: &Plan, parent: ResourceIndex, name: &str, hint: Option<&str>) 
                 from.name
             );
             let detail = format!("No `ref` connects `{}` and `{name}`.", from.name);
-            let details = format!("Searched for a foreign key relationship between '{}' and '{name}', but no matches were found.", from.name);
+            let details = format!(
+                "Searched for a foreign key relationship between '{}' and '{name}', but no matches were found.",
+                from.name
+            );
             let mut refusal = Refusal::new(&codes::UNKNOWN_RELATION, detail).near(near);
             refusal = refusal.postgrest("PGRST200", 400, message).details(details);
             Err(match near {
-                Some(near) => refusal.postgrest_hint(format!("Perhaps you meant '{near}' instead of '{name}'.")),
+                Some(near) => {
+                    refusal.postgrest_hint(format!("Perhaps you meant '{near}' instead of '{name}'."))
+                }
                 None => refusal,
             })
         }
         [way] if plan.resources[way.resource].store == from.store => Ok((way.resource, way.join)),
-        [_] => Err(not_supported(format!("`{name}` is in another store than `{}`; embeds stay in one store.", from.name))),
+        [_] => Err(not_supported(format!(
+            "`{name}` is in another store than `{}`; embeds stay in one store.",
+            from.name
+        ))),
         _ => Err(ambiguous(plan, from, name, &fit)),
     }
 }

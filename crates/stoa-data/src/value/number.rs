@@ -19,7 +19,10 @@ fn parts(text: &str) -> Option<Parts> {
         None => (false, text),
     };
     let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?),
+        Some((mantissa, exponent)) => (
+            mantissa,
+            exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?,
+        ),
         None => (rest, 0_i64),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -92,10 +95,17 @@ pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<String, St
         });
     }
     if usize::try_from(point).unwrap_or(0) > whole_max {
-        return Err(format!("must not have more than {whole_max} digits before the point"));
+        return Err(format!(
+            "must not have more than {whole_max} digits before the point"
+        ));
     }
     let trailing = usize::try_from(parts.exponent).unwrap_or(0);
-    let all = format!("{}{}{}", parts.digits, "0".repeat(trailing), "0".repeat(scale - after));
+    let all = format!(
+        "{}{}{}",
+        parts.digits,
+        "0".repeat(trailing),
+        "0".repeat(scale - after)
+    );
     let all = format!("{all:0>width$}", width = scale + 1);
     let (whole, fraction) = all.split_at(all.len() - scale);
     let sign = if parts.negative { "-" } else { "" };

@@ -45,7 +45,12 @@ fn list(item: &Type, items: &[Json]) -> Result<Value, String> {
         Json::Null => Err(format!("item {i} must not be null")),
         value => from_json(item, value).map_err(|e| format!("item {i} {e}")),
     };
-    items.iter().enumerate().map(one).collect::<Result<_, _>>().map(Value::List)
+    items
+        .iter()
+        .enumerate()
+        .map(one)
+        .collect::<Result<_, _>>()
+        .map(Value::List)
 }
 
 /// A value of a query or a path. There is no null: `is.null` asks for it.
@@ -74,7 +79,11 @@ pub(crate) fn from_text(ty: &Type, text: &str) -> Result<Value, String> {
         Type::List(item) => {
             let items = list_items(text)?;
             let one = |text: String| from_text(item, &text).map_err(|e| format!("has an item that {e}"));
-            items.into_iter().map(one).collect::<Result<_, _>>().map(Value::List)
+            items
+                .into_iter()
+                .map(one)
+                .collect::<Result<_, _>>()
+                .map(Value::List)
         }
     }
 }
@@ -200,7 +209,9 @@ fn finish(items: &mut Vec<String>, item: &mut String, quoted: &mut bool) -> Resu
     let done = std::mem::take(item);
     let done = if *quoted { done } else { done.trim().to_owned() };
     if done.is_empty() && !*quoted {
-        return Err(String::from("must be a list without empty items; write \"\" for empty text"));
+        return Err(String::from(
+            "must be a list without empty items; write \"\" for empty text",
+        ));
     }
     if !*quoted && done.eq_ignore_ascii_case("null") {
         return Err(String::from("must be a list without null"));
@@ -232,7 +243,12 @@ fn json_items(text: &str) -> Option<Vec<String>> {
 pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written: String = written.chars().take(64).collect();
     let near = names
-        .map(|name| (strsim::jaro_winkler(&written.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::jaro_winkler(&written.to_lowercase(), &name.to_lowercase()),
+                name,
+            )
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0))?;
     (near.0 >= 0.75).then_some(near.1)
 }

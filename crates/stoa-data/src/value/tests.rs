@@ -31,21 +31,41 @@ fn bodies_become_values() {
         (decimal(12, 2), "1.500", "1.50"),
         (decimal(12, 2), "15e-1", "1.50"),
         (decimal(12, 2), "1e3", "1000.00"),
-        (decimal(38, 38), "0.12345678901234567890123456789012345678", "0.12345678901234567890123456789012345678"),
+        (
+            decimal(38, 38),
+            "0.12345678901234567890123456789012345678",
+            "0.12345678901234567890123456789012345678",
+        ),
         (decimal(3, 0), "999", "999"),
         (Type::Float, "1e308", &format!("{}", 1e308)),
         (Type::Bool, "true", "true"),
-        (Type::Time, "\"2026-11-23T05:09:00+02:00\"", "2026-11-23T03:09:00.000000Z"),
-        (Type::Time, "\"2026-11-23T03:09:00.1234567Z\"", "2026-11-23T03:09:00.123456Z"),
+        (
+            Type::Time,
+            "\"2026-11-23T05:09:00+02:00\"",
+            "2026-11-23T03:09:00.000000Z",
+        ),
+        (
+            Type::Time,
+            "\"2026-11-23T03:09:00.1234567Z\"",
+            "2026-11-23T03:09:00.123456Z",
+        ),
         (Type::Date, "\"2024-02-29\"", "2024-02-29"),
         (Type::Date, "\"1969-12-31\"", "1969-12-31"),
         (statuses(), "\"paid\"", "paid"),
         (Type::Json, "{\"b\": [1.10, null]}", "{\"b\":[1.10,null]}"),
         (list, "[\"a\", \"b\"]", "{a,b}"),
-        (Type::Uuid, "\"01890A5D-AC96-774B-BCCE-B302099A8057\"", "01890a5d-ac96-774b-bcce-b302099a8057"),
+        (
+            Type::Uuid,
+            "\"01890A5D-AC96-774B-BCCE-B302099A8057\"",
+            "01890a5d-ac96-774b-bcce-b302099a8057",
+        ),
         (Type::Text, "null", "null"),
     ] {
-        assert_eq!(body(&ty, text).map(|v| v.to_string()).as_deref(), Ok(shown), "{ty} {text}");
+        assert_eq!(
+            body(&ty, text).map(|v| v.to_string()).as_deref(),
+            Ok(shown),
+            "{ty} {text}"
+        );
     }
 }
 
@@ -90,14 +110,22 @@ fn queries_become_values() {
     for (ty, text, shown) in [
         (Type::Time, "2026-11-23", "2026-11-23T00:00:00.000000Z"),
         (Type::Time, "2026-11-23T03:09:00", "2026-11-23T03:09:00.000000Z"),
-        (Type::Time, "2026-11-23T05:09:00 02:00", "2026-11-23T03:09:00.000000Z"),
+        (
+            Type::Time,
+            "2026-11-23T05:09:00 02:00",
+            "2026-11-23T03:09:00.000000Z",
+        ),
         (Type::Time, "2026-11-23 03:09:00", "2026-11-23T03:09:00.000000Z"),
         (list.clone(), "{}", "{}"),
         (list.clone(), r#"{a,"b,c","d\"e"}"#, "{a,b,c,d\"e}"),
         (list.clone(), r#"["a",1]"#, "{a,1}"),
         (Type::Int, "-7", "-7"),
     ] {
-        assert_eq!(from_text(&ty, text).map(|v| v.to_string()).as_deref(), Ok(shown), "{ty} {text}");
+        assert_eq!(
+            from_text(&ty, text).map(|v| v.to_string()).as_deref(),
+            Ok(shown),
+            "{ty} {text}"
+        );
     }
     for (ty, text) in [
         (Type::Int, ""),
@@ -138,7 +166,9 @@ fn any_type() -> impl Strategy<Value = Type> {
         Just(Type::Time),
         Just(Type::Date),
         Just(statuses()),
-        (1_u8..=38).prop_flat_map(|p| (Just(p), 0..=p)).prop_map(|(p, s)| decimal(p, s)),
+        (1_u8..=38)
+            .prop_flat_map(|p| (Just(p), 0..=p))
+            .prop_map(|(p, s)| decimal(p, s)),
     ];
     prop_oneof![
         scalar.clone(),

@@ -11,8 +11,7 @@ use crate::{
     read,
     refusal::{Refusal, Result},
     store::StoreError,
-    trouble,
-    validate,
+    trouble, validate,
     value::{Value, from_json},
 };
 use stoa_config::plan::{Resource, Type};
@@ -21,7 +20,11 @@ use stoa_config::plan::{Resource, Type};
 const MERGE_DEPTH_MAX: usize = json::DEPTH_MAX;
 
 /// The values of the fields, as they are.
-async fn values(call: &Call<'_>, id: &Value, fields: &[FieldIndex]) -> Result<(Vec<(FieldIndex, Value)>, Option<Version>)> {
+async fn values(
+    call: &Call<'_>,
+    id: &Value,
+    fields: &[FieldIndex],
+) -> Result<(Vec<(FieldIndex, Value)>, Option<Version>)> {
     let item = |field: &FieldIndex| Item::Field {
         field: *field,
         path: Vec::new(),
@@ -29,7 +32,9 @@ async fn values(call: &Call<'_>, id: &Value, fields: &[FieldIndex]) -> Result<(V
     };
     let items: Vec<Item> = fields.iter().map(item).collect();
     let page = read::row(call, id, &items, Verb::Update).await?;
-    let broken = |why: String| Refusal::new(&stoa_exchange::codes::INTERNAL, "The row could not be read back.").cause(why);
+    let broken = |why: String| {
+        Refusal::new(&stoa_exchange::codes::INTERNAL, "The row could not be read back.").cause(why)
+    };
     let Json::Object(members) = json::parse_own(&page.json).map_err(|e| broken(e.to_string()))? else {
         return Err(broken(String::from("a row is an object")));
     };
@@ -43,9 +48,17 @@ async fn values(call: &Call<'_>, id: &Value, fields: &[FieldIndex]) -> Result<(V
 }
 
 /// The values of the never-changing fields that a `PUT` sends; `None` when it sends none or the row is not there.
-pub(super) async fn fixed(call: &Call<'_>, id: &Value, row: &Row) -> Result<Option<Vec<(FieldIndex, Value)>>> {
+pub(super) async fn fixed(
+    call: &Call<'_>,
+    id: &Value,
+    row: &Row,
+) -> Result<Option<Vec<(FieldIndex, Value)>>> {
     let members = validate::fixed_members(call.resource, row);
-    let fields: Vec<FieldIndex> = members.iter().map(|(f, _)| *f).filter(|f| !call.resource.key.contains(f)).collect();
+    let fields: Vec<FieldIndex> = members
+        .iter()
+        .map(|(f, _)| *f)
+        .filter(|f| !call.resource.key.contains(f))
+        .collect();
     if fields.is_empty() {
         return Ok(None);
     }
@@ -75,14 +88,21 @@ pub(super) struct Stored {
 }
 
 /// Reads what a patch needs to know, and nothing when it needs nothing.
-pub(super) async fn for_patch(call: &Call<'_>, id: &Value, row: &Row, wanted: &Precondition) -> Result<Stored> {
+pub(super) async fn for_patch(
+    call: &Call<'_>,
+    id: &Value,
+    row: &Row,
+    wanted: &Precondition,
+) -> Result<Stored> {
     let members = validate::fixed_members(call.resource, row);
     let key = |field: &FieldIndex| call.resource.key.contains(field);
     let fixed: Vec<FieldIndex> = members.iter().map(|(f, _)| *f).filter(|f| !key(f)).collect();
     let merged = |(name, json): &(Box<str>, Json)| {
         let (position, field) = call.resource.field(name)?;
-        (matches!(field.ty, Type::Json) && matches!(json, Json::Object(_)) && !validate::is_fixed(call.resource, position))
-            .then_some(position)
+        (matches!(field.ty, Type::Json)
+            && matches!(json, Json::Object(_))
+            && !validate::is_fixed(call.resource, position))
+        .then_some(position)
     };
     let json: Vec<FieldIndex> = row.iter().filter_map(merged).collect();
     let mut stored = Stored::default();
@@ -94,13 +114,19 @@ pub(super) async fn for_patch(call: &Call<'_>, id: &Value, row: &Row, wanted: &P
     }
     let all: Vec<FieldIndex> = fixed.iter().chain(&json).copied().collect();
     let (values, version) = match values(call, id, &all).await {
-        Err(refusal) if refusal.code() == &codes::ROW_NOT_FOUND && matches!(wanted, Precondition::Versions(_)) => {
+        Err(refusal)
+            if refusal.code() == &codes::ROW_NOT_FOUND && matches!(wanted, Precondition::Versions(_)) =>
+        {
             return Err(trouble::precondition_failed());
         }
         other => other?,
     };
     for (field, value) in values {
-        let list = if json.contains(&field) { &mut stored.json } else { &mut stored.fixed };
+        let list = if json.contains(&field) {
+            &mut stored.json
+        } else {
+            &mut stored.fixed
+        };
         list.push((field, value));
     }
     stored.version = version.filter(|_| !json.is_empty());
@@ -129,8 +155,16 @@ fn merged(resource: &Resource, field: FieldIndex, old: Option<&str>, patch: &Val
         return Ok(patch.clone());
     };
     let name = &resource.fields[field].name;
-    let broken = |e: json::JsonError| Refusal::new(&stoa_exchange::codes::INTERNAL, format!("`{name}` could not be merged.")).cause(e.to_string());
-    let old = old.map(|old| json::parse_own(old.as_bytes()).map_err(broken)).transpose()?;
+    let broken = |e: json::JsonError| {
+        Refusal::new(
+            &stoa_exchange::codes::INTERNAL,
+            format!("`{name}` could not be merged."),
+        )
+        .cause(e.to_string())
+    };
+    let old = old
+        .map(|old| json::parse_own(old.as_bytes()).map_err(broken))
+        .transpose()?;
     let patch = json::parse_own(patch.as_bytes()).map_err(broken)?;
     let merged = merge_patch(old.unwrap_or(Json::Null), patch, 0);
     Ok(Value::Json(merged.to_text().into()))
@@ -168,8 +202,12 @@ fn merge_patch(target: Json, patch: Json, depth: usize) -> Json {
 pub(super) async fn references(call: &Call<'_>, write: &Write) -> Result<()> {
     let resources = &call.plan().resources;
     for (position, field) in call.resource.fields.iter().enumerate() {
-        let Type::Ref { resource, .. } = field.ty else { continue };
-        let Some(target) = resources.get(resource) else { continue };
+        let Type::Ref { resource, .. } = field.ty else {
+            continue;
+        };
+        let Some(target) = resources.get(resource) else {
+            continue;
+        };
         let ([key], true) = (&target.key[..], target.store != call.resource.store) else {
             continue;
         };
@@ -194,7 +232,12 @@ pub(super) async fn references(call: &Call<'_>, write: &Write) -> Result<()> {
 }
 
 fn set_values(change: &Change, wanted: FieldIndex) -> Vec<Value> {
-    let of = |set: &[(FieldIndex, Value)]| set.iter().filter(|(f, _)| *f == wanted).map(|(_, v)| v.clone()).collect();
+    let of = |set: &[(FieldIndex, Value)]| {
+        set.iter()
+            .filter(|(f, _)| *f == wanted)
+            .map(|(_, v)| v.clone())
+            .collect()
+    };
     match change {
         Change::Insert { fields, rows, .. } => match fields.iter().position(|f| *f == wanted) {
             Some(at) => rows.iter().filter_map(|row| row.get(at).cloned()).collect(),
@@ -206,7 +249,12 @@ fn set_values(change: &Change, wanted: FieldIndex) -> Vec<Value> {
     }
 }
 
-async fn keys_there(call: &Call<'_>, resource: usize, key: FieldIndex, values: &[Value]) -> Result<Vec<String>> {
+async fn keys_there(
+    call: &Call<'_>,
+    resource: usize,
+    key: FieldIndex,
+    values: &[Value],
+) -> Result<Vec<String>> {
     let filter = Condition::In {
         field: key,
         path: Vec::new(),
@@ -259,7 +307,11 @@ mod tests {
             (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
             (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
             (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
-            (r#"{"a":{"b":"c"}}"#, r#"{"a":{"b":"d","c":null}}"#, r#"{"a":{"b":"d"}}"#),
+            (
+                r#"{"a":{"b":"c"}}"#,
+                r#"{"a":{"b":"d","c":null}}"#,
+                r#"{"a":{"b":"d"}}"#,
+            ),
             (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
             (r#"["a","b"]"#, r#"["c","d"]"#, r#"["c","d"]"#),
             (r#"{"a":"b"}"#, r#"["c"]"#, r#"["c"]"#),
@@ -269,7 +321,11 @@ mod tests {
             ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
         ] {
             let json = |text: &str| json::parse(text.as_bytes()).expect("JSON");
-            assert_eq!(merge_patch(json(target), json(patch), 0).to_text(), want, "{target} {patch}");
+            assert_eq!(
+                merge_patch(json(target), json(patch), 0).to_text(),
+                want,
+                "{target} {patch}"
+            );
         }
     }
 }

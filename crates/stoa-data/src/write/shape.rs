@@ -58,7 +58,9 @@ impl Shape {
             .maybe("content-range", self.content_range(written))
             .maybe("preference-applied", self.applied.clone());
         if !self.representation {
-            let tag = written.version.filter(|_| self.is_one() && !self.alias && !self.is_delete());
+            let tag = written
+                .version
+                .filter(|_| self.is_one() && !self.alias && !self.is_delete());
             return draft.maybe("etag", tag.map(etag::version_tag)).stored();
         }
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
@@ -105,9 +107,9 @@ impl Shape {
         let value = render::encode(&one.to_string());
         let resource = render::encode(&self.resource);
         match self.what {
-            What::Created { array, .. } if self.alias => {
-                (self.headers_only && (!array || written.affected == 1)).then(|| format!("/{resource}?{key}=eq.{value}"))
-            }
+            What::Created { array, .. } if self.alias => (self.headers_only
+                && (!array || written.affected == 1))
+                .then(|| format!("/{resource}?{key}=eq.{value}")),
             What::Created { array: false, .. } => Some(format!("/{resource}/{value}")),
             What::Replaced if !self.alias && written.inserted > 0 => Some(format!("/{resource}/{value}")),
             _ => None,
@@ -116,7 +118,11 @@ impl Shape {
 
     fn content_range(&self, written: &Written) -> Option<String> {
         let n = written.affected;
-        let total = if self.counted { n.to_string() } else { String::from("*") };
+        let total = if self.counted {
+            n.to_string()
+        } else {
+            String::from("*")
+        };
         match self.what {
             What::Patched { many: true } if n > 0 => Some(format!("0-{}/{total}", n - 1)),
             What::Patched { many: true } | What::Deleted { many: true } => Some(format!("*/{total}")),
