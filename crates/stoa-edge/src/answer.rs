@@ -25,33 +25,37 @@ pub(crate) struct Way {
     /// How far the request's body came.
     pub(crate) progress: Option<Arc<Progress>>,
     cors: Option<Arc<stoa_config::plan::Cors>>,
-    problem: Option<&'static str>,
-    cause: Option<String>,
+    /// Code of the problem that was answered.
+    pub(crate) problem: Option<&'static str>,
+    /// Its cause, for the log.
+    pub(crate) cause: Option<String>,
 }
 
 /// Answers one request and hands its reply over together with its record.
 pub(crate) async fn exchange(
     seat: Arc<Seat>,
-    mut context: Context,
+    context: Context,
     shared: Option<Arc<Shared>>,
     request: Request,
 ) -> http::Response<Outgoing> {
-    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut done = Done::new(
+        seat.clone(),
+        shared,
+        context,
+        request.method().clone(),
+        request.uri().clone(),
+    );
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut way = Way::default();
     // A panic is the end of this request only.
-    let answered = AssertUnwindSafe(answer(&seat, &mut context, &mut way, request))
-        .catch_unwind()
-        .await;
-    let halted = answered
-        .unwrap_or_else(|_| Err(Problem::new(&codes::INTERNAL, "the request could not be answered").into()));
-    let mut reply = match halted {
+    let answering = AssertUnwindSafe(answer(&seat, &mut done.context, &mut done.way, request));
+    let panicked = |_| Err(Problem::new(&codes::INTERNAL, "the request could not be answered").into());
+    let mut reply = match answering.catch_unwind().await.unwrap_or_else(panicked) {
         Ok(reply) => reply,
         Err(Halt::Reply(reply)) => *reply,
-        Err(Halt::Problem(problem)) => refused(*problem, &context, &mut way),
+        Err(Halt::Problem(problem)) => refused(*problem, &mut done),
     };
-    finish(&context, &way, origin.as_ref(), &mut reply);
-    outgoing(seat, context, shared, way, (method, uri), reply)
+    finish(&done.context, &done.way, origin.as_ref(), &mut reply);
+    outgoing(done, reply)
 }
 
 /// One request, from its head to its reply. `Err` is a refusal or an early answer.
@@ -176,10 +180,10 @@ fn allow(seat: &Seat, context: &mut Context, route: &Route, parts: &request::Par
     judged
 }
 
-fn refused(problem: Problem, context: &Context, way: &mut Way) -> Reply {
-    way.problem = Some(problem.code.name);
-    way.cause = problem.cause.as_ref().map(ToString::to_string);
-    problem.into_reply(Some(context))
+fn refused(problem: Problem, done: &mut Done) -> Reply {
+    done.way.problem = Some(problem.code.name);
+    done.way.cause = problem.cause.as_ref().map(ToString::to_string);
+    problem.into_reply(Some(&done.context))
 }
 
 /// The response side of the policies, on refusals too.
@@ -206,53 +210,30 @@ fn finish(context: &Context, way: &Way, origin: Option<&HeaderValue>, reply: &mu
 }
 
 /// Ties the reply to its record.
-fn outgoing(
-    seat: Arc<Seat>,
-    context: Context,
-    shared: Option<Arc<Shared>>,
-    way: Way,
-    (method, uri): (Method, http::Uri),
-    reply: Reply,
-) -> http::Response<Outgoing> {
+fn outgoing(mut done: Done, reply: Reply) -> http::Response<Outgoing> {
     let (parts, body) = reply.into_parts();
-    let bodiless = method == Method::HEAD || parts.status == StatusCode::SWITCHING_PROTOCOLS;
-    let complete = bodiless || http_body::Body::is_end_stream(&body);
-    let done = Done {
-        context,
-        method,
-        uri,
-        status: parts.status,
-        problem: way.problem,
-        cause: way.cause,
-        endpoint: way.endpoint,
-        seat,
-        shared,
-        sent_bytes: 0,
-        complete,
-    };
+    done.status = parts.status;
     http::Response::from_parts(parts, Outgoing::new(body, done))
 }
 
 /// Answers a head that the guard refused, without looking at anything else.
 pub(crate) fn refuse(
     seat: Arc<Seat>,
-    mut context: Context,
+    context: Context,
     shared: Arc<Shared>,
     problem: Problem,
 ) -> http::Response<Outgoing> {
-    let mut way = Way::default();
-    context.trail = stoa_exchange::Trail::off();
-    let mut reply = refused(problem, &context, &mut way);
-    finish(&context, &way, None, &mut reply);
+    let mut done = Done::new(
+        seat,
+        Some(shared),
+        context,
+        Method::GET,
+        http::Uri::from_static("/"),
+    );
+    let mut reply = refused(problem, &mut done);
+    finish(&done.context, &done.way, None, &mut reply);
     reply
         .headers_mut()
         .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    outgoing(
-        seat,
-        context,
-        Some(shared),
-        way,
-        (Method::GET, http::Uri::from_static("/")),
-        reply,
-    )
+    outgoing(done, reply)
 }

@@ -174,7 +174,6 @@ impl Gateway {
             lane: Arc::default(),
             worker: 0,
         });
-        seat.lane.enter();
         let context = self.context(SocketAddr::from(([127, 0, 0, 1], 0)), request.headers());
         let (parts, body) = answer::exchange(seat, context, None, request).await.into_parts();
         Reply::from_parts(parts, stoa_exchange::Body::stream(body))

@@ -1,7 +1,7 @@
 //! What a reply's body goes through on its way out: its bytes are counted, and when the last one left, or the
 //! caller did, the exchange is recorded, once.
 
-use crate::{gateway::Seat, listen::guard::Shared};
+use crate::{answer::Way, gateway::Seat, listen::guard::Shared};
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -18,24 +18,52 @@ pub(crate) struct Outgoing {
     done: Done,
 }
 
-/// What is recorded when the reply is over.
+/// What is recorded when the exchange is over. Made at its beginning, so that one whose caller left before the
+/// reply began is recorded too.
 pub(crate) struct Done {
     pub(crate) context: Context,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) status: StatusCode,
-    pub(crate) problem: Option<&'static str>,
-    pub(crate) cause: Option<String>,
-    pub(crate) endpoint: Option<Arc<str>>,
-    pub(crate) seat: Arc<Seat>,
-    pub(crate) shared: Option<Arc<Shared>>,
-    pub(crate) sent_bytes: u64,
+    pub(crate) way: Way,
+    seat: Arc<Seat>,
+    shared: Option<Arc<Shared>>,
+    sent_bytes: u64,
     /// Whether the reply reached its end: a reply without a body is there from the beginning.
-    pub(crate) complete: bool,
+    complete: bool,
+}
+
+/// The status of an exchange whose caller left before there was a reply; never sent.
+const CALLER_LEFT: u16 = 499;
+
+impl Done {
+    /// An exchange begins.
+    pub(crate) fn new(
+        seat: Arc<Seat>,
+        shared: Option<Arc<Shared>>,
+        context: Context,
+        method: Method,
+        uri: Uri,
+    ) -> Self {
+        seat.lane.enter();
+        Self {
+            context,
+            method,
+            uri,
+            status: StatusCode::from_u16(CALLER_LEFT).unwrap_or_default(),
+            way: Way::default(),
+            seat,
+            shared,
+            sent_bytes: 0,
+            complete: false,
+        }
+    }
 }
 
 impl Outgoing {
-    pub(crate) fn new(body: Body, done: Done) -> Self {
+    pub(crate) fn new(body: Body, mut done: Done) -> Self {
+        let bodiless = done.method == Method::HEAD || done.status == StatusCode::SWITCHING_PROTOCOLS;
+        done.complete = bodiless || body.is_end_stream();
         Self { body, done }
     }
 }
@@ -59,7 +87,7 @@ impl HttpBody for Outgoing {
             }
             Poll::Ready(None) => this.done.complete = true,
             Poll::Ready(Some(Err(error))) => {
-                this.done.cause = Some(error.to_string());
+                this.done.way.cause = Some(error.to_string());
                 if let Some(shared) = &this.done.shared {
                     shared.set_broken();
                 }
@@ -80,8 +108,9 @@ impl HttpBody for Outgoing {
 
 impl Drop for Done {
     fn drop(&mut self) {
+        let now = clock::now();
         if let Some(shared) = &self.shared {
-            shared.set_busy(false);
+            shared.set_answered(now);
         }
         self.seat.lane.leave();
         self.seat.gateway.observer().record(&Record {
@@ -89,12 +118,12 @@ impl Drop for Done {
             method: &self.method,
             path: self.uri.path(),
             status: self.status,
-            problem: self.problem,
-            cause: self.cause.as_deref(),
+            problem: self.way.problem,
+            cause: self.way.cause.as_deref(),
             sent_bytes: self.sent_bytes,
-            took: clock::now().saturating_duration_since(self.context.started),
+            took: now.saturating_duration_since(self.context.started),
             complete: self.complete,
-            endpoint: self.endpoint.as_deref(),
+            endpoint: self.way.endpoint.as_deref(),
         });
     }
 }

@@ -19,13 +19,20 @@ use std::{
     },
     time::Duration,
 };
-use stoa_exchange::Body;
+use stoa_exchange::{Body, Problem, codes};
 use tokio::{net::TcpStream, time::Sleep};
 
-/// Sent to a connection for which there is no place.
-pub(crate) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-retry-after: 1\r\nconnection: close\r\ncontent-length: 131\r\n\r\n\
-{\"type\":\"/docs/errors/unavailable\",\"title\":\"Not able to answer now\",\"status\":503,\"code\":\"unavailable\",\"detail\":\"too many connections\"}";
+/// What a connection is told for which there is no place.
+pub(crate) fn full() -> String {
+    let problem = Problem::new(&codes::UNAVAILABLE, "too many connections are open");
+    let body = problem.to_json(None);
+    let body = body.to_string();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
 
 /// How long an idle connection stays open once the worker drains: a request that its client is just sending
 /// still gets its reply, with `Connection: close`.
@@ -125,9 +132,7 @@ async fn exchange(
     number: u64,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Outgoing>, Infallible> {
-    shared.set_busy(true);
     let seat = control.seat();
-    seat.lane.enter();
     let context = seat.gateway.context(peer, request.headers());
     if let Some(refusal) = shared.refusal(number) {
         let problem = refusal.problem(&seat.gateway.settings.bounds);

@@ -13,10 +13,10 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 use stoa_exchange::clock;
@@ -45,8 +45,12 @@ pub(crate) struct Shared {
     has_refusal: AtomicBool,
     /// 0 not decided, 1 the protocol changes, 2 it stays.
     decision: AtomicU8,
-    /// A request is under way.
-    busy: AtomicBool,
+    /// Wakes the connection where it waits for the decision.
+    undecided: Mutex<Option<Waker>>,
+    /// Requests that were answered to the end, and when the last was, in milliseconds since the connection began.
+    answered: AtomicU64,
+    answered_ms: AtomicU64,
+    began: OnceLock<Instant>,
     /// The reply broke off: the end of the connection must not look like the end of the reply.
     broken: AtomicBool,
 }
@@ -69,11 +73,30 @@ impl Shared {
     /// Says whether the protocol changes with the reply to a request that asked for it.
     pub(crate) fn decide(&self, tunnel: bool) {
         self.decision.store(if tunnel { 1 } else { 2 }, Relaxed);
+        let waiting = self
+            .undecided
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
     }
 
-    /// A request begins or ends.
-    pub(crate) fn set_busy(&self, busy: bool) {
-        self.busy.store(busy, Relaxed);
+    /// A request was answered to its end.
+    pub(crate) fn set_answered(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.began());
+        self.answered_ms.store(since.as_millis() as u64, Relaxed);
+        self.answered.fetch_add(1, Relaxed);
+    }
+
+    fn began(&self) -> Instant {
+        *self.began.get_or_init(clock::now)
+    }
+
+    /// When the connection became idle.
+    fn idle_since(&self) -> Instant {
+        self.began() + Duration::from_millis(self.answered_ms.load(Relaxed))
     }
 
     /// The reply broke off.
@@ -108,6 +131,9 @@ pub(crate) struct Guard {
     broken: Option<&'static str>,
     ended: bool,
     first: bool,
+    /// When the first byte of what is held came.
+    held_since: Option<Instant>,
+    ended_until: Option<Instant>,
     /// When the wait for the client ends; the timer may be set to an earlier moment and is then set again.
     until: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -117,6 +143,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(inner: TcpStream, shared: Arc<Shared>, bounds: Bounds, waits: Waits) -> Self {
+        shared.began();
         Self {
             inner,
             framer: Framer::new(Side::Request, bounds),
@@ -129,11 +156,18 @@ impl Guard {
             broken: None,
             ended: false,
             first: true,
+            held_since: None,
+            ended_until: None,
             until: None,
             timer: None,
             write_timer: None,
             linger: None,
         }
+    }
+
+    /// Whether a request that was passed on still waits for the end of its reply.
+    fn is_busy(&self) -> bool {
+        self.framer.heads > self.shared.answered.load(Relaxed)
     }
 
     /// Passes on what is ready; whether there was any.
@@ -152,9 +186,18 @@ impl Guard {
         true
     }
 
+    /// Bytes were passed on: what is held from now on is another head.
+    fn passed(&mut self) {
+        self.first = false;
+        if self.held.is_empty() {
+            self.held_since = None;
+        }
+    }
+
     fn refuse(&mut self, why: Refusal) {
         self.framer.stop();
-        self.shared.refuse(self.framer.heads + 1, why);
+        self.framer.heads += 1;
+        self.shared.refuse(self.framer.heads, why);
         self.ready.extend_from_slice(STAND_IN);
         self.held = Vec::new();
     }
@@ -162,7 +205,14 @@ impl Guard {
     fn follow(&mut self, then: Then, rest: &[u8]) {
         match then {
             Then::More => {}
-            Then::Hold => self.held = rest.to_vec(),
+            Then::Hold => {
+                self.held = rest.to_vec();
+                if self.held_since.is_none() && self.framer.at_head() {
+                    self.held_since = Some(clock::now());
+                    // A head has less time than a rest.
+                    self.until = None;
+                }
+            }
             Then::Refuse(why) => self.refuse(why),
             Then::Break(why) => self.broken = Some(why),
         }
@@ -171,6 +221,9 @@ impl Guard {
     /// Shows what is held to the framer again, now that there is more of it or a decision.
     fn review(&mut self) {
         let held = std::mem::take(&mut self.held);
+        if held.is_empty() {
+            return;
+        }
         let verdict = self.framer.advance(&held);
         self.ready.extend_from_slice(&held[..verdict.pass]);
         self.follow(verdict.then, &held[verdict.pass..]);
@@ -210,7 +263,13 @@ impl Guard {
             }
         }
         if !self.held.is_empty() {
-            return Poll::Pending; // the service's reply brings the library back here
+            let waker = Some(cx.waker().clone());
+            *self
+                .shared
+                .undecided
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = waker;
+            return Poll::Pending;
         }
         let mut space = [0; 1024];
         let mut more = ReadBuf::new(&mut space);
@@ -242,28 +301,41 @@ impl Guard {
     }
 
     /// Ends the wait for a client that says nothing. Ready when it is over.
+    ///
+    /// The timer runs while a request is under way too, since nothing but the socket and this timer brings the
+    /// library back here; when it fires, it is seen what it should have waited for.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.framer.at_head() || self.shared.busy.load(Relaxed) {
-            self.until = None;
+        if !self.framer.at_head() {
             return Poll::Pending;
         }
-        let until = *self.until.get_or_insert_with(|| {
-            let wait = if self.first || !self.held.is_empty() {
-                self.waits.head
+        loop {
+            let until = *self
+                .until
+                .get_or_insert_with(|| clock::now() + self.waits.idle.min(self.waits.head));
+            ready!(poll_until(&mut self.timer, until, cx));
+            let now = clock::now();
+            let due = if self.is_busy() {
+                now + self.waits.idle
+            } else if let Some(since) = self.held_since {
+                since.max(self.shared.idle_since()) + self.waits.head
+            } else if self.first {
+                self.shared.began() + self.waits.head
             } else {
-                self.waits.idle
+                self.shared.idle_since() + self.waits.idle
             };
-            clock::now() + wait
-        });
-        poll_until(&mut self.timer, until, cx)
+            if due <= now {
+                return Poll::Ready(());
+            }
+            self.until = Some(due);
+        }
     }
 
     /// The client closed its side. While a reply is under way it may still want it.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.shared.busy.load(Relaxed) || self.framer.is_tunnel() || !self.framer.at_head() {
+        if !self.is_busy() || self.framer.is_tunnel() || !self.framer.at_head() {
             return Poll::Ready(());
         }
-        let until = *self.until.get_or_insert_with(|| clock::now() + HALF_CLOSED);
+        let until = *self.ended_until.get_or_insert_with(|| clock::now() + HALF_CLOSED);
         poll_until(&mut self.timer, until, cx)
     }
 }
@@ -295,8 +367,7 @@ impl AsyncRead for Guard {
         let before = buf.filled().len();
         loop {
             if this.give(buf) {
-                this.first = false;
-                this.until = None;
+                this.passed();
                 return Poll::Ready(Ok(()));
             }
             if let Some(why) = this.broken.take() {
@@ -307,26 +378,24 @@ impl AsyncRead for Guard {
                 return Poll::Ready(Ok(()));
             }
             if this.framer.is_stopped() {
-                return Poll::Ready(Ok(()));
+                // Not an end, which would cut off the replies under way: the last of them closes the connection.
+                return Poll::Pending;
             }
             if this.framer.is_tunnel() && this.held.is_empty() {
                 return Pin::new(&mut this.inner).poll_read(cx, buf);
             }
-            let beginning = this.held.is_empty();
             let polled = if this.framer.awaits_decision() {
                 this.poll_decision(cx)
-            } else if beginning {
+            } else if this.held.is_empty() {
                 this.poll_direct(cx, buf)
             } else {
                 this.poll_held(cx)
             };
             match polled {
                 Poll::Ready(Ok(())) if buf.filled().len() > before => {
-                    this.first = false;
-                    this.until = None;
+                    this.passed();
                     return Poll::Ready(Ok(()));
                 }
-                Poll::Ready(Ok(())) if beginning && !this.held.is_empty() => this.until = None,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                 Poll::Pending => {

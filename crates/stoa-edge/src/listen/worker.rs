@@ -242,7 +242,7 @@ async fn took(
 fn start(control: &Arc<Control>, stream: TcpStream, peer: SocketAddr) {
     let Some(place) = control.doors.enter() else {
         // Said without waiting: a client that cannot take it is not waited for.
-        let _ = stream.try_write(connection::FULL);
+        let _ = stream.try_write(connection::full().as_bytes());
         return;
     };
     // A socket that is already gone fails later, where it is read.

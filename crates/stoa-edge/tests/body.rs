@@ -1,0 +1,190 @@
+//! Bodies: streamed both ways, bounded, with trailers.
+
+use crate::support::{Backend, Client, plan, serve, serve_all, service};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_reply_is_passed_on_as_it_comes() {
+    let backend = Backend::script(|mut client: Client, _| async move {
+        client.request().await;
+        client
+            .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+            .await;
+        // The second part waits until the client has the first and says so with another connection's request.
+        client.until(b"never").await;
+    })
+    .await;
+    let served = serve_all(backend.address);
+    let mut client = served.connect().await;
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let said = client.until(b"first\r\n").await;
+    assert!(said.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(served.edge.active(), 1);
+}
+
+#[tokio::test]
+async fn a_request_is_passed_on_as_it_comes_and_answered_before_its_end() {
+    let backend = Backend::script(|mut client: Client, _| async move {
+        client.until(b"first").await;
+        client
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            .await;
+        client.until(b"second").await;
+    })
+    .await;
+    let served = serve_all(backend.address);
+    let mut client = served.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 11\r\n\r\nfirst")
+        .await;
+    assert_eq!(client.reply().await.text(), "ok");
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let backend = Backend::script(|mut client: Client, own| async move {
+        let Some(request) = client.request().await else { return };
+        own.keep(request);
+        client
+            .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nok\r\n0\r\nx-sum: 9\r\n\r\n")
+            .await;
+    })
+    .await;
+    let reply = serve_all(backend.address)
+        .ask(
+            "POST / HTTP/1.1\r\nhost: h\r\nte: trailers\r\ntrailer: x-check\r\ntransfer-encoding: chunked\r\n\r\n\
+             3\r\nabc\r\n0\r\nx-check: 7\r\n\r\n",
+        )
+        .await;
+    assert_eq!(reply.text(), "okx-sum: 9\r\n");
+    assert!(
+        backend.seen()[0].ends_with("abcx-check: 7\r\n"),
+        "{}",
+        backend.seen()[0]
+    );
+}
+
+#[tokio::test]
+async fn the_body_is_asked_for_when_somebody_takes_it() {
+    let backend = Backend::echo().await;
+    let served = serve_all(backend.address);
+    let mut client = served.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        .await;
+    assert_eq!(client.reply().await.status, 100);
+    client.send("abc").await;
+    let reply = client.reply().await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.text().ends_with("\r\n\r\nabc"));
+
+    let mut refused = served.connect().await;
+    refused
+        .send("POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 30000000\r\n\r\n")
+        .await;
+    assert_eq!(refused.reply().await.status, 413);
+    assert!(refused.closes().await);
+}
+
+#[tokio::test]
+async fn bodies_over_the_bound_of_the_route_are_refused() {
+    let backend = Backend::echo().await;
+    let mut service = service("backend", &[backend.address], &["/small", "/**"]);
+    service.routes[0].body_bytes_max = Some(10);
+    let served = serve(plan(vec![service]));
+    let long = "x".repeat(11);
+    let chunked = format!("6\r\nxxxxxx\r\n5\r\n{}\r\n0\r\n\r\n", &long[..5]);
+    for (name, request, status) in [
+        (
+            "at the bound",
+            format!(
+                "POST /small HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\n{}",
+                &long[..10]
+            ),
+            200,
+        ),
+        (
+            "announced",
+            "POST /small HTTP/1.1\r\nhost: h\r\ncontent-length: 11\r\n\r\n".to_owned(),
+            413,
+        ),
+        (
+            "on the way",
+            format!("POST /small HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n{chunked}"),
+            413,
+        ),
+        (
+            "elsewhere",
+            format!("POST /other HTTP/1.1\r\nhost: h\r\ncontent-length: 11\r\n\r\n{long}"),
+            200,
+        ),
+    ] {
+        let mut client = served.connect().await;
+        client.send(request).await;
+        let reply = client.reply().await;
+        assert_eq!(reply.status, status, "{name}: {}", reply.text());
+        if status == 413 {
+            assert_eq!(reply.json()["code"], "body-too-large");
+            assert!(client.closes().await, "{name}");
+        }
+    }
+    assert_eq!(
+        backend.seen().len(),
+        2,
+        "what is refused is never a whole request upstream"
+    );
+}
+
+#[tokio::test]
+async fn a_large_reply_arrives_whole_and_is_recorded() {
+    const BYTES: usize = 3_000_000;
+    let mut whole = format!("HTTP/1.1 200 OK\r\ncontent-length: {BYTES}\r\n\r\n").into_bytes();
+    whole.extend(std::iter::repeat_n(b'x', BYTES));
+    let backend = Backend::says(whole).await;
+    let served = serve_all(backend.address);
+    let reply = served.ask("GET /big?secret=1 HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    assert_eq!(reply.body.len(), BYTES);
+    let lines = served.lines.wait(1).await;
+    assert_eq!(
+        (lines[0].status, lines[0].sent_bytes, lines[0].complete),
+        (200, BYTES as u64, true)
+    );
+    assert_eq!(lines[0].path, "/big");
+}
+
+#[tokio::test]
+async fn slow_heads_and_bodies_are_ended() {
+    let backend = Backend::echo().await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.header_timeout = Duration::from_millis(60);
+    plan.server.body_timeout = Duration::from_millis(60);
+    plan.server.idle_timeout = Duration::from_millis(120);
+    let served = serve(plan);
+
+    let mut head = served.connect().await;
+    head.send("GET / HTTP/1.1\r\nhost: h\r\n").await;
+    assert_eq!(head.reply().await.status, 408);
+    assert!(head.closes().await);
+
+    let mut body = served.connect().await;
+    body.send("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nabc")
+        .await;
+    let reply = body.reply().await;
+    assert_eq!(
+        (reply.status, reply.json()["code"].as_str()),
+        (408, Some("body-timeout"))
+    );
+    assert!(body.closes().await);
+
+    let mut silent = served.connect().await;
+    assert!(silent.closes().await, "a connection that says nothing is closed");
+
+    let mut idle = served.connect().await;
+    idle.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    assert_eq!(idle.reply().await.status, 200);
+    assert!(idle.closes().await, "a connection that rests is closed");
+    assert!(
+        backend.seen().iter().all(|r| r.starts_with("GET")),
+        "half a body is no request"
+    );
+}

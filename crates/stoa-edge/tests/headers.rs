@@ -1,0 +1,201 @@
+//! Fields that end here, and those that are written here.
+
+use crate::support::{Backend, Client, field, plan, serve, serve_all, service};
+
+async fn sees(request: &str) -> String {
+    let backend = Backend::echo().await;
+    let reply = serve_all(backend.address).ask(request).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.text()
+}
+
+#[tokio::test]
+async fn fields_of_one_hop_do_not_go_upstream() {
+    let seen = sees(
+        "GET /a HTTP/1.1\r\nhost: api.test\r\nconnection: keep-alive, X-One\r\nx-one: 1\r\nconnection: x-two\r\nx-two: 2\r\n\
+         keep-alive: timeout=5\r\nproxy-connection: keep-alive\r\nproxy-authorization: Basic x\r\nte: gzip, trailers;q=0.5\r\n\
+         upgrade: h2c\r\nhttp2-settings: AAMAAABk\r\nexpect: 100-continue\r\nx-kept: yes\r\n\r\n",
+    )
+    .await;
+    for gone in [
+        "connection",
+        "x-one",
+        "x-two",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "upgrade",
+        "expect",
+    ] {
+        assert_eq!(field(&seen, gone), None, "{gone} in {seen}");
+    }
+    assert_eq!(field(&seen, "te"), Some("trailers"));
+    assert_eq!(field(&seen, "x-kept"), Some("yes"));
+}
+
+#[tokio::test]
+async fn fields_of_one_hop_do_not_come_back() {
+    let backend = Backend::says(
+        "HTTP/1.1 200 OK\r\nserver: leaky/1.2\r\nconnection: x-one\r\nx-one: 1\r\nkeep-alive: timeout=5\r\n\
+         proxy-authenticate: Basic\r\nupgrade: h2c\r\nx-kept: yes\r\ncontent-length: 2\r\n\r\nok",
+    )
+    .await;
+    let reply = serve_all(backend.address)
+        .ask("GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        .await;
+    for gone in [
+        "server",
+        "connection",
+        "x-one",
+        "keep-alive",
+        "proxy-authenticate",
+        "upgrade",
+    ] {
+        assert_eq!(reply.field(gone), None, "{gone} in {}", reply.head);
+    }
+    assert_eq!(reply.field("x-kept"), Some("yes"));
+    assert!(reply.field("date").is_some());
+}
+
+#[tokio::test]
+async fn what_a_stranger_says_about_itself_is_dropped() {
+    let seen = sees(
+        "GET / HTTP/1.1\r\nhost: Api.Test:8080\r\nx-forwarded-for: 1.2.3.4\r\nx-forwarded-proto: https\r\n\
+         x-forwarded-host: evil.test\r\nx-forwarded-port: 1\r\nforwarded: for=1.2.3.4;proto=https\r\n\r\n",
+    )
+    .await;
+    assert_eq!(field(&seen, "x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(field(&seen, "x-forwarded-proto"), Some("http"));
+    assert_eq!(field(&seen, "x-forwarded-host"), Some("api.test:8080"));
+    assert_eq!(field(&seen, "x-forwarded-port"), Some("8080"));
+    assert_eq!(
+        field(&seen, "forwarded"),
+        Some("for=127.0.0.1;host=\"api.test:8080\";proto=http")
+    );
+    assert!(!seen.contains("1.2.3.4") && !seen.contains("evil.test"), "{seen}");
+}
+
+#[tokio::test]
+async fn what_a_trusted_proxy_says_is_kept_and_added_to() {
+    let backend = Backend::echo().await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let seen = serve(plan)
+        .ask(
+            "GET / HTTP/1.1\r\nhost: inner\r\nx-forwarded-for: 6.6.6.6, 9.9.9.9\r\nx-forwarded-proto: https\r\n\
+             x-forwarded-host: shop.test\r\n\r\n",
+        )
+        .await
+        .text();
+    assert_eq!(
+        field(&seen, "x-forwarded-for"),
+        Some("6.6.6.6, 9.9.9.9, 127.0.0.1")
+    );
+    assert_eq!(field(&seen, "x-forwarded-proto"), Some("https"));
+    assert_eq!(field(&seen, "x-forwarded-host"), Some("shop.test"));
+    assert_eq!(field(&seen, "x-forwarded-port"), Some("443"));
+}
+
+#[tokio::test]
+async fn host_names_the_endpoint() {
+    let backend = Backend::echo().await;
+    let seen = serve_all(backend.address)
+        .ask("GET / HTTP/1.1\r\nhost: api.test\r\n\r\n")
+        .await
+        .text();
+    assert_eq!(field(&seen, "host"), Some(backend.address.to_string().as_str()));
+}
+
+#[tokio::test]
+async fn ids_and_traces_are_accepted_or_made_and_told_to_both_sides() {
+    let backend = Backend::echo().await;
+    let served = serve_all(backend.address);
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let reply = served
+        .ask(format!("GET / HTTP/1.1\r\nhost: h\r\nx-request-id: abc-1\r\ntraceparent: {trace}\r\ntracestate: a=b\r\n\r\n"))
+        .await;
+    let seen = reply.text();
+    assert_eq!(field(&seen, "x-request-id"), Some("abc-1"));
+    assert_eq!(reply.field("x-request-id"), Some("abc-1"));
+    assert_eq!(field(&seen, "tracestate"), Some("a=b"));
+    let passed = field(&seen, "traceparent").unwrap();
+    assert!(
+        passed.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && passed != trace,
+        "{passed}"
+    );
+    assert_eq!(reply.field("traceparent"), Some(passed));
+
+    let reply = served
+        .ask("GET / HTTP/1.1\r\nhost: h\r\nx-request-id: has space\r\ntraceparent: nonsense\r\ntracestate: a=b\r\n\r\n")
+        .await;
+    let made = reply.field("x-request-id").unwrap().to_owned();
+    assert_eq!(made.len(), 32);
+    assert_eq!(field(&reply.text(), "x-request-id"), Some(made.as_str()));
+    assert_eq!(field(&reply.text(), "tracestate"), None);
+
+    let refused = served
+        .ask("GET /%00 HTTP/1.1\r\nhost: h\r\nx-request-id: abc-2\r\n\r\n")
+        .await;
+    assert_eq!(refused.field("x-request-id"), Some("abc-2"));
+    assert_eq!(refused.json()["instance"], "urn:request:abc-2");
+}
+
+#[tokio::test]
+async fn a_request_that_comes_round_is_refused() {
+    let round = Backend::script(|mut client: Client, own| async move {
+        let Some(request) = client.request().await else {
+            return;
+        };
+        own.keep(request.clone());
+        let via = field(&request, "via").unwrap().to_owned();
+        let head = format!("HTTP/1.1 200 OK\r\nx-via: {via}\r\ncontent-length: 0\r\n\r\n");
+        client.send(head).await;
+    })
+    .await;
+    let served = serve_all(round.address);
+    let via = served.ask("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let reply = served
+        .ask(format!(
+            "GET / HTTP/1.1\r\nhost: h\r\nvia: {}\r\n\r\n",
+            via.field("x-via").unwrap()
+        ))
+        .await;
+    assert_eq!(reply.status, 508);
+    assert_eq!(round.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn http_1_0_and_connection_close_end_the_connection() {
+    let backend = Backend::says("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let served = serve_all(backend.address);
+    for request in [
+        "GET / HTTP/1.0\r\nhost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n",
+    ] {
+        let mut client = served.connect().await;
+        client.send(request).await;
+        assert_eq!(client.reply().await.text(), "ok");
+        assert!(client.closes().await, "{request}");
+    }
+    let mut client = served.connect().await;
+    for _ in 0..3 {
+        client
+            .send("GET / HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n\r\n")
+            .await;
+        assert_eq!(client.reply().await.text(), "ok");
+    }
+}
+
+#[tokio::test]
+async fn head_has_the_head_of_get_and_no_body() {
+    let backend = Backend::says("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await;
+    let served = serve(plan(vec![service("backend", &[backend.address], &["GET /a"])]));
+    let mut client = served.connect().await;
+    for _ in 0..2 {
+        client.send("HEAD /a HTTP/1.1\r\nhost: h\r\n\r\n").await;
+        let reply = client.reply_to("HEAD").await;
+        assert_eq!((reply.status, reply.field("content-length")), (200, Some("5")));
+    }
+    assert_eq!(backend.seen().len(), 2);
+    assert!(backend.seen()[0].starts_with("HEAD /a "));
+}
