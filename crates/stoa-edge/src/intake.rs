@@ -113,10 +113,6 @@ impl Metered {
 
     /// The next part must be here by then: within the wait, and at the least pace over the whole.
     fn until(&mut self) -> Instant {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the timer's own clock, which tests pause"
-        )]
         let now = Instant::now();
         let began = *self.began.get_or_insert(now);
         let paced = began + self.wait + Duration::from_secs(self.progress.bytes() / PACE_MIN);

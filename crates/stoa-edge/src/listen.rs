@@ -45,6 +45,10 @@ impl Edge {
     ///
     /// # Errors
     /// Whatever binding says.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the edge keeps it: the caller gives its share away"
+    )]
     pub fn start(plan: &Plan, gateway: Arc<Gateway>) -> io::Result<Edge> {
         let (address, listeners) = bind_all(plan.server.http, gateway::workers(&plan.server))?;
         let doors = Arc::new(Doors::new(plan.server.connections_max as usize));
@@ -74,6 +78,7 @@ impl Edge {
     }
 
     /// Serves `gateway` from the next request on. Connections stay open; requests under way end on the old one.
+    #[expect(clippy::needless_pass_by_value, reason = "as for `start`")]
     pub fn swap(&self, gateway: Arc<Gateway>) {
         for worker in &self.workers {
             worker.control.seat_at(gateway.clone());

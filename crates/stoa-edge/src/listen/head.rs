@@ -8,6 +8,7 @@ use stoa_exchange::{Problem, codes};
 
 /// Bounds of a head.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "the names say unit and bound")]
 pub(crate) struct Bounds {
     /// Bytes of the whole head.
     pub(crate) head_bytes_max: usize,
@@ -260,17 +261,20 @@ impl<'a> Found<'a> {
             ));
         }
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                if self.host.replace(value).is_some() {
-                    return Err(Refusal::Malformed("there is more than one Host field"));
-                }
-            }
+            4 if name.eq_ignore_ascii_case(b"host") => self.set_host(value)?,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value)?,
             _ => {}
         }
         Ok(())
+    }
+
+    fn set_host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
+        match self.host.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(Refusal::Malformed("there is more than one Host field")),
+        }
     }
 
     /// RFC 9112 section 6.3. A repeated field is refused even when the values agree.

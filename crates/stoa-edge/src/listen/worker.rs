@@ -172,10 +172,9 @@ impl Control {
 
 /// Runs a worker to its end.
 pub(crate) fn run(control: &Arc<Control>, listener: std::net::TcpListener) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        // Without a runtime there is nobody to serve the queue: the listener closes and the others take over.
-        Err(_) => return,
+    // Without a runtime there is nobody to serve the queue: the listener closes and the others take over.
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
     };
     runtime.block_on(work(control, listener));
     // What is left was told to be cut.

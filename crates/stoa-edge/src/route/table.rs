@@ -73,16 +73,14 @@ impl<T> Table<T> {
             None => &mut self.any_host,
             Some(host) if host.starts_with("*.") => {
                 let suffix = host[1..].to_owned();
-                let at = match self.wildcard_hosts.iter().position(|(s, _)| *s == suffix) {
-                    Some(at) => at,
-                    None => {
-                        let at = self
-                            .wildcard_hosts
-                            .partition_point(|(s, _)| s.len() >= suffix.len());
-                        self.wildcard_hosts.insert(at, (suffix, Node::default()));
-                        at
-                    }
-                };
+                let known = self.wildcard_hosts.iter().position(|(s, _)| *s == suffix);
+                let at = known.unwrap_or_else(|| {
+                    let at = self
+                        .wildcard_hosts
+                        .partition_point(|(s, _)| s.len() >= suffix.len());
+                    self.wildcard_hosts.insert(at, (suffix, Node::default()));
+                    at
+                });
                 &mut self.wildcard_hosts[at].1
             }
             Some(host) => self.exact_hosts.entry(host).or_default(),
@@ -98,9 +96,9 @@ impl<T> Table<T> {
             value,
         };
         if pattern.rest {
-            node.rest.push(entry)
+            node.rest.push(entry);
         } else {
-            node.here.push(entry)
+            node.here.push(entry);
         }
     }
 

@@ -89,7 +89,7 @@ impl Service {
                         "endpoint",
                         || serde_json::json!({ "service": self.name, "attempts": turn + 1 }),
                     );
-                    return reply::finish(self, endpoint, call, *reply, tunnel);
+                    return reply::finish(self, endpoint, &call, *reply, tunnel);
                 }
                 send::Outcome::Unsent(back, problem) => {
                     request = *back;

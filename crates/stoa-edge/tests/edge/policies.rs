@@ -1,6 +1,6 @@
 //! What the pipeline does with routes, handlers and panics.
 
-use crate::support::{Backend, Lines, Served, gateway_with, get, plan, serve, service};
+use crate::support::{Backend, Lines, Served, gateway_with, get, load, plan, serve, service};
 use http::{Method, Request};
 use std::{collections::HashMap, sync::Arc};
 use stoa_config::plan::{self, Access, Plan};
@@ -45,33 +45,10 @@ fn with_resource(name: &str, mut plan: Plan) -> Served {
 }
 
 fn resource(name: &str) -> plan::Resource {
-    let rule = || plan::Rule {
-        access: Access::Public,
-        written: true,
-        place: plan::Place::default(),
-    };
-    plan::Resource {
-        name: name.to_owned(),
-        place: plan::Place::default(),
-        store: 0,
-        table: None,
-        shard: plan::Shard::Single,
-        fields: Vec::new(),
-        key: Vec::new(),
-        list: plan::List {
-            filter: Vec::new(),
-            sort: Vec::new(),
-            page: 50,
-            max: 200,
-        },
-        rules: plan::Rules {
-            read: rule(),
-            create: rule(),
-            update: rule(),
-            delete: rule(),
-        },
-        cache: None,
-    }
+    let text = format!(
+        "api: test\nresources:\n  {name}:\n    fields: {{ name: text }}\n    read: public\n    write: public\n"
+    );
+    load(&text).resources.remove(0)
 }
 
 #[tokio::test]

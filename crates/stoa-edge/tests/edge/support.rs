@@ -1,10 +1,9 @@
 //! Plans, raw services, raw clients.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -20,40 +19,24 @@ use tokio::{
 /// Nothing in these tests takes this long.
 pub(crate) const LONG: Duration = Duration::from_secs(10);
 
-pub(crate) fn plan(services: Vec<plan::Service>) -> Plan {
-    let server = plan::Server {
-        http: SocketAddr::from(([127, 0, 0, 1], 0)),
-        admin: None,
-        tls: None,
-        workers: Some(2),
-        trusted_proxies: Vec::new(),
-        body_bytes_max: 1024 * 1024,
-        header_bytes_max: 32 * 1024,
-        headers_max: 100,
-        uri_bytes_max: 16 * 1024,
-        connections_max: 10_000,
-        header_timeout: Duration::from_secs(10),
-        body_timeout: Duration::from_secs(30),
-        idle_timeout: Duration::from_secs(75),
-        drain: Duration::from_secs(30),
-        cors: None,
-    };
-    Plan {
-        api: "test".to_owned(),
-        version: "1".to_owned(),
+/// The plan of a file.
+pub(crate) fn load(text: &str) -> Plan {
+    let options = stoa_config::Options {
         profile: None,
-        file: PathBuf::from("stoa.yaml"),
-        server,
-        auth: plan::Auth::default(),
-        limits: Vec::new(),
-        stores: Vec::new(),
-        services,
-        resources: Vec::new(),
-        shared: None,
-        telemetry: plan::Telemetry::default(),
-        variables: BTreeMap::new(),
-        seed: Default::default(),
-    }
+        profile_optional: true,
+        env: &|_| None,
+    };
+    let loaded = stoa_config::load_text("stoa.yaml", text, std::path::Path::new("/nowhere"), &options);
+    loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults))
+}
+
+/// A plan with these services, two workers, any port.
+pub(crate) fn plan(services: Vec<plan::Service>) -> Plan {
+    let mut plan = load("api: test\nservices: { placeholder: 'http://127.0.0.1:9' }\n");
+    plan.server.http = SocketAddr::from(([127, 0, 0, 1], 0));
+    plan.server.workers = Some(2);
+    plan.services = services;
+    plan
 }
 
 /// A service with routes as the file writes them, all public.

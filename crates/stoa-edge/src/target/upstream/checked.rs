@@ -4,7 +4,7 @@
 use super::pool::{REPLY_FIELDS_MAX, REPLY_HEAD_BYTES_MAX};
 use crate::listen::{
     framer::{Framer, Then},
-    head::{Bounds, Side},
+    head::{Bounds, Refusal, Side},
 };
 use std::{
     io,
@@ -51,9 +51,8 @@ impl Checked {
         match then {
             Then::More => {}
             Then::Hold => self.held = rest.to_vec(),
-            Then::Refuse(crate::listen::head::Refusal::Malformed(why)) => self.broken = Some(why),
+            Then::Refuse(Refusal::Malformed(why)) | Then::Break(why) => self.broken = Some(why),
             Then::Refuse(_) => self.broken = Some("the header is too large"),
-            Then::Break(why) => self.broken = Some(why),
         }
     }
 }

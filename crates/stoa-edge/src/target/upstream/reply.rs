@@ -24,7 +24,7 @@ use tokio::time::Sleep;
 pub(super) fn finish(
     service: &Service,
     endpoint: &Arc<Endpoint>,
-    call: Call<'_>,
+    call: &Call<'_>,
     (reply, connection): (http::Response<Incoming>, Connection),
     asked: Option<tunnel::Asked>,
 ) -> Result<Reply, Problem> {

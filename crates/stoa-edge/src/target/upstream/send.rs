@@ -113,21 +113,21 @@ impl Attempt<'_> {
         };
         match sent {
             Ok(reply) => Ok(Box::new((reply, connection))),
-            Err(mut error) => match error.take_message() {
-                Some(request) => Err(Failure::Unsent(Box::new(request))),
-                None => {
-                    let error = error.into_error();
-                    let gone = error.is_canceled()
-                        || error.is_incomplete_message()
-                        || error.is_closed()
-                        || reset(&error);
-                    Err(if gone {
-                        Failure::Gone(error)
-                    } else {
-                        Failure::Broken(error)
-                    })
+            Err(mut error) => {
+                if let Some(request) = error.take_message() {
+                    return Err(Failure::Unsent(Box::new(request)));
                 }
-            },
+                let error = error.into_error();
+                let gone = error.is_canceled()
+                    || error.is_incomplete_message()
+                    || error.is_closed()
+                    || reset(&error);
+                Err(if gone {
+                    Failure::Gone(error)
+                } else {
+                    Failure::Broken(error)
+                })
+            }
         }
     }
 
