@@ -255,6 +255,7 @@ fn a_subject_is_read_in_the_field_s_type() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn rules_become_conditions() {
     let who = caller(
         json!({ "sub": "ada", "n": 3, "vip": true, "no": false, "tags": ["new", "old", 7], "none": null }),

@@ -225,11 +225,10 @@ fn by_sql(condition: &Condition, row: &Row) -> Option<bool> {
             }
         }
         Condition::Is { field, what, .. } => Some(match (what, &row[field]) {
-            (Is::Null, value) => value.is_null(),
+            (Is::Null | Is::Unknown, value) => value.is_null(),
             (Is::NotNull, value) => !value.is_null(),
             (Is::True, value) => *value == Value::Bool(true),
             (Is::False, value) => *value == Value::Bool(false),
-            (Is::Unknown, value) => value.is_null(),
         }),
         Condition::Embedded { .. } => panic!("no rule makes this"),
     }

@@ -20,7 +20,7 @@ pub(super) struct Key {
 /// One key, ready to verify with one algorithm.
 #[derive(Debug)]
 pub(super) enum Verifier {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(sig::ParsedPublicKey),
 }
 
@@ -209,7 +209,7 @@ impl Material {
                     A::HS512 => hmac::HMAC_SHA512,
                     _ => hmac::HMAC_SHA256,
                 };
-                Ok(Verifier::Secret(hmac::Key::new(hash, key)))
+                Ok(Verifier::Secret(Box::new(hmac::Key::new(hash, key))))
             }
             (Self::Rsa { n, e }, _) => {
                 let parameters = match algorithm {

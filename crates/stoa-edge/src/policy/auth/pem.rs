@@ -21,7 +21,7 @@ pub(super) fn read(text: &str) -> Result<Material, String> {
         .ok_or_else(damaged)?;
     let body: String = body.split_ascii_whitespace().collect();
     let der = STANDARD.decode(body).map_err(|_| damaged())?;
-    let key = match label {
+    match label {
         "PUBLIC KEY" => {
             let mut outer = Der(&der);
             outer
@@ -38,8 +38,7 @@ pub(super) fn read(text: &str) -> Result<Material, String> {
         _ => Err(String::from(
             "its PEM block is neither a public key nor a certificate",
         )),
-    };
-    key
+    }
 }
 
 const INTEGER: u8 = 0x02;

@@ -1,4 +1,5 @@
 //! Hostile tokens, each with the reason why it is refused, and odd ones that are good.
+#![expect(clippy::too_many_lines, reason = "tables of cases")]
 
 use super::*;
 use crate::policy::auth::tests::Signer::{Bytes, Hmac, P256, P384, Rsa};
