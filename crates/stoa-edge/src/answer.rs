@@ -15,7 +15,8 @@ use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header, request, uri::PathAndQuery};
 use serde_json::json;
 use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
-use stoa_exchange::{Body, Context, Halt, Problem, Reply, Request, codes};
+use stoa_config::plan::Access;
+use stoa_exchange::{Body, Context, Halt, Identity, Problem, Reply, Request, codes};
 
 /// What the way of a request leaves for the response side and the record.
 #[derive(Default)]
@@ -72,8 +73,9 @@ async fn answer(seat: &Seat, context: &mut Context, way: &mut Way, request: Requ
 
     // shed: first, so that a request that will not be served costs nothing.
     // cors: the response side needs the rules even when what follows refuses.
-    // auth: who asks, since limits count by caller. A bad token is refused even where none is needed.
-    authenticate(seat, context, &parts)?;
+    // auth: who asks, since limits count by caller. On a public route a bad token makes nobody: it may have
+    // ended just before the login that would renew it, or be meant for the service alone.
+    authenticate(seat, context, route, &parts)?;
     // access: only known callers can be judged; a target with rows judges by itself.
     allow(seat, context, route, &parts)?;
     // limit: after auth, because it counts by caller; before anything that costs.
@@ -159,10 +161,21 @@ fn preflight(
     Err(cors::preflight(rules, &route.methods, asked, &parts.headers).into())
 }
 
-fn authenticate(seat: &Seat, context: &mut Context, parts: &request::Parts) -> Result<(), Problem> {
+fn authenticate(
+    seat: &Seat,
+    context: &mut Context,
+    route: &Route,
+    parts: &request::Parts,
+) -> Result<(), Problem> {
     let auth = seat.gateway.auth();
     context.credentials = auth.carries_credentials(&parts.headers);
-    context.identity = auth.authenticate(&parts.headers)?;
+    context.identity = match auth.authenticate(&parts.headers) {
+        Err(why) if matches!(route.access, Some(Access::Public)) => {
+            context.trail.note("token", || json!(why.detail));
+            Identity::Anonymous
+        }
+        judged => judged?,
+    };
     let identity = &context.identity;
     context
         .trail

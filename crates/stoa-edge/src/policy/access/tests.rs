@@ -1,9 +1,10 @@
 use super::allow;
+use crate::{Gateway, Parts as GatewayParts};
 use http::{Request, StatusCode, header, request::Parts};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use stoa_config::plan::{Access, Cel};
-use stoa_exchange::{Caller, Context, Identity, Problem};
+use stoa_exchange::{Body, Caller, Context, Identity, Observer, Problem, Record};
 
 fn caller(claims: Value) -> Identity {
     let Value::Object(claims) = claims else {
@@ -200,4 +201,77 @@ fn an_encoded_path_does_not_slip_past_a_rule() {
         );
     }
     assert!(allow(&rule, "shop", &context, &request("/other", &[])).is_ok());
+}
+
+struct Mute;
+
+impl Observer for Mute {
+    fn record(&self, _: &Record<'_>) {}
+}
+
+fn gateway(text: &str) -> (Arc<Gateway>, stoa_config::plan::Auth) {
+    let options = stoa_config::Options {
+        profile: None,
+        profile_optional: true,
+        env: &|_| None,
+    };
+    let loaded = stoa_config::load_text("stoa.yaml", text, std::path::Path::new("/"), &options);
+    let plan = Arc::new(loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults)));
+    let parts = GatewayParts {
+        resources: std::collections::HashMap::new(),
+        documents: Vec::new(),
+        observer: Arc::new(Mute),
+        explain: false,
+    };
+    let built = Gateway::build(&plan, parts, None).unwrap_or_else(|faults| panic!("{faults:?}"));
+    (Arc::new(built), plan.auth.clone())
+}
+
+/// The service is not there: who gets as far as it is answered with 502.
+#[test]
+fn a_whole_request_meets_its_rule() {
+    let text = "
+api: gate
+auth: { jwt: { secret: only-for-tests-only-for-tests-only-for-tests } }
+services:
+  nowhere:
+    url: http://127.0.0.1:1
+    routes:
+      /public: { access: public }
+      /user: { access: user }
+      /left-out: {}
+      /nobody: { access: none }
+      /admin: { access: role admin }
+      /scope: { access: scope a }
+";
+    let (gateway, auth) = gateway(text);
+    let hour = std::time::Duration::from_hours(1);
+    let plain = crate::token::mint(&auth, "ada", &[], &[], hour).unwrap();
+    let admin = crate::token::mint(&auth, "root", &names(&["admin"]), &names(&["a"]), hour).unwrap();
+    let bad = format!("{}x", plain);
+    let cases = [
+        ("/public", [502, 502, 502, 502]),
+        ("/user", [401, 401, 502, 502]),
+        ("/left-out", [401, 401, 502, 502]),
+        ("/nobody", [403, 401, 403, 403]),
+        ("/admin", [401, 401, 403, 502]),
+        ("/scope", [401, 401, 403, 502]),
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for (path, wanted) in cases {
+        let got = [None, Some(&bad), Some(&plain), Some(&admin)].map(|token| {
+            let mut request = Request::builder().uri(path).header("host", "localhost");
+            if let Some(token) = token {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            let reply = runtime.block_on(gateway.answer(request.body(Body::Empty).unwrap()));
+            let challenged = reply.headers().contains_key(header::WWW_AUTHENTICATE);
+            assert!(challenged || reply.status() != StatusCode::UNAUTHORIZED, "{path}");
+            reply.status().as_u16()
+        });
+        assert_eq!(got, wanted, "{path}");
+    }
 }

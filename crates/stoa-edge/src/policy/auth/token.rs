@@ -132,9 +132,14 @@ fn clock_report(claims: &Map<String, Value>, leeway: Duration) -> Value {
         "now": moment(now),
         "leeway_seconds": leeway.as_secs(),
         "expires": shown("exp"),
-        "expires_in_seconds": number("exp").map(|exp| (exp - now).floor()),
+        "expires_in_seconds": number("exp").map(|exp| whole(exp - now)),
         "not_before": shown("nbf"),
         "issued": shown("iat"),
-        "issuer_ahead_seconds": ahead.map(f64::ceil),
+        "issuer_ahead_seconds": ahead.map(whole),
     })
+}
+
+/// Whole seconds; a float saturates.
+fn whole(seconds: f64) -> i64 {
+    seconds.floor() as i64
 }
