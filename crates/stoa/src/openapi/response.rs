@@ -35,7 +35,7 @@ pub(crate) fn codes() -> impl Iterator<Item = &'static Code> {
     let edge = stoa_edge::codes::ALL
         .iter()
         .chain(stoa_edge::policy::auth::codes::ALL);
-    shared.chain(edge).copied()
+    shared.chain(edge).chain(stoa_data::codes::ALL).copied()
 }
 
 /// `components.responses`.
