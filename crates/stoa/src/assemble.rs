@@ -4,10 +4,16 @@
 use crate::{
     docs_page,
     run::{Mode, Refused},
+    seed,
 };
+use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
 use stoa_config::plan::Plan;
-use stoa_data::store::Store;
+use stoa_data::{
+    Data,
+    migrate::{self, Step},
+    store::{self, Store},
+};
 use stoa_edge::{Gateway, Parts};
 use stoa_exchange::{Context, Handler, HandlerFuture, Observer, Problem, Record, Request, codes};
 
@@ -20,9 +26,17 @@ pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn Store>,
 }
 
-/// What outlives a reload: stores by identity.
+/// What outlives a reload: the data half, as long as nothing of it changed.
 #[derive(Default)]
-pub(crate) struct Assembly {}
+pub(crate) struct Assembly {
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    identity: Value,
+    stores: Vec<OpenStore>,
+    handlers: Handlers,
+}
 
 /// What serves one plan.
 pub(crate) struct Built {
@@ -37,27 +51,124 @@ pub(crate) struct Built {
 }
 
 impl Assembly {
-    /// Opens what the plan needs, keeps what an earlier plan opened, and builds the gateway. `before` is the
-    /// gateway that it will replace.
+    /// Opens what the plan needs, keeps what an earlier plan opened, and builds the gateway. `tree` is the plan
+    /// in the shape of the file; `before` is the gateway that will be replaced.
     pub(crate) async fn build(
         &mut self,
         plan: &Arc<Plan>,
+        tree: &Value,
         mode: Mode,
         observer: Arc<dyn Observer>,
         before: Option<&Gateway>,
     ) -> Result<Built, Refused> {
-        let handlers = nothing(plan);
-        let quiet = parts(plan, handlers.clone(), Arc::new(Mute), false);
+        let identity = json!([tree["api"], tree["stores"], tree["resources"]]);
+        let mut notes = Vec::new();
+        let data = match &self.kept {
+            Some(kept) if kept.identity == identity => Kept {
+                identity,
+                stores: kept.stores.clone(),
+                handlers: kept.handlers.clone(),
+            },
+            _ => {
+                fit_tables(plan, mode, &mut notes)?;
+                let (stores, handlers) = open(plan)?;
+                if mode == Mode::Dev {
+                    sow(plan, &mut notes).await?;
+                }
+                Kept {
+                    identity,
+                    stores,
+                    handlers,
+                }
+            }
+        };
+        let quiet = parts(plan, data.handlers.clone(), Arc::new(Mute), false);
         let quiet = Gateway::build(plan, quiet, before).map_err(Refused::Faults)?;
-        let parts = parts(plan, handlers, observer, mode == Mode::Dev);
+        let parts = parts(plan, data.handlers.clone(), observer, mode == Mode::Dev);
         let gateway = Gateway::build(plan, parts, before).map_err(Refused::Faults)?;
+        let stores = data.stores.clone();
+        self.kept = Some(data);
         Ok(Built {
             gateway: Arc::new(gateway),
             quiet: Arc::new(quiet),
-            stores: Vec::new(),
-            notes: Vec::new(),
+            stores,
+            notes,
         })
     }
+}
+
+/// Positions of the stores that hold a resource.
+pub(crate) fn stores_in_use(plan: &Plan) -> impl Iterator<Item = usize> {
+    (0..plan.stores.len()).filter(|position| plan.resources.iter().any(|r| r.store == *position))
+}
+
+/// `dev` makes what is missing and loses nothing; `serve` refuses and names what is missing.
+fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<(), Refused> {
+    let mut words = Vec::new();
+    for position in stores_in_use(plan) {
+        let name = &plan.stores[position].name;
+        if mode == Mode::Serve {
+            if let Err(why) = migrate::check_schema(plan, position) {
+                words.push(format!("store {name}: {why}"));
+            }
+            continue;
+        }
+        match migrate::apply(plan, position, false) {
+            Ok(applied) => {
+                let done = |step: &Step| format!("{name}: {}", step.why);
+                notes.extend(applied.steps.iter().map(done));
+                let left =
+                    |step: &Step| format!("{name}, left as it is: {} (`stoa migrate apply`)", step.why);
+                notes.extend(applied.left.iter().map(left));
+            }
+            Err(why) => words.push(format!("store {name}: {why}")),
+        }
+    }
+    if words.is_empty() {
+        Ok(())
+    } else {
+        Err(Refused::Words(words))
+    }
+}
+
+/// The data half of a plan whose tables fit.
+fn open(plan: &Arc<Plan>) -> Result<(Vec<OpenStore>, Handlers), Refused> {
+    let mut stores = Vec::new();
+    let mut by_position: HashMap<usize, Arc<dyn Store>> = HashMap::new();
+    for position in stores_in_use(plan) {
+        let name = plan.stores[position].name.clone();
+        let store = store::open(plan, position).map_err(|e| Refused::words(format!("store {name}: {e}")))?;
+        by_position.insert(position, Arc::clone(&store));
+        stores.push(OpenStore { name, store });
+    }
+    let Some(any) = stores.first().map(|s| Arc::clone(&s.store)) else {
+        return Ok((stores, Handlers::new()));
+    };
+    // A store that no resource uses is not opened, and nobody asks for the one that stands in its place.
+    let of = |position: usize| by_position.get(&position).unwrap_or(&any);
+    let in_order = (0..plan.stores.len())
+        .map(|position| Arc::clone(of(position)))
+        .collect();
+    let data = Data::open(Arc::clone(plan), in_order).map_err(|e| Refused::words(e.to_string()))?;
+    Ok((stores, data.handlers()))
+}
+
+/// Loads the file's first rows into tables that are empty, past the access rules.
+async fn sow(plan: &Arc<Plan>, notes: &mut Vec<String>) -> Result<(), Refused> {
+    if plan.seed.is_none() {
+        return Ok(());
+    }
+    let open_to_all = Arc::new(seed::without_rules(plan));
+    let (_, handlers) = open(&open_to_all)?;
+    let loaded = seed::load(plan, &handlers)
+        .await
+        .map_err(|e| Refused::words(e.to_string()))?;
+    notes.extend(
+        loaded
+            .iter()
+            .map(|l| format!("{}: {} first rows loaded", l.resource, l.rows)),
+    );
+    Ok(())
 }
 
 /// Handlers by the name of their resource.

@@ -7,6 +7,7 @@ mod dev;
 mod diff;
 mod explain;
 mod init;
+mod migrate;
 mod openapi;
 mod route;
 mod schema;
@@ -83,7 +84,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Token(arguments)) => token::run(&arguments, json),
         Some(Command::Route(arguments)) => route::run(&arguments, json),
         Some(Command::Diff { new, file }) => diff::run(&new, &file, json),
-        Some(Command::Migrate(_) | Command::Backup { .. }) => Err(Failure::input("not yet")),
+        Some(Command::Migrate(arguments)) => migrate::run(&arguments, json),
+        Some(Command::Backup { .. }) => Err(Failure::input("not yet")),
         None => Err(Failure::Usage(String::from(
             "no command was given; `stoa --help` lists them",
         ))),
@@ -122,6 +124,15 @@ pub(crate) fn show_faults(faults: &[fault::Fault], loaded: &Loaded) {
 /// `9 routes, 2 resources`.
 pub(crate) fn size_of(plan: &Plan) -> String {
     let routes = plan.services.iter().map(|s| s.routes.len()).sum();
-    let routes = terminal::count(routes, "route");
-    format!("{routes}, {}", terminal::count(plan.resources.len(), "resource"))
+    let counted = [(routes, "route"), (plan.resources.len(), "resource")];
+    let shown: Vec<String> = counted
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, one)| terminal::count(n, one))
+        .collect();
+    if shown.is_empty() {
+        String::from("no routes yet")
+    } else {
+        shown.join(", ")
+    }
 }

@@ -114,7 +114,8 @@ fn introduction(plan: &Plan) -> String {
     );
     if !plan.resources.is_empty() {
         text.push_str(
-            "\n\nThe same rows are served at `/rest/v1/{resource}` with the defaults, statuses and codes of PostgREST, for its client \
+            "\n\n`Accept` chooses the representation: `application/json`, `text/csv`, or `application/vnd.pgrst.object+json` for exactly one \
+             row, without an array around it (`406` when there are more or none).\n\nThe same rows are served at `/rest/v1/{resource}` with the defaults, statuses and codes of PostgREST, for its client \
              libraries (`@supabase/postgrest-js`, `supabase-js`, `postgrest`): no representation unless `Prefer: return=representation` \
              asks for it, `204` for writes, rows addressed by filters alone. Parameters and access rules are those of the \
              operations below, so it is not described a second time.",

@@ -1,5 +1,6 @@
 //! The running process: what `dev` and `serve` share. Start, reload, drain.
 
+mod descriptors;
 mod next;
 mod parts;
 mod signals;
@@ -53,6 +54,7 @@ pub(crate) struct Setup {
 
 /// Runs until it is told to stop.
 pub(crate) fn run(setup: Setup) -> Outcome {
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -2,13 +2,18 @@
 
 use http::{Method, header};
 use serde_json::{Map, Value, json};
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 use stoa_config::plan::{Access, Bound, Field, Plan, Resource, Segment, Type};
 use stoa_edge::Gateway;
 use stoa_exchange::{Body, read_to_limit};
 
 /// More of a reply is not read to see whether it holds rows.
 const REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A service that takes longer is not the line to show first.
+const ANSWER_WITHIN: Duration = Duration::from_millis(300);
+/// So many routes of services are asked; the panel must not wait for more.
+const ROUTES_ASKED_MAX: usize = 4;
 
 /// What a request to an address gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +24,7 @@ enum Answer {
 }
 
 /// A curl line for the API at `base`: one that answers with rows, else one that writes the first row, else a
-/// route, else the description of the API.
+/// route whose service answers, else the description of the API.
 pub(crate) async fn find(plan: &Plan, gateway: &Arc<Gateway>, base: &str, token: Option<&str>) -> String {
     let mut empty = None;
     for with_token in [None, token]
@@ -42,7 +47,12 @@ pub(crate) async fn find(plan: &Plan, gateway: &Arc<Gateway>, base: &str, token:
     if let Some((resource, with_token)) = empty {
         return curl(base, &resource.name, with_token);
     }
-    route(plan, base, token).unwrap_or_else(|| curl(base, "openapi.json", None))
+    for (path, token) in routes(plan, token) {
+        if ask(gateway, &path, token).await != Answer::Refused {
+            return curl(base, path.trim_start_matches('/'), token);
+        }
+    }
+    curl(base, "openapi.json", None)
 }
 
 async fn ask(gateway: &Arc<Gateway>, path: &str, token: Option<&str>) -> Answer {
@@ -56,13 +66,17 @@ async fn ask(gateway: &Arc<Gateway>, path: &str, token: Option<&str>) -> Answer 
     let Ok(request) = request.body(Body::Empty) else {
         return Answer::Refused;
     };
-    let reply = gateway.answer(request).await;
+    let Ok(reply) = tokio::time::timeout(ANSWER_WITHIN, gateway.answer(request)).await else {
+        return Answer::Refused;
+    };
     if !reply.status().is_success() {
         return Answer::Refused;
     }
-    match read_to_limit(reply.into_body(), REPLY_BYTES_MAX).await {
-        Ok(body) if body.trim_ascii() == b"[]" => Answer::NoRows,
-        _ => Answer::Rows,
+    let body = tokio::time::timeout(ANSWER_WITHIN, read_to_limit(reply.into_body(), REPLY_BYTES_MAX)).await;
+    match body {
+        Ok(Ok(body)) if body.trim_ascii() == b"[]" => Answer::NoRows,
+        Ok(Ok(_)) => Answer::Rows,
+        _ => Answer::Refused,
     }
 }
 
@@ -126,25 +140,26 @@ fn sample(field: &Field) -> Option<Value> {
     }
 }
 
-/// A route that GET reaches without parameters, public ones first.
-fn route(plan: &Plan, base: &str, token: Option<&str>) -> Option<String> {
-    let routes = plan.services.iter().flat_map(|s| &s.routes).filter(|route| {
+/// Paths that GET reaches without parameters, public ones first, with the token where one is asked for.
+fn routes<'a>(plan: &'a Plan, token: Option<&'a str>) -> impl Iterator<Item = (String, Option<&'a str>)> {
+    let all = plan.services.iter().flat_map(|s| &s.routes).filter(|route| {
         let gets = route.methods.is_empty() || route.methods.contains(&Method::GET);
         gets && route.host.is_none() && !route.path.segments.iter().any(|s| matches!(s, Segment::Param(_)))
     });
-    let (public, others): (Vec<_>, Vec<_>) = routes.partition(|r| matches!(r.access.access, Access::Public));
-    let with = |path: String, token| curl(base, path.trim_start_matches('/'), token);
+    let (public, others): (Vec<_>, Vec<_>) = all.partition(|r| matches!(r.access.access, Access::Public));
     let path = |segments: &[Segment]| {
-        segments
+        let path = segments
             .iter()
             .fold(String::new(), |path, segment| match segment {
                 Segment::Literal(text) | Segment::Param(text) => path + "/" + text,
-            })
+            });
+        if path.is_empty() { String::from("/") } else { path }
     };
-    if let Some(route) = public.first() {
-        return Some(with(path(&route.path.segments), None));
-    }
-    Some(with(path(&others.first()?.path.segments), Some(token?)))
+    let public = public.into_iter().map(move |r| (path(&r.path.segments), None));
+    let others = others.into_iter().map(move |r| (path(&r.path.segments), token));
+    public
+        .chain(others.filter(|(_, token)| token.is_some()))
+        .take(ROUTES_ASKED_MAX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Names that generated clients see. They depend on the names in the API file only.
 
+use std::collections::HashSet;
 use stoa_config::plan::Resource;
 
 /// The names of one resource.
@@ -11,16 +12,38 @@ pub(super) struct Names {
     pub(super) one: String,
 }
 
-/// The names of every resource, in order, all different.
+/// Schemas of every document.
+const SHARED: [&str; 3] = ["Problem", "FieldError", "Csv"];
+/// What stands behind [`Names::one`] in the names of a resource's schemas.
+const SUFFIXES: [&str; 8] = [
+    "",
+    "List",
+    "Create",
+    "CreateList",
+    "CreateBody",
+    "Result",
+    "Replace",
+    "Patch",
+];
+
+/// The names of every resource, in order, such that no schema of one is called as a schema of another.
 pub(super) fn of(resources: &[Resource]) -> Vec<Names> {
-    let mut all: Vec<Names> = Vec::with_capacity(resources.len());
+    each(resources.iter().map(|r| r.name.as_str()))
+}
+
+fn each<'a>(resources: impl Iterator<Item = &'a str>) -> Vec<Names> {
+    let mut all: Vec<Names> = Vec::new();
+    let mut schemas: HashSet<String> = SHARED.map(String::from).into();
     for resource in resources {
-        let plain = pascal(&resource.name);
-        let taken = |name: &str| all.iter().any(|n| n.many == name || n.one == name);
-        let many = unique(plain, taken);
-        let one = singular(&many);
-        let one = if one == many { format!("{many}Item") } else { one };
-        let one = unique(one, |name| name == many || taken(name));
+        let plain = pascal(resource);
+        let one = singular(&plain);
+        let one = if one == plain { format!("{plain}Item") } else { one };
+        let many = unique(plain, |name| all.iter().any(|n| n.many == name || n.one == name));
+        let of_one = |one: &str| SUFFIXES.map(|suffix| format!("{one}{suffix}"));
+        let one = unique(one, |name| {
+            name == many || of_one(name).iter().any(|s| schemas.contains(s))
+        });
+        schemas.extend(of_one(&one));
         all.push(Names { many, one });
     }
     all
@@ -78,7 +101,18 @@ fn singular(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{pascal, singular, unique};
+    use super::{each, pascal, singular, unique};
+
+    #[test]
+    fn no_schema_is_called_as_another() {
+        let names = each(["products", "product_lists", "problems", "Products", "news"].into_iter());
+        let ones: Vec<_> = names.iter().map(|n| n.one.as_str()).collect();
+        assert_eq!(
+            ones,
+            ["Product", "ProductList2", "Problem2", "Product2", "NewsItem"]
+        );
+        assert_eq!(names[3].many, "Products2");
+    }
 
     #[test]
     fn words_become_type_names() {

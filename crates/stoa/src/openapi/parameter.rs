@@ -27,7 +27,7 @@ pub(super) fn shared() -> Value {
             write that touches more rows; `tx=rollback` tries a write out.", &json!({ "type": "string" })),
         "PreferCreate": header("Prefer", "`return=representation` (the default) or `return=minimal`; `resolution=merge-duplicates` overwrites rows \
             that are there already, `resolution=ignore-duplicates` keeps them; `missing=default`.", &json!({ "type": "string" })),
-        "IfMatch": header("If-Match", "The `ETag` that the row must still have, or `*`; otherwise `412` and nothing is changed.", &json!({ "type": "string" })),
+        "IfMatch": header("If-Match", "The `ETag` that the row must still have, or `*`; otherwise `412`, and nothing is changed.", &json!({ "type": "string" })),
         "IfNoneMatch": header("If-None-Match", "The `ETag` that the caller has: the answer is `304` while it is the current one.", &json!({ "type": "string" })),
         "IfNoneMatchWrite": header("If-None-Match", "`*`: only if there is no such row yet; otherwise `412`.", &json!({ "type": "string" })),
         "IdempotencyKey": header("Idempotency-Key", "Any text, new for every write that is meant once. A repetition within 24 hours gets the first reply again, \

@@ -25,6 +25,10 @@ pub(super) fn add(paths: &mut Paths, plan: &Plan, resource: &Resource, names: &N
     let rules = &resource.rules;
     let many = format!("/{}", resource.name);
     of.put(paths, &many, "get", &rules.read, of.list());
+    if resource.key.is_empty() {
+        // A view without a key is only read.
+        return;
+    }
     of.put(paths, &many, "post", &rules.create, of.create());
     of.put(paths, &many, "patch", &rules.update, of.update_many());
     of.put(paths, &many, "delete", &rules.delete, of.delete_many());
@@ -76,21 +80,12 @@ impl Of<'_> {
         let mut parameters: Vec<Value> = filter::parameters(resource).collect();
         parameters.extend(parameter::refs(&["And", "Or", "Select"]));
         parameters.push(parameter::order(resource));
-        parameters.extend(parameter::refs(&[
-            "Limit",
-            "Offset",
-            "After",
-            "PreferRead",
-            "IfNoneMatch",
-        ]));
+        parameters.extend(parameter::refs(&["Limit", "Offset", "After", "PreferRead"]));
         let rows = format!("{}List", self.names.one);
         let fields = ["Content-Range", "Link", "Preference-Applied"];
         let mut responses = Map::new();
         let said = "The rows of one page.";
         responses.insert("200".into(), response::good(said, Some(&rows), &fields));
-        let said = "The rows of one page, when all were counted and there are more.";
-        responses.insert("206".into(), response::good(said, Some(&rows), &fields));
-        responses.insert("304".into(), response::good("Not changed.", None, &["ETag"]));
         response::refuse(&mut responses, ANY);
         response::refuse(&mut responses, &[416]);
         json!({
@@ -141,17 +136,18 @@ impl Of<'_> {
         let said = "The row.";
         responses.insert(
             "200".into(),
-            response::good(said, Some(&self.names.one), &["ETag"]),
+            response::good(said, Some(&self.names.one), &["ETag", "Preference-Applied"]),
         );
         responses.insert(
             "304".into(),
             response::good("The caller has the current version.", None, &["ETag"]),
         );
         response::refuse(&mut responses, ANY);
+        response::refuse(&mut responses, &[412]);
         json!({
             "operationId": format!("get{}", self.names.one),
             "summary": format!("Get one of {}", self.resource.name),
-            "parameters": parameter::refs(&["Select", "PreferRead", "IfNoneMatch"]),
+            "parameters": parameter::refs(&["Select", "IfMatch", "IfNoneMatch"]),
             "responses": responses,
         })
     }

@@ -83,13 +83,22 @@ pub(super) fn refuse(responses: &mut Map<String, Value>, statuses: &[u16]) {
     }
 }
 
-/// A good answer. `schema` names a component; `None` is a reply without a body.
+/// A good answer in every media type that resources write. `schema` names a component; `None` is a reply without
+/// a body.
 pub(super) fn good(description: &str, schema: Option<&str>, fields: &[&str]) -> Value {
     let mut headers = common();
     add(&mut headers, fields);
     let mut answer = json!({ "description": description, "headers": headers });
     if let Some(name) = schema {
-        answer["content"] = json!({ "application/json": { "schema": component("schemas", name) } });
+        let one = name
+            .strip_suffix("List")
+            .or_else(|| name.strip_suffix("Result"))
+            .unwrap_or(name);
+        answer["content"] = json!({
+            "application/json": { "schema": component("schemas", name) },
+            "application/vnd.pgrst.object+json": { "schema": component("schemas", one) },
+            "text/csv": { "schema": component("schemas", "Csv") },
+        });
     }
     answer
 }

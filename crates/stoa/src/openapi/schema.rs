@@ -34,6 +34,8 @@ pub(super) fn shared() -> Map<String, Value> {
             },
         }),
     );
+    let csv = text("RFC 4180, the names of the members in the first line.");
+    schemas.insert("Csv".into(), csv);
     schemas.insert(
         "FieldError".into(),
         json!({

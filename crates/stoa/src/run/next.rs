@@ -91,7 +91,8 @@ pub(super) async fn build(
         Ok(observer) => observer,
         Err(refused) => return Err((refused, loaded)),
     };
-    let built = match assembly.build(&plan, setup.mode, observer, before).await {
+    let tree = stoa_config::effective(&loaded, false);
+    let built = match assembly.build(&plan, &tree, setup.mode, observer, before).await {
         Ok(built) => built,
         Err(refused) => return Err((refused, loaded)),
     };
@@ -103,7 +104,6 @@ pub(super) async fn build(
             open.join(", ")
         ));
     }
-    let tree = stoa_config::effective(&loaded, false);
     Ok(Next {
         loaded,
         plan,

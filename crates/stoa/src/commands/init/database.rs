@@ -57,7 +57,7 @@ const NAME_BYTES_MAX: usize = 63;
 /// The file. `store` is the store's value, `sqlite:flights.db`.
 pub(super) fn file(api: &str, store: &str, tables: &[Table]) -> String {
     let names = resource_names(tables);
-    let mut out = format!("api: {api}\n\nstores:\n  main: {}\n\nresources:\n", quoted(store));
+    let mut out = format!("api: {api}\n\nstores:\n  main: {}\n\nresources:\n", value(store));
     for (position, table) in tables.iter().enumerate() {
         resource(&mut out, position, table, tables, &names);
     }
@@ -72,12 +72,12 @@ fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], 
             "  # named `{name}` here, since a resource's name is part of its path"
         );
     }
-    let _ = writeln!(out, "  {}:", quoted(name));
+    let _ = writeln!(out, "  {}:", key(name));
     let bound = table
         .schema
         .as_ref()
         .map_or_else(|| table.name.clone(), |s| format!("{s}.{}", table.name));
-    let _ = writeln!(out, "    table: {}", quoted(&bound));
+    let _ = writeln!(out, "    table: {}", value(&bound));
     for reference in &table.references {
         if let Some(why) = skipped(reference, tables) {
             let _ = writeln!(out, "    # not a ref: ({}), {why}", reference.columns.join(", "));
@@ -123,8 +123,7 @@ fn field(out: &mut String, column: &Column, table: &Table, tables: &[Table], nam
         Some(other) => format!("ref {}", names[other]),
         None => ty.clone(),
     };
-    let key = table.key.contains(&column.name);
-    if key {
+    if table.key.contains(&column.name) {
         words.push_str(", key");
     } else {
         if column.unique {
@@ -134,7 +133,7 @@ fn field(out: &mut String, column: &Column, table: &Table, tables: &[Table], nam
             words.push_str(", optional");
         }
     }
-    let _ = writeln!(out, "      {}: {}", quoted(&column.name), quoted(&words));
+    let _ = writeln!(out, "      {}: {}", key(&column.name), value(&words));
 }
 
 /// Why a foreign key does not become a `ref`.
@@ -226,9 +225,14 @@ pub(super) fn api_name(stem: &str) -> String {
     }
 }
 
-/// `text` as YAML would read it back, and never as the start of a `${…}` expansion.
-fn quoted(text: &str) -> String {
-    yaml::scalar(&Value::String(text.replace("${", "$${")))
+/// `text` as YAML would read it back: a key, where `$` is itself.
+fn key(text: &str) -> String {
+    yaml::scalar(&Value::String(text.to_owned()))
+}
+
+/// `text` as YAML would read it back: a value, where `$` starts an expansion and `$$` is one `$`.
+fn value(text: &str) -> String {
+    key(&text.replace('$', "$$"))
 }
 
 #[cfg(test)]
