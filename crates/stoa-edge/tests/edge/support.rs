@@ -270,7 +270,7 @@ impl Client {
 
     /// Reads on; whether anything came.
     pub(crate) async fn more(&mut self) -> bool {
-        let mut space = [0; 16 * 1024];
+        let mut space = vec![0; 16 * 1024];
         match timeout(LONG, self.stream.read(&mut space))
             .await
             .expect("something comes or it ends")
@@ -458,7 +458,7 @@ impl Client {
                 let rest = self.rest.split_off(at + 4);
                 break text(&std::mem::replace(&mut self.rest, rest));
             }
-            let mut space = [0; 16 * 1024];
+            let mut space = vec![0; 16 * 1024];
             match self.stream.read(&mut space).await {
                 Ok(0) | Err(_) => return None,
                 Ok(n) => self.rest.extend_from_slice(&space[..n]),
