@@ -1,3 +1,5 @@
+//! One body type for both halves.
+
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::{

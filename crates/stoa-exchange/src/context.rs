@@ -1,3 +1,5 @@
+//! What is known about an exchange from its first byte on.
+
 use crate::{Identity, Trail};
 use std::{
     fmt,

@@ -1,3 +1,5 @@
+//! What answers a request.
+
 use crate::{Body, Context, Problem};
 use std::{future::Future, pin::Pin};
 

@@ -1,3 +1,5 @@
+//! Who the caller is.
+
 use serde_json::{Map, Value};
 use std::sync::Arc;
 

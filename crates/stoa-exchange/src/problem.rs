@@ -1,3 +1,5 @@
+//! Error replies.
+
 use crate::{Body, Code, Context, Reply};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};

@@ -1,3 +1,5 @@
+//! What is told about an exchange when it has ended.
+
 use crate::Context;
 use http::{Method, StatusCode};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The decisions taken on a request, for `Stoa-Explain`.
+
 use serde_json::{Map, Value};
 
 /// The decisions taken on a request, kept only when somebody asked for them (`Stoa-Explain: 1`).

@@ -1,1 +1,3 @@
+//! Faults are shown with their lines, and every code is explained.
+
 

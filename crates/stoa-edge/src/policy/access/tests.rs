@@ -1,3 +1,5 @@
+//! Access rules of routes: who passes, and what the others are told.
+
 use super::allow;
 use crate::{Gateway, Parts as GatewayParts};
 use http::{Request, StatusCode, header, request::Parts};
