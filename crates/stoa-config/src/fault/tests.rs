@@ -1,3 +1,1 @@
 //! Faults are shown with their lines, and every code is explained.
-
-
