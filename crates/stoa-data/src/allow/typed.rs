@@ -1,6 +1,6 @@
 //! From what a caller is to what a field holds.
 
-use crate::value::Value;
+use crate::value::{Value, from_text};
 use stoa_config::plan::Type;
 
 /// The largest integer up to which every integer is a double.
@@ -49,45 +49,4 @@ pub(super) fn from_cel(ty: &Type, from: &cel::Value) -> Option<Value> {
         (ty @ Type::Decimal { .. }, Cel::Float(n)) if n.is_finite() => from_text(ty, &n.to_string()).ok(),
         _ => None,
     }
-}
-
-/// A text as a value of the field.
-fn from_text(ty: &Type, text: &str) -> Result<Value, ()> {
-    match ty {
-        Type::Text if !text.contains('\0') => Ok(Value::Text(text.into())),
-        Type::Enum(names) if names.iter().any(|name| name == text) => Ok(Value::Text(text.into())),
-        Type::Time => {
-            let moment = text.parse::<jiff::Timestamp>().map_err(drop)?;
-            Ok(Value::Time(moment.as_microsecond()))
-        }
-        Type::Date => {
-            let date = text.parse::<jiff::civil::Date>().map_err(drop)?;
-            let days = date.since(jiff::civil::date(1970, 1, 1)).map_err(drop)?;
-            Ok(Value::Date(days.get_days()))
-        }
-        Type::Decimal { precision, scale } => decimal(text, *precision, *scale).ok_or(()),
-        _ => Err(()),
-    }
-}
-
-fn decimal(text: &str, precision: u8, scale: u8) -> Option<Value> {
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-    let scale = usize::from(scale);
-    let fits = fraction.len() <= scale && whole.len() + scale <= usize::from(precision);
-    let plain = whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit());
-    if !fits || !plain {
-        return None;
-    }
-    let whole = if whole.is_empty() { "0" } else { whole };
-    let sign = if whole == "0" && fraction.is_empty() {
-        ""
-    } else {
-        sign
-    };
-    let dot = if scale == 0 { "" } else { "." };
-    Some(Value::Decimal(
-        format!("{sign}{whole}{dot}{fraction:0<scale$}").into(),
-    ))
 }
