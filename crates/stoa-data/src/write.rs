@@ -287,7 +287,11 @@ async fn unchanged(
     returning: Option<Vec<Item>>,
     shape: &Shape,
 ) -> Result<Reply> {
-    let page = read::row(call, id, &asked.query.select, Verb::Update).await?;
+    let mut page = read::row(call, id, &asked.query.select, Verb::Update).await?;
+    if returning.is_some() {
+        // What may be changed is not always what may be seen.
+        page = read::row(call, id, &asked.query.select, Verb::Read).await?;
+    }
     if let Precondition::Versions(versions) = etag::precondition(call.headers)
         && !page.version.is_some_and(|v| versions.contains(&v))
     {
@@ -356,9 +360,11 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
 pub(crate) async fn delete_one(call: &Call<'_>, id: Value) -> Result<Reply> {
     let mut asked = Asked::new(call, &[Kind::Select, Kind::Embedded], "DELETE")?;
     let allowed = call.allow(call.resource, Verb::Delete)?;
-    let returning = asked.returning(call, None, &mut Condition::True)?;
+    let mut shown = Condition::True;
+    let returning = asked.returning(call, None, &mut shown)?;
     let shape = asked.shape(call, What::Deleted { many: false }, returning.is_some());
-    let filter = prepare::key_is(call.resource, &id).and(allowed.filter);
+    // A row that is asked for in the reply must be one that the caller may read.
+    let filter = prepare::key_is(call.resource, &id).and(allowed.filter).and(shown);
     let bucket = prepare::bucket(call.resource, &filter);
     let precondition = match etag::precondition(call.headers) {
         Precondition::None => Precondition::Exists,
@@ -387,9 +393,10 @@ pub(crate) async fn delete_many(call: &Call<'_>) -> Result<Reply> {
     let mut asked = Asked::filtered(call, "DELETE")?;
     let filter = read::required_filter(&asked.query, "Delete")?;
     let allowed = call.allow(call.resource, Verb::Delete)?;
-    let returning = asked.returning(call, None, &mut Condition::True)?;
+    let mut shown = Condition::True;
+    let returning = asked.returning(call, None, &mut shown)?;
     let shape = asked.shape(call, What::Deleted { many: true }, returning.is_some());
-    let filter = filter.and(asked.readable.clone()).and(allowed.filter);
+    let filter = filter.and(asked.readable.clone()).and(allowed.filter).and(shown);
     let bucket = prepare::bucket(call.resource, &filter);
     let change = Change::Delete {
         filter,

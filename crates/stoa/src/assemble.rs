@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
 use stoa_config::plan::Plan;
 use stoa_data::{
-    Data,
+    Data, allow,
     migrate::{self, Step},
     store::{self, Store},
 };
@@ -61,7 +61,8 @@ impl Assembly {
         observer: Arc<dyn Observer>,
         before: Option<&Gateway>,
     ) -> Result<Built, Refused> {
-        let identity = json!([tree["api"], tree["stores"], tree["resources"]]);
+        // With or without `auth`, a rule left out means another thing.
+        let identity = json!([tree["api"], tree["stores"], tree["resources"], tree["auth"]]);
         let mut notes = Vec::new();
         let data = match &self.kept {
             Some(kept) if kept.identity == identity => Kept {
@@ -70,6 +71,10 @@ impl Assembly {
                 handlers: kept.handlers.clone(),
             },
             _ => {
+                let faults: Vec<_> = plan.resources.iter().flat_map(allow::check).collect();
+                if !faults.is_empty() {
+                    return Err(Refused::Faults(faults));
+                }
                 fit_tables(plan, mode, &mut notes)?;
                 let (stores, handlers) = open(plan)?;
                 if mode == Mode::Dev {
