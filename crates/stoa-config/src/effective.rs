@@ -81,13 +81,15 @@ impl Shower<'_> {
             .iter()
             .flat_map(|v| v.iter())
             .any(|v| v.starts_with("file:"));
-        let value = match secret || from_file {
-            true => Value::from(REDACTED),
-            false => to_json(node),
+        let value = if secret || from_file {
+            Value::from(REDACTED)
+        } else {
+            to_json(node)
         };
-        match self.origin {
-            true => json!({ "value": value, "origin": self.origin(node) }),
-            false => value,
+        if self.origin {
+            json!({ "value": value, "origin": self.origin(node) })
+        } else {
+            value
         }
     }
 
@@ -109,9 +111,10 @@ impl Shower<'_> {
             return names.join(", ");
         }
         let place: Place = self.text.place(node.span);
-        match node.origin.profile {
-            true => format!("profile {} ({place})", self.profile),
-            false => place.to_string(),
+        if node.origin.profile {
+            format!("profile {} ({place})", self.profile)
+        } else {
+            place.to_string()
         }
     }
 }
@@ -200,7 +203,7 @@ fn fill_resource(map: &mut Map, resource: &crate::plan::Resource, plan: &Plan) {
     }
     let write = map.get("write").is_some_and(|e| !e.value.is_null());
     for (verb, rule) in resource.rules.each() {
-        if !rule.written && !(write && verb != "read") {
+        if !(rule.written || write && verb != "read") {
             set(map, verb, text_node(&rule_text(rule)));
         }
     }
@@ -306,21 +309,22 @@ fn walk_secrets(node: &Node, shape: &Shape, found: &mut Vec<Span>) {
                 .for_each(|e| walk_secrets(&e.value, item, found));
         }
         (Shape::List(item), NodeValue::List(items)) => {
-            items.iter().for_each(|node| walk_secrets(node, item, found));
+            for node in items {
+                walk_secrets(node, item, found);
+            }
         }
         (Shape::Any(shapes), _) => {
             if let Some(shape) = shapes.iter().find(|s| fits(node, s)) {
                 walk_secrets(node, shape, found);
             }
         }
-        (Shape::Value(words), NodeValue::Scalar(scalar)) => {
+        (Shape::Value(words), NodeValue::Scalar(scalar))
             // A reference such as `${NAME}` is no secret, and says where to look.
-            if words.secret && !shows_nothing(node) && !scalar.text.contains("${") {
+            if words.secret && !shows_nothing(node) && !scalar.text.contains("${") => {
                 found.push(node.span);
             }
-        }
         (Shape::Value(words), NodeValue::List(_) | NodeValue::Map(_)) if words.secret => {
-            found.push(node.span)
+            found.push(node.span);
         }
         _ => {}
     }

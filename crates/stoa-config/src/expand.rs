@@ -25,9 +25,8 @@ impl Expander<'_> {
     /// Expands every value below `node`. A value with a fault keeps its text.
     pub(crate) fn expand(&mut self, node: &mut Node, report: &mut Report<'_>) {
         match &mut node.value {
-            Value::Null => {}
             Value::Scalar(scalar) if scalar.text.contains('$') => self.scalar(node, report),
-            Value::Scalar(_) => {}
+            Value::Null | Value::Scalar(_) => {}
             Value::List(items) => items.iter_mut().for_each(|item| self.expand(item, report)),
             Value::Map(map) => map
                 .entries
@@ -142,14 +141,13 @@ impl Expander<'_> {
         }
         let found = (self.env)(name).filter(|value| default.is_none() || !value.is_empty());
         self.variables.insert(name.to_owned(), found.is_some());
-        match found.or_else(|| default.map(str::to_owned)) {
-            Some(value) => Some((name.to_owned(), value)),
-            None => {
-                report
-                    .add(codes::VARIABLE, span, format!("the variable `{name}` is not set"))
-                    .help(format!("set it, or write `${{{name}:-default}}`"));
-                None
-            }
+        if let Some(value) = found.or_else(|| default.map(str::to_owned)) {
+            Some((name.to_owned(), value))
+        } else {
+            report
+                .add(codes::VARIABLE, span, format!("the variable `{name}` is not set"))
+                .help(format!("set it, or write `${{{name}:-default}}`"));
+            None
         }
     }
 }

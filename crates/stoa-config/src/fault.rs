@@ -89,15 +89,15 @@ impl Severity {
 /// The long text of a code.
 pub fn explain(code: &str) -> Option<&'static str> {
     let upper = code.trim().to_ascii_uppercase();
-    codes::ALL.iter().find(|c| c.code == upper).map(|c| c.text)
+    codes::ALL.iter().find(|c| c.name == upper).map(|c| c.text)
 }
 
 /// A few words on a code, for lists.
 pub fn title(code: &str) -> Option<&'static str> {
-    codes::ALL.iter().find(|c| c.code == code).map(|c| c.title)
+    codes::ALL.iter().find(|c| c.name == code).map(|c| c.title)
 }
 
 /// Every code, in order.
 pub fn codes() -> Vec<&'static str> {
-    codes::ALL.iter().map(|c| c.code).collect()
+    codes::ALL.iter().map(|c| c.name).collect()
 }

@@ -81,7 +81,7 @@ pub(crate) struct Flaw {
     pub(crate) at: Range<usize>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
-    /// Another code than the grammar's own.
+    /// Another code than the grammar's own; the innermost grammar decides.
     pub(crate) code: Option<&'static str>,
 }
 
@@ -106,7 +106,7 @@ impl Flaw {
     }
 
     pub(crate) fn code(mut self, code: &'static str) -> Self {
-        self.code = Some(code);
+        self.code = self.code.or(Some(code));
         self
     }
 
@@ -166,13 +166,18 @@ pub(crate) fn commas(text: &str) -> Vec<(usize, &str)> {
     let mut quote: Option<char> = None;
     let mut before = ' ';
     for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(open), c) if c == open && before != '\\' => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') if matches!(before, ' ' | '[' | '(' | '{' | ',' | ':') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, ',') if depth == 0 => {
+        if let Some(open) = quote {
+            if c == open && before != '\\' {
+                quote = None;
+            }
+            before = c;
+            continue;
+        }
+        match c {
+            '"' | '\'' if matches!(before, ' ' | '[' | '(' | '{' | ',' | ':') => quote = Some(c),
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
                 parts.push((start, &text[start..at]));
                 start = at + 1;
             }

@@ -74,9 +74,10 @@ pub const FILE_NAME: &str = "stoa.yaml";
 /// Reads the API file at `path` (a file, or a folder that holds `stoa.yaml`) and everything it names.
 /// Never panics and never stops at the first fault.
 pub fn load(path: &Path, options: &Options<'_>) -> Loaded {
-    let path = match path.is_dir() {
-        true => path.join(FILE_NAME),
-        false => path.to_owned(),
+    let path = if path.is_dir() {
+        path.join(FILE_NAME)
+    } else {
+        path.to_owned()
     };
     let name = path.to_string_lossy().into_owned();
     let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
@@ -139,15 +140,15 @@ fn load_file(name: &str, text: String, path: PathBuf, options: &Options<'_>) -> 
     let mut tree = None;
     let mut plan = None;
     let mut secrets = Vec::new();
-    if text.text.len() > yaml::BYTES_MAX {
+    if text.content.len() > yaml::BYTES_MAX {
         report.add(codes::TOO_LARGE, Span::default(), "the file is larger than 1 MiB");
     } else if let Some(mut root) = yaml::parse(&mut report) {
         secrets = effective::secrets(&root);
         plan = resolve_tree(&mut root, &path, options, &mut report);
         tree = Some(root);
-        secrets.extend(likely_secrets(&text.text, false));
+        secrets.extend(likely_secrets(&text.content, false));
     } else {
-        secrets = likely_secrets(&text.text, true);
+        secrets = likely_secrets(&text.content, true);
     }
     let failed = report.has_errors();
     let faults = report.finish();
@@ -157,7 +158,7 @@ fn load_file(name: &str, text: String, path: PathBuf, options: &Options<'_>) -> 
         sources: vec![Source {
             name: name.to_owned(),
             path,
-            text: masked(text.text, &secrets),
+            text: masked(text.content, &secrets),
         }],
         tree,
     }
@@ -181,9 +182,8 @@ fn resolve_tree(
         variables: std::collections::BTreeMap::new(),
     };
     expander.expand(root, report);
-    let decoded = decode::root::decode(root, folder, expander.variables, profile.as_deref(), report)?;
-    let mut plan = decoded.plan;
-    plan.file = path.to_owned();
+    let mut plan = decode::root::decode(root, folder, expander.variables, profile.as_deref(), report)?;
+    path.clone_into(&mut plan.file);
     plan.marks = not_built::marks(root, report.text);
     Some(plan)
 }

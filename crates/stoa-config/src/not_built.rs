@@ -102,7 +102,7 @@ pub fn not_built(plan: &Plan) -> Vec<Fault> {
             });
         }
     }
-    faults.sort_by(|a, b| (a.place.line, a.place.column).cmp(&(b.place.line, b.place.column)));
+    faults.sort_by_key(|a| (a.place.line, a.place.column));
     faults
 }
 

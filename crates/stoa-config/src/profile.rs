@@ -165,7 +165,9 @@ fn allowed(profile: &Entry, base: &Map, report: &mut Report<'_>) {
                 )
                 .help("declare resources in the file itself, so that the API is the same everywhere");
         }
-        let Some(map) = resource.value.map() else { continue };
+        let Some(map) = resource.value.map().filter(|_| known) else {
+            continue;
+        };
         for entry in map
             .entries
             .iter()

@@ -124,7 +124,7 @@ fn grammars(out: &mut String) {
 fn faults(out: &mut String) {
     out.push_str("\n## Faults\n\n`stoa check` reports these; `stoa explain CODE` prints the text.\n\n");
     for code in codes::ALL {
-        let _ = writeln!(out, "- **{}**, {}. {}", code.code, code.title, code.text);
+        let _ = writeln!(out, "- **{}**, {}. {}", code.name, code.title, code.text);
     }
 }
 

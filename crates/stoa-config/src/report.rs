@@ -135,17 +135,16 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 
 /// "did you mean `x`?", or the words there are.
 pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
-    match nearest(word, known.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let mut names: Vec<String> = known.into_iter().map(|k| format!("`{k}`")).take(41).collect();
-            if names.len() > 40 {
-                names[40] = "…".to_owned();
-            }
-            match names.len() {
-                0 => "there are none in this file".to_owned(),
-                _ => format!("known here: {}", names.join(", ")),
-            }
+    if let Some(near) = nearest(word, known.clone()) {
+        format!("did you mean `{near}`?")
+    } else {
+        let mut names: Vec<String> = known.into_iter().map(|k| format!("`{k}`")).take(41).collect();
+        if names.len() > 40 {
+            names[40].replace_range(.., "…");
+        }
+        match names.len() {
+            0 => "there are none in this file".to_owned(),
+            _ => format!("known here: {}", names.join(", ")),
         }
     }
 }

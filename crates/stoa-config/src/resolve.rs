@@ -117,12 +117,11 @@ fn bind(
     let place = report.text.place(raw.name_span);
     let rules = rules(&raw.read, &fields, auth, &place, report);
     let list = list(&raw.read, &fields, report);
-    let cache = match raw.read.get("cache") {
-        Some(node) => policies::cache(node, (raw.read.get("stale"), None), report),
-        None => {
-            policies::only_with_cache(&raw.read, &["stale"], report);
-            None
-        }
+    let cache = if let Some(node) = raw.read.get("cache") {
+        policies::cache(node, (raw.read.get("stale"), None), report)
+    } else {
+        policies::only_with_cache(&raw.read, &["stale"], report);
+        None
     };
     let key = keys
         .names
@@ -144,7 +143,7 @@ fn bind(
 }
 
 fn shard(raw: &RawResource<'_>, fields: &mut [Field], report: &mut Report<'_>) -> Shard {
-    let Some((node, name)) = raw.read.get("shard").and_then(|n| Some((n, n.scalar()))) else {
+    let Some((node, name)) = raw.read.get("shard").map(|n| (n, n.scalar())) else {
         return Shard::Single;
     };
     let Some(name) = name.map(|s| s.text.as_str()) else {
@@ -254,9 +253,9 @@ fn list(read: &Reader<'_>, fields: &[Field], report: &mut Report<'_>) -> List {
             }
         }
         if sort {
-            list.sort = positions
+            list.sort = positions;
         } else {
-            list.filter = positions
+            list.filter = positions;
         }
     }
     let (page, max) = (read.int("page", report), read.int("max", report));

@@ -102,9 +102,9 @@ impl Writer {
     fn shape(&mut self, shape: &'static Shape, form: Form) -> Value {
         match shape {
             Shape::Value(words) => text(words),
-            Shape::Bool => expandable(json!({ "type": "boolean" })),
+            Shape::Bool => expandable(&json!({ "type": "boolean" })),
             Shape::Int { min, max } => {
-                expandable(json!({ "type": "integer", "minimum": min, "maximum": max }))
+                expandable(&json!({ "type": "integer", "minimum": min, "maximum": max }))
             }
             Shape::Map(spec) => json!({ "$ref": self.definition(spec, form) }),
             Shape::Named(words, item) => {
@@ -128,13 +128,13 @@ impl Writer {
     }
 }
 
-fn expandable(value: Value) -> Value {
+fn expandable(value: &Value) -> Value {
     json!({ "anyOf": [value, { "type": "string", "pattern": EXPANSION }] })
 }
 
 fn text(words: &Words) -> Value {
     if !words.choice.is_empty() {
-        return expandable(json!({ "enum": words.choice, "title": words.name }));
+        return expandable(&json!({ "enum": words.choice, "title": words.name }));
     }
     match words.pattern {
         Some(pattern) => json!({

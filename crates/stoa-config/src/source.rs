@@ -6,27 +6,27 @@ use std::sync::Arc;
 /// A file's text with the start of every line.
 pub(crate) struct Text {
     pub(crate) name: Arc<str>,
-    pub(crate) text: String,
+    pub(crate) content: String,
     starts: Vec<usize>,
 }
 
 impl Text {
-    pub(crate) fn new(name: &str, text: String) -> Self {
-        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+    pub(crate) fn new(name: &str, content: String) -> Self {
+        let breaks = content.match_indices('\n').map(|(at, _)| at + 1);
         let starts = std::iter::once(0).chain(breaks).collect();
         Self {
             name: name.into(),
-            text,
+            content,
             starts,
         }
     }
 
     /// Line and column of where `span` starts.
     pub(crate) fn place(&self, span: Span) -> Place {
-        let at = (span.start as usize).min(self.text.len());
+        let at = (span.start as usize).min(self.content.len());
         let line = self.starts.partition_point(|&start| start <= at) - 1;
         let before = self
-            .text
+            .content
             .as_bytes()
             .get(self.starts[line]..at)
             .unwrap_or_default();
@@ -44,7 +44,7 @@ impl Text {
         let Some(&start) = self.starts.get(place.line.saturating_sub(1) as usize) else {
             return Span::default();
         };
-        let line = self.text[start..].lines().next().unwrap_or_default();
+        let line = self.content[start..].lines().next().unwrap_or_default();
         let skip = line.char_indices().nth(place.column.saturating_sub(1) as usize);
         let from = skip.map_or(line.len(), |(at, _)| at);
         let rest = &line[from..];
@@ -59,12 +59,12 @@ impl Text {
     pub(crate) fn visible(&self, span: Span) -> Span {
         let start = self.floor(span.start as usize);
         let end = self.floor(span.end as usize).max(start);
-        let line_end = self.text[start..]
+        let line_end = self.content[start..]
             .find('\n')
-            .map_or(self.text.len(), |n| start + n);
+            .map_or(self.content.len(), |n| start + n);
         let mut end = end.min(line_end);
         if end == start {
-            end = self.text[start..line_end]
+            end = self.content[start..line_end]
                 .chars()
                 .next()
                 .map_or(start, |c| start + c.len_utf8());
@@ -74,8 +74,8 @@ impl Text {
 
     /// The nearest start of a character at or before `at`.
     fn floor(&self, at: usize) -> usize {
-        let mut at = at.min(self.text.len());
-        while !self.text.is_char_boundary(at) {
+        let mut at = at.min(self.content.len());
+        while !self.content.is_char_boundary(at) {
             at -= 1;
         }
         at

@@ -17,7 +17,7 @@ const NODES_MAX: usize = 100_000;
 
 /// Reads `report.text`. `None` when there is no tree to go on with; why is in the report.
 pub(crate) fn parse(report: &mut Report<'_>) -> Option<Node> {
-    let text = report.text.text.as_str();
+    let text = report.text.content.as_str();
     let options = granit_parser::options! {
         emit_comments: false,
         emit_unresolved_aliases: true,
@@ -91,7 +91,7 @@ impl Builder {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_properties(anchor, tag.is_some(), span, report);
-                let node = scalar(&text, style, span, &report.text.text);
+                let node = scalar(&text, style, span, &report.text.content);
                 self.value(node, report)?;
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
@@ -116,7 +116,7 @@ impl Builder {
                 };
                 self.open(span, kind, report)?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(span, report)?,
+            Event::SequenceEnd | Event::MappingEnd => self.close(span, report),
             _ => {}
         }
         Ok(())
@@ -132,10 +132,8 @@ impl Builder {
         Ok(())
     }
 
-    fn close(&mut self, end: Span, report: &mut Report<'_>) -> Result<(), GivenUp> {
-        let Some(open) = self.open.pop() else {
-            return Ok(());
-        };
+    fn close(&mut self, end: Span, report: &mut Report<'_>) {
+        let Some(open) = self.open.pop() else { return };
         let value = match open.kind {
             Kind::List(items) => Value::List(items),
             Kind::Map { flow, entries, .. } => {
@@ -155,7 +153,6 @@ impl Builder {
             origin: Origin::default(),
         };
         self.place(node, report);
-        Ok(())
     }
 
     fn value(&mut self, node: Node, report: &mut Report<'_>) -> Result<(), GivenUp> {
@@ -214,7 +211,7 @@ fn as_key(node: Node, report: &mut Report<'_>) -> (Option<String>, Span) {
         }
         // `null:` and `~:` are keys with that text.
         Value::Null if span.start < span.end => {
-            let text = &report.text.text[span.range()];
+            let text = &report.text.content[span.range()];
             (Some(text.to_owned()), span)
         }
         _ => {
@@ -275,7 +272,7 @@ fn join_split(entries: Vec<Entry>, report: &mut Report<'_>) -> Vec<Entry> {
             .last()
             .and_then(|e| e.value.scalar())
             .is_some_and(|s| !s.quoted);
-        if lonely(&entry) && before_is_plain && !follows_colon(&entry, &report.text.text) {
+        if lonely(&entry) && before_is_plain && !follows_colon(&entry, &report.text.content) {
             run = Some((joined.len() - 1, entry.key_span));
             continue;
         }
@@ -297,7 +294,12 @@ fn join_run(run: Option<(usize, Span)>, joined: &mut [Entry], report: &mut Repor
         return;
     };
     let span = entry.value.span.to(last);
-    let text = report.text.text.get(span.range()).unwrap_or_default().to_owned();
+    let text = report
+        .text
+        .content
+        .get(span.range())
+        .unwrap_or_default()
+        .to_owned();
     let quoted = serde_json::Value::from(text.as_str());
     report
         .add(
@@ -336,7 +338,7 @@ fn without_duplicates(entries: Vec<Entry>, report: &mut Report<'_>) -> Vec<Entry
 }
 
 fn syntax_fault(error: &ScanError, builder: &Builder, report: &mut Report<'_>) {
-    let length = report.text.text.len();
+    let length = report.text.content.len();
     let at = error.marker().byte_offset().unwrap_or(length).min(length);
     let span = Span::new(at..at);
     if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
@@ -350,7 +352,7 @@ fn syntax_fault(error: &ScanError, builder: &Builder, report: &mut Report<'_>) {
         Kind::Map { flow: true, .. } => Some(open.start),
         _ => None,
     });
-    let line = report.text.text[..at].rsplit('\n').next().unwrap_or_default();
+    let line = report.text.content[..at].rsplit('\n').next().unwrap_or_default();
     let help = if matches!(error.kind(), ErrorKind::MappingValueNotAllowed) {
         Some(if line.contains("when") {
             "a value that holds `: ` needs quotes or the map form: `access: { when: … }`"
@@ -375,7 +377,7 @@ fn syntax_fault(error: &ScanError, builder: &Builder, report: &mut Report<'_>) {
 fn tabs(report: &mut Report<'_>) -> bool {
     let mut found = Vec::new();
     let mut at = 0;
-    for line in report.text.text.split_inclusive('\n') {
+    for line in report.text.content.split_inclusive('\n') {
         let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
         if let Some(tab) = line[..indent].find('\t').filter(|_| !line.trim().is_empty()) {
             found.push(Span::new(at + tab..at + indent));

@@ -135,7 +135,7 @@ static ROLES_WORDS: Words = Words::new("a claim", codes::TEXT, &["roles", "realm
 
 /// RFC 7518 section 3.2 for HS256.
 const SECRET_BYTES_MIN: usize = 32;
-const LEEWAY_MAX: Duration = Duration::from_secs(600);
+const LEEWAY_MAX: Duration = Duration::from_mins(10);
 
 pub(crate) fn auth(node: &Node, context: &Context<'_>, report: &mut Report<'_>) -> Option<Auth> {
     let read = Reader::open(&AUTH, node, "`auth`", report)?;

@@ -113,12 +113,13 @@ pub(crate) fn uses(node: &Node, route: &str, limits: &mut Vec<Limit>, report: &m
                         .map(|l| l.name.as_str())
                         .filter(|n| !n.contains('/'))
                         .collect();
-                    let help = match known.is_empty() {
-                        true => format!(
+                    let help = if known.is_empty() {
+                        format!(
                             "add `limits: {{ {}: 100/min by user }}`, or write the limit here",
                             scalar.text
-                        ),
-                        false => did_you_mean(&scalar.text, known),
+                        )
+                    } else {
+                        did_you_mean(&scalar.text, known)
                     };
                     let message = format!("limit `{}` is not defined", scalar.text);
                     report.add(codes::UNKNOWN_LIMIT, item.span, message).help(help);
@@ -149,7 +150,8 @@ fn unused_name(route: &str, limits: &[Limit]) -> String {
     if !taken(route) {
         return route.to_owned();
     }
-    (2..)
+    // One of them is free: there are more numbers than limits.
+    (2..limits.len() + 3)
         .map(|n| format!("{route} #{n}"))
         .find(|name| !taken(name))
         .unwrap_or_default()

@@ -388,9 +388,10 @@ pub(crate) fn timeouts(node: &Node, base: Timeouts, report: &mut Report<'_>) -> 
 
 pub(crate) fn cors(node: &Node, report: &mut Report<'_>) -> Option<Cors> {
     if node.map().is_none() {
-        let origins = match flag(node, "cors", report)? {
-            true => vec!["*".to_owned()],
-            false => Vec::new(),
+        let origins = if flag(node, "cors", report)? {
+            vec!["*".to_owned()]
+        } else {
+            Vec::new()
         };
         return Some(Cors {
             origins,

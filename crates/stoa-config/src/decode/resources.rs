@@ -411,12 +411,12 @@ fn long_constraints(read: &Reader<'_>, report: &mut Report<'_>) -> Vec<(Constrai
             found.push((kind, read.key_span(word)));
         }
     }
-    let texts: [(&str, fn(String) -> ConstraintKind); 3] = [
-        ("min", ConstraintKind::Min),
-        ("max", ConstraintKind::Max),
-        ("matches", ConstraintKind::Matches),
-    ];
-    for (word, kind) in texts {
+    for word in ["min", "max", "matches"] {
+        let kind = match word {
+            "min" => ConstraintKind::Min,
+            "max" => ConstraintKind::Max,
+            _ => ConstraintKind::Matches,
+        };
         if let (Some(node), Some(text)) = (read.get(word), read.value(word, &name::TEXT, report)) {
             found.push((kind(text), node.span));
         }

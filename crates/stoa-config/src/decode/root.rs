@@ -187,11 +187,6 @@ pub(crate) static EXPECT: MapSpec = MapSpec {
 
 static REQUEST_WORDS: Words = Words::new("a request", codes::ROUTE, &["GET /products?limit=1"]);
 
-/// What the tree became, and the tree with everything filled in.
-pub(crate) struct Decoded {
-    pub(crate) plan: Plan,
-}
-
 /// Reads the merged and expanded tree.
 pub(crate) fn decode(
     root: &Node,
@@ -199,7 +194,7 @@ pub(crate) fn decode(
     variables: BTreeMap<String, bool>,
     profile: Option<&str>,
     report: &mut Report<'_>,
-) -> Option<Decoded> {
+) -> Option<Plan> {
     let context = Context { folder };
     if root.scalar().is_some() || root.list().is_some() {
         report
@@ -220,10 +215,10 @@ pub(crate) fn decode(
         origin: Origin::default(),
     };
     let server = server::server(read.get("server").unwrap_or(&empty), &context, report);
-    let auth_section = read
+    let auth = read
         .get("auth")
-        .map(|n| auth::auth(n, &context, report).unwrap_or_default());
-    let auth = auth_section.unwrap_or_default();
+        .and_then(|n| auth::auth(n, &context, report))
+        .unwrap_or_default();
     let mut limits = read
         .get("limits")
         .map(|n| limits::limits(n, report))
@@ -246,20 +241,12 @@ pub(crate) fn decode(
     let resources = resolve::resources(&raw, &store_names, &stores, &auth, report);
     resolve::routes::check(&services, &raw, report);
     check_tests(&read, report);
-    if read.get("services").is_none() && read.get("resources").is_none() {
-        report
-            .warn(
-                codes::NOTHING_SERVED,
-                Span::default(),
-                "the file has neither services nor resources",
-            )
-            .help("add `services: { payments: http://127.0.0.1:9001 }` or `resources: …`");
-    }
+    warn_of_nothing(&read, report);
     let seed = read.value("seed", &name::PATH, report);
     let telemetry = read
         .get("telemetry")
         .and_then(|n| telemetry::telemetry(n, report));
-    let plan = Plan {
+    Some(Plan {
         api,
         version,
         profile: profile.map(str::to_owned),
@@ -275,8 +262,20 @@ pub(crate) fn decode(
         telemetry: telemetry.unwrap_or_else(Telemetry::default),
         variables,
         marks: BTreeMap::new(),
-    };
-    Some(Decoded { plan })
+    })
+}
+
+fn warn_of_nothing(read: &Reader<'_>, report: &mut Report<'_>) {
+    if read.get("services").is_some() || read.get("resources").is_some() {
+        return;
+    }
+    report
+        .warn(
+            codes::NOTHING_SERVED,
+            Span::default(),
+            "the file has neither services nor resources",
+        )
+        .help("add `services: { payments: http://127.0.0.1:9001 }` or `resources: …`");
 }
 
 /// `stores:`, or the one a file with resources gets.

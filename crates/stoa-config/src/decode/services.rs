@@ -427,10 +427,11 @@ fn one(entry: &Entry, service: &Service, shared: &mut Shared<'_>, report: &mut R
         Ok(key) => Some(key),
         Err(flaw) => {
             let start = entry.key_span.start as usize;
-            let there = report.text.text.get(start..start + entry.key.len()) == Some(entry.key.as_str());
-            let span = match there {
-                true => crate::node::Span::new(start + flaw.at.start..start + flaw.at.end),
-                false => entry.key_span,
+            let there = report.text.content.get(start..start + entry.key.len()) == Some(entry.key.as_str());
+            let span = if there {
+                crate::node::Span::new(start + flaw.at.start..start + flaw.at.end)
+            } else {
+                entry.key_span
             };
             report
                 .add(flaw.code.unwrap_or(codes::ROUTE), span, flaw.message)

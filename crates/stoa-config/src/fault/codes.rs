@@ -2,7 +2,7 @@
 
 /// A code with its texts.
 pub(crate) struct Code {
-    pub(crate) code: &'static str,
+    pub(crate) name: &'static str,
     /// A few words.
     pub(crate) title: &'static str,
     /// What `stoa explain` prints.
@@ -13,7 +13,7 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $title:literal, $text:literal;)*) => {
         $($(#[$doc])* pub(crate) const $name: &str = $code;)*
         /// Every code, in order.
-        pub(crate) const ALL: &[Code] = &[$(Code { code: $code, title: $title, text: $text }),*];
+        pub(crate) const ALL: &[Code] = &[$(Code { name: $code, title: $title, text: $text }),*];
     };
 }
 
@@ -123,7 +123,7 @@ codes! {
     UNKNOWN_RESOURCE = "E0403", "an unknown resource",
         "`ref NAME` refers to a resource of this file.";
     UNKNOWN_FIELD = "E0404", "an unknown field",
-        "The resource has no field of this name.";
+        "The resource has no field of this name. A generated key is called `id`; columns of Stoa's own (`_version`, `_bucket`) are not fields.";
     KEY = "E0405", "a key that cannot be one",
         "A created table has exactly one key field; `id: uuid7, key` is added when none is declared. A key is not optional, and is a type with equality: uuid7, uuid, text, int, date, time, decimal, enum or a ref. A `ref` needs a target with exactly one key field.";
     DEFAULT = "E0406", "a default that does not fit",

@@ -92,9 +92,10 @@ fn access(text: &str) -> Result<RawAccess, Flaw> {
             .map_err(|flaw| flaw.shifted(argument_at)),
         "owner" => {
             let at = argument_at..argument_at + argument.len();
-            match argument.contains([' ', ',']) {
-                true => Err(Flaw::at(at, "`owner` takes one field")),
-                false => Ok(RawAccess::Owner(argument.to_owned(), at)),
+            if argument.contains([' ', ',']) {
+                Err(Flaw::at(at, "`owner` takes one field"))
+            } else {
+                Ok(RawAccess::Owner(argument.to_owned(), at))
             }
         }
         other => {
@@ -131,7 +132,7 @@ fn member(text: &str) -> Result<&str, Flaw> {
     }
     match text.find(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\') {
         Some(at) => Err(Flaw::at(
-            at..text.len(),
+            text.len() - text[at..].trim_start().len()..text.len(),
             format!("`{}` is not expected here", text[at..].trim()),
         )
         .help("commas separate names")),

@@ -226,13 +226,16 @@ fn ty(text: &str, lists: usize) -> Result<RawType, Flaw> {
     let (word, rest) = text.split_at(end);
     let rest_at = end + (rest.len() - rest.trim_start().len());
     let rest = rest.trim();
-    let plain = |ty: RawType| match rest.is_empty() {
-        true => Ok(ty),
-        false => Err(Flaw::at(
-            rest_at..rest_at + rest.len(),
-            format!("`{rest}` is not expected after `{word}`"),
-        )
-        .help("commas separate constraints")),
+    let plain = |ty: RawType| {
+        if rest.is_empty() {
+            Ok(ty)
+        } else {
+            Err(Flaw::at(
+                rest_at..rest_at + rest.len(),
+                format!("`{rest}` is not expected after `{word}`"),
+            )
+            .help("commas separate constraints"))
+        }
     };
     match word {
         "" => Err(Flaw::whole(text, "the type is missing").help("such as `text`")),
@@ -352,14 +355,20 @@ fn constraint(part: &str) -> Result<Vec<ConstraintKind>, Flaw> {
     let end = part.find(char::is_whitespace).unwrap_or(part.len());
     let (word, rest) = part.split_at(end);
     let (rest_at, rest) = (part.len() - rest.trim_start().len(), rest.trim());
-    let alone = |kind: ConstraintKind| match rest.is_empty() {
-        true => Ok(vec![kind]),
-        false => Err(Flaw::at(rest_at..part.len(), format!("`{word}` stands alone"))
-            .help("commas separate constraints")),
+    let alone = |kind: ConstraintKind| {
+        if rest.is_empty() {
+            Ok(vec![kind])
+        } else {
+            Err(Flaw::at(rest_at..part.len(), format!("`{word}` stands alone"))
+                .help("commas separate constraints"))
+        }
     };
-    let with = |kind: fn(String) -> ConstraintKind| match rest.is_empty() {
-        true => Err(Flaw::whole(part, format!("nothing follows `{word}`"))),
-        false => Ok(vec![kind(rest.to_owned())]),
+    let with = |kind: fn(String) -> ConstraintKind| {
+        if rest.is_empty() {
+            Err(Flaw::whole(part, format!("nothing follows `{word}`")))
+        } else {
+            Ok(vec![kind(rest.to_owned())])
+        }
     };
     match word {
         "key" => alone(ConstraintKind::Key),

@@ -75,9 +75,10 @@ pub(crate) fn value(text: &str, ty: &Type) -> Result<Value, String> {
         Type::Text => Ok(Value::from(unquoted(text))),
         Type::Enum(words) => {
             let word = unquoted(text);
-            match words.contains(&word) {
-                true => Ok(Value::from(word)),
-                false => Err(format!("`{word}` is not one of {}", words.join(", "))),
+            if words.contains(&word) {
+                Ok(Value::from(word))
+            } else {
+                Err(format!("`{word}` is not one of {}", words.join(", ")))
             }
         }
         Type::Uuid | Type::Uuid7 => uuid(&unquoted(text)).map(Value::from).ok_or_else(not),
@@ -92,9 +93,10 @@ pub(crate) fn value(text: &str, ty: &Type) -> Result<Value, String> {
             let day: jiff::civil::Date = bare
                 .parse()
                 .map_err(|_| format!("{}, such as `2026-01-31`", not()))?;
-            match day.to_string() == bare {
-                true => Ok(Value::from(bare)),
-                false => Err(format!("{}: write `{day}`", not())),
+            if day.to_string() == bare {
+                Ok(Value::from(bare))
+            } else {
+                Err(format!("{}: write `{day}`", not()))
             }
         }
         Type::Json => serde_json::from_str(text).map_err(|e| format!("`{text}` is not JSON: {e}")),

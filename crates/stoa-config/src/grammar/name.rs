@@ -135,8 +135,9 @@ fn path(path: &str) -> Result<String, Flaw> {
 }
 
 pub(crate) fn header(text: &str) -> Result<http::HeaderName, Flaw> {
-    http::HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| Flaw::whole(text, format!("`{text}` cannot be a header field's name")))
+    http::HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
+        Flaw::whole(text, format!("`{text}` cannot be a header field's name")).code(codes::HEADER)
+    })
 }
 
 /// Methods a person may have meant.

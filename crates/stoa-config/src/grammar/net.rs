@@ -255,9 +255,10 @@ fn store(text: &str) -> Result<StoreUrl, Flaw> {
     }
     let scheme = text.split(':').next().unwrap_or_default();
     let plain = scheme.len() < text.len() && scheme.bytes().all(|b| b.is_ascii_alphanumeric());
-    let message = match plain {
-        true => format!("`{scheme}` is not a kind of store"),
-        false => "this is not a store".to_owned(),
+    let message = if plain {
+        format!("`{scheme}` is not a kind of store")
+    } else {
+        "this is not a store".to_owned()
     };
     Err(Flaw::whole(text, message).help("write `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`"))
 }

@@ -125,9 +125,10 @@ fn path(text: &str) -> Result<PathPattern, Flaw> {
 
 fn segment(part: &str, last: bool) -> Result<Segment, Flaw> {
     if part.is_empty() {
-        return Err(match last {
-            true => Flaw::at(0..0, "the path ends in a slash").help("remove it, or end in `/**`"),
-            false => Flaw::at(0..0, "the path has two slashes in a row"),
+        return Err(if last {
+            Flaw::at(0..0, "the path ends in a slash").help("remove it, or end in `/**`")
+        } else {
+            Flaw::at(0..0, "the path has two slashes in a row")
         });
     }
     if let Some(param) = part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
@@ -140,10 +141,10 @@ fn segment(part: &str, last: bool) -> Result<Segment, Flaw> {
         }
         return Ok(Segment::Param(param.to_owned()));
     }
-    if part.starts_with(':') {
+    if let Some(name) = part.strip_prefix(':') {
         return Err(
             Flaw::whole(part, format!("`{part}` is not how a parameter is written"))
-                .help(format!("write `{{{}}}`", &part[1..])),
+                .help(format!("write `{{{name}}}`")),
         );
     }
     if let Some(at) = part.find(['*', '{', '}', '?', '#', ' ', '\\']) {
@@ -191,9 +192,10 @@ fn decoded(part: &str) -> Option<String> {
 }
 
 fn health_path(text: &str) -> Result<String, Flaw> {
-    match text.starts_with('/') && http::uri::PathAndQuery::try_from(text).is_ok() {
-        true => Ok(text.to_owned()),
-        false => Err(Flaw::whole(text, format!("`{text}` is not a path")).help("such as `/healthz`")),
+    if text.starts_with('/') && http::uri::PathAndQuery::try_from(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(Flaw::whole(text, format!("`{text}` is not a path")).help("such as `/healthz`"))
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) static PERCENT_WORDS: Words =
     Words::new("a percentage", codes::PERCENT, &["20%"]).pattern("^([0-9]{1,3}%|.*\\$\\{.*)$");
 
 /// The longest duration a file may name.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(8784);
 
 pub(crate) fn duration(text: &str) -> Result<Duration, Flaw> {
     let duration = duration_or_zero(text)?;

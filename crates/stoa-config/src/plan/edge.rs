@@ -274,7 +274,7 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(1),
             first_byte: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             total: None,
         }
     }

@@ -13,6 +13,6 @@ fn every_key_and_code_is_there() {
         }
     }
     for code in codes::ALL {
-        assert!(text.contains(code.code), "{}", code.code);
+        assert!(text.contains(code.name), "{}", code.name);
     }
 }

@@ -205,7 +205,6 @@ fn apply(field: &mut Field, kind: &ConstraintKind, span: Span, report: &mut Repo
         );
     };
     match kind {
-        ConstraintKind::Key => {}
         ConstraintKind::Optional => field.optional = true,
         ConstraintKind::Auto => field.auto = true,
         ConstraintKind::Immutable => field.immutable = true,
@@ -214,7 +213,8 @@ fn apply(field: &mut Field, kind: &ConstraintKind, span: Span, report: &mut Repo
         }
         ConstraintKind::Unique => field.unique = true,
         ConstraintKind::Index => field.index = true,
-        ConstraintKind::Default(_) => {}
+        // Read when all fields are known.
+        ConstraintKind::Key | ConstraintKind::Default(_) => {}
         ConstraintKind::Min(text) | ConstraintKind::Max(text) => match literal::bound(text, &field.ty) {
             Ok(bound) if matches!(kind, ConstraintKind::Min(_)) => field.min = Some(bound),
             Ok(bound) => field.max = Some(bound),
