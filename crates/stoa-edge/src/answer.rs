@@ -19,8 +19,9 @@ use stoa_config::plan::Access;
 use stoa_exchange::{Body, Context, Halt, Identity, Problem, Reply, Request, codes};
 
 /// What the way of a request leaves for the response side and the record.
-#[derive(Default)]
 pub(crate) struct Way {
+    /// `x-request-id` and `traceparent`, told to the service and to the client.
+    pub(crate) told: [HeaderValue; 2],
     /// The endpoint that answered or failed.
     pub(crate) endpoint: Option<Arc<str>>,
     /// How far the request's body came.
@@ -30,6 +31,24 @@ pub(crate) struct Way {
     pub(crate) problem: Option<&'static str>,
     /// Its cause, for the log.
     pub(crate) cause: Option<String>,
+}
+
+impl Way {
+    pub(crate) fn new(context: &Context) -> Self {
+        let id = HeaderValue::from_str(context.request_id.as_str());
+        let told = [
+            id.unwrap_or_else(|_| HeaderValue::from_static("")),
+            headers::value(context.trace.to_traceparent()),
+        ];
+        Self {
+            told,
+            endpoint: None,
+            progress: None,
+            cors: None,
+            problem: None,
+            cause: None,
+        }
+    }
 }
 
 /// Answers one request and hands its reply over together with its record.
@@ -202,10 +221,9 @@ fn refused(problem: Problem, done: &mut Done) -> Reply {
 /// The response side of the policies, on refusals too.
 fn finish(context: &Context, way: &Way, origin: Option<&HeaderValue>, reply: &mut Reply) {
     let fields = reply.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(context.request_id.as_str()) {
-        fields.insert(REQUEST_ID, id);
-    }
-    fields.insert(TRACEPARENT, headers::value(context.trace.to_traceparent()));
+    let [id, trace] = &way.told;
+    fields.insert(REQUEST_ID, id.clone());
+    fields.insert(TRACEPARENT, trace.clone());
     if let Some(rules) = &way.cors {
         cors::finish(rules, origin, fields);
     }

@@ -13,7 +13,7 @@ use crate::{
         upstream::{Service, pool::Endpoints},
     },
 };
-use http::{HeaderMap, Method, header, request};
+use http::{HeaderMap, HeaderValue, Method, header, request};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::{
@@ -52,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) body_timeout: Duration,
     /// How this process calls itself in `Via`; a request that names it has gone round.
     pub(crate) via: String,
+    pub(crate) via_field: HeaderValue,
 }
 
 /// A route, with its policies and where it ends.
@@ -201,11 +202,7 @@ impl Gateway {
     /// What is known of a request before it is looked at.
     pub(crate) fn context(&self, peer: SocketAddr, headers: &HeaderMap) -> Context {
         use crate::headers::{EXPLAIN, REQUEST_ID, TRACEPARENT, forwarded};
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|v: &http::HeaderValue| v.to_str().ok())
-        };
+        let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
         let client = forwarded::client(peer, &self.settings.trusted_proxies, headers);
         let explain = self.explain && text(EXPLAIN) == Some("1");
         Context {
@@ -247,6 +244,10 @@ impl Settings {
     fn of(plan: &Plan, before: Option<&Gateway>) -> Self {
         const TARGET_BYTES_MOST: usize = 60_000; // the library's own bound is a little above
         let server = &plan.server;
+        let via = before.map_or_else(
+            || format!("stoa-{}", &RequestId::generate().as_str()[..12]),
+            |before| before.settings.via.clone(),
+        );
         Self {
             api: plan.api.as_str().into(),
             trusted_proxies: server.trusted_proxies.clone(),
@@ -261,10 +262,8 @@ impl Settings {
                 write: server.body_timeout,
             },
             body_timeout: server.body_timeout,
-            via: before.map_or_else(
-                || format!("stoa-{}", &RequestId::generate().as_str()[..12]),
-                |before| before.settings.via.clone(),
-            ),
+            via_field: crate::headers::value(format!("1.1 {via}")),
+            via,
         }
     }
 }

@@ -47,11 +47,11 @@ impl Done {
     ) -> Self {
         seat.lane.enter();
         Self {
+            way: Way::new(&context),
             context,
             method,
             uri,
             status: StatusCode::from_u16(CALLER_LEFT).unwrap_or_default(),
-            way: Way::default(),
             seat,
             shared,
             sent_bytes: 0,

@@ -2,6 +2,7 @@
 
 use crate::{Identity, Trail};
 use std::{
+    cell::RefCell,
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -165,25 +166,47 @@ impl Trace {
 
     /// The field's value for whoever is called from here.
     pub fn to_traceparent(self) -> String {
-        let flags = if self.sampled { "01" } else { "00" };
-        format!("00-{}-{}-{flags}", hex(&self.trace_id), hex(&self.span_id))
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        push_hex(&mut text, &self.trace_id);
+        text.push('-');
+        push_hex(&mut text, &self.span_id);
+        text.push_str(if self.sampled { "-01" } else { "-00" });
+        text
     }
 }
 
+/// Random bytes, taken from the system in blocks: two draws a request would cost more than the rest of an id.
 fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
-    bytes
+    const BLOCK: usize = 1024;
+    thread_local! {
+        static DRAWN: RefCell<([u8; BLOCK], usize)> = const { RefCell::new(([0; BLOCK], BLOCK)) };
+    }
+    DRAWN.with_borrow_mut(|(block, used)| {
+        if *used + N > BLOCK {
+            aws_lc_rs::rand::fill(block).expect("the system gives random bytes");
+            *used = 0;
+        }
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&block[*used..*used + N]);
+        *used += N;
+        bytes
+    })
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|b| [digit(b >> 4), digit(b & 15)])
-        .collect()
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut text, bytes);
+    text
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
 }
 
 /// Lower case only, as the standard says.

@@ -272,3 +272,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | WouldBlock
     )
 }
+
+#[cfg(test)]
+mod tests;

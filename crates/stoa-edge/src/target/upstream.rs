@@ -68,7 +68,7 @@ impl Service {
         body: Body,
     ) -> Result<Reply, Problem> {
         let tunnel = tunnel::asked(&mut parts, &body);
-        outbound(call.seat, call.context, &mut parts, tunnel.as_ref())?;
+        outbound(&call, &mut parts, tunnel.as_ref())?;
         let path = self.path(&parts.uri);
         let mut request = Request::from_parts(parts, body);
         let first = self.balance.first(self.endpoints.len());
@@ -133,12 +133,11 @@ impl Service {
 
 /// The fields of a request as a service gets them.
 fn outbound(
-    seat: &Seat,
-    context: &Context,
+    call: &Call<'_>,
     parts: &mut request::Parts,
     upgrade: Option<&tunnel::Asked>,
 ) -> Result<(), Problem> {
-    let settings = &seat.gateway.settings;
+    let (settings, context) = (&call.seat.gateway.settings, &*call.context);
     let fields = &mut parts.headers;
     let via = fields
         .get_all(header::VIA)
@@ -150,11 +149,6 @@ fn outbound(
             "this request was already forwarded by this process",
         ));
     }
-    let version = if parts.version == Version::HTTP_10 {
-        "1.0"
-    } else {
-        "1.1"
-    };
     headers::strip_hop_by_hop(fields);
     if let Some(asked) = upgrade {
         fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -163,10 +157,9 @@ fn outbound(
     // Answered here: the body is asked for when the service's connection is there to take it.
     fields.remove(header::EXPECT);
     forwarded::write(fields, context, &settings.trusted_proxies);
-    fields.append(header::VIA, headers::value(format!("{version} {}", settings.via)));
-    if let Ok(id) = HeaderValue::from_str(context.request_id.as_str()) {
-        fields.insert(REQUEST_ID, id);
-    }
+    fields.append(header::VIA, settings.via_field.clone());
+    let [id, trace] = &call.way.told;
+    fields.insert(REQUEST_ID, id.clone());
     let continued = fields
         .get(TRACEPARENT)
         .and_then(|v| v.to_str().ok())
@@ -175,7 +168,7 @@ fn outbound(
     if !continued {
         fields.remove(TRACESTATE);
     }
-    fields.insert(TRACEPARENT, headers::value(context.trace.to_traceparent()));
+    fields.insert(TRACEPARENT, trace.clone());
     parts.version = Version::HTTP_11;
     Ok(())
 }

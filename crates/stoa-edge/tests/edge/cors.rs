@@ -11,7 +11,7 @@ fn rules(origins: &[&str], credentials: bool) -> Cors {
         headers: Vec::new(),
         expose: vec!["x-own".parse().unwrap()],
         credentials,
-        max_age: Duration::from_secs(600),
+        max_age: Duration::from_mins(10),
     }
 }
 

@@ -303,3 +303,12 @@ async fn a_client_that_only_half_closes_gets_its_reply() {
     assert_eq!(client.reply().await.status, 200);
     assert!(client.closes().await);
 }
+
+#[tokio::test]
+async fn what_was_meant_to_be_encrypted_is_not_sent_in_the_clear() {
+    let backend = Backend::echo().await;
+    let mut one = service("backend", &[backend.address], &["/**"]);
+    one.endpoints[0].tls = true;
+    assert_eq!(serve(plan(vec![one])).ask(get("/")).await.status, 502);
+    assert_eq!(backend.connections(), 0);
+}

@@ -6,6 +6,7 @@ use crate::support::{Backend, get, plan, serve, serve_all, service};
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nhost: api.test\r\n\r\n";
 
 /// Name, bytes, status. What follows the shape on the wire is a request that must not be served.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn shapes() -> Vec<(&'static str, Vec<u8>, u16)> {
     let post = |fields: &str, body: &str| {
         format!("POST / HTTP/1.1\r\nhost: api.test\r\n{fields}\r\n{body}").into_bytes()

@@ -230,3 +230,79 @@ async fn a_gateway_answers_without_a_listener() {
         (Some("GET /a"), Some("service b"))
     );
 }
+
+#[tokio::test]
+async fn a_bad_token_is_refused_wherever_somebody_must_be_known() {
+    let backend = Backend::echo().await;
+    let mut with_auth = load(
+        "api: test\nauth: { jwt: { secret: 0123456789abcdef0123456789abcdef } }\n\
+         services: { b: { url: 'http://127.0.0.1:9', routes: { /open: { access: public }, /user: { access: user } } } }\n",
+    );
+    assert!(with_auth.auth.is_configured(), "{:?}", with_auth.auth);
+    let mut one = service("b", &[backend.address], &["/open", "/user"]);
+    one.routes[1].access.access = Access::User;
+    with_auth.services = vec![one];
+    with_auth.server = plan(Vec::new()).server;
+    let served = with_resource("products", with_auth);
+    for (path, token, status) in [
+        ("/open", None, 200),
+        ("/user", None, 401),
+        ("/products", None, 200),
+        ("/open", Some("Bearer nonsense"), 200),
+        ("/user", Some("Bearer nonsense"), 401),
+        ("/products", Some("Bearer nonsense"), 401),
+    ] {
+        let field = token.map_or(String::new(), |t| format!("authorization: {t}\r\n"));
+        let reply = served
+            .ask(format!("GET {path} HTTP/1.1\r\nhost: h\r\n{field}\r\n"))
+            .await;
+        assert_eq!(reply.status, status, "{path} {token:?}: {}", reply.text());
+        assert_eq!(reply.field("www-authenticate").is_some(), status == 401);
+    }
+    assert_eq!(backend.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn documents_are_public_and_read_only() {
+    let handler: Arc<dyn Handler> = Arc::new(Asked);
+    let plan = plan(Vec::new());
+    let lines = Arc::new(Lines::default());
+    let parts = stoa_edge::Parts {
+        resources: HashMap::new(),
+        documents: vec![
+            ("/openapi.json".to_owned(), handler.clone()),
+            ("/docs/".to_owned(), handler),
+        ],
+        observer: lines.clone(),
+        explain: false,
+    };
+    let gateway = Arc::new(
+        stoa_edge::Gateway::build(&Arc::new(plan.clone()), parts, None)
+            .ok()
+            .unwrap(),
+    );
+    let served = Served {
+        edge: stoa_edge::Edge::start(&plan, gateway).unwrap(),
+        lines,
+    };
+    for (method, path, status) in [
+        ("GET", "/openapi.json", 200),
+        ("GET", "/docs", 200),
+        ("GET", "/docs/errors/not-found", 200),
+        ("POST", "/openapi.json", 405),
+        ("GET", "/openapi.json/x", 404),
+    ] {
+        let reply = served
+            .ask(format!(
+                "{method} {path} HTTP/1.1\r\nhost: h\r\nstoa-explain: 1\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(reply.status, status, "{method} {path}");
+        assert!(reply.field("x-request-id").is_some());
+        assert_eq!(
+            reply.field("stoa-explain"),
+            None,
+            "only where the gateway explains"
+        );
+    }
+}

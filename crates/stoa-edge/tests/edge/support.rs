@@ -179,6 +179,7 @@ pub(crate) fn gateway_with(
     )
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes one for this")]
 pub(crate) fn serve(plan: Plan) -> Served {
     let lines = Arc::new(Lines::default());
     let gateway = gateway(plan.clone(), &lines, None);

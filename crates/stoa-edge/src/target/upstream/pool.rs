@@ -159,6 +159,13 @@ impl Endpoint {
 
     /// Opens a connection. Its tasks end with it.
     pub(super) async fn connect(&self) -> io::Result<Connection> {
+        if self.plan.tls {
+            // What was meant to be encrypted is never sent in the clear.
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "https is not spoken to services yet",
+            ));
+        }
         let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in &*self.resolve().await? {
             match TcpStream::connect(address).await {
