@@ -360,4 +360,4 @@ impl<'a> Call<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -57,7 +57,7 @@ pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let rows = new_rows(call, &asked, &payload, &allowed, columns.as_deref())?;
     let mut check = allowed.check;
     if let Conflict::Merge { .. } = &conflict {
-        check = check.and(call.allow(call.resource, Verb::Update)?.check);
+        check = both(check, call.allow(call.resource, Verb::Update)?.check);
     }
     let what = What::Created {
         array: payload.array,
@@ -130,6 +130,8 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
         return Err(mismatch("The body must hold exactly one row."));
     };
     let existing = existing::fixed(call, &id, row).await?;
+    let mut checker = Check::new(call.resource, call.rules());
+    checker.unchanged(row, existing.as_deref());
     let mut row = row.clone();
     if existing.is_some() {
         // Sent back as they are: neither a change nor a fault.
@@ -159,8 +161,6 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
         (Err(refusal), Err(_)) => return Err(refusal),
     };
     owners(call.resource, std::slice::from_ref(&row), allowed.fill.as_ref())?;
-    let mut checker = Check::new(call.resource, call.rules());
-    checker.unchanged(&row, existing.as_deref());
     let completion = Completion {
         fill: allowed.fill.as_ref(),
         null_when_missing: None,
@@ -180,7 +180,7 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
         .enumerate()
         .filter_map(|(i, v)| v.map(|v| (i, v)))
         .collect();
-    let mut check = allowed.check.and(update.check);
+    let mut check = both(allowed.check, update.check);
     let returning = asked.returning(call, Some(Returning::Representation), &mut check)?;
     let shape = asked.shape(call, What::Replaced, returning.is_some());
     let change = Change::Replace {
@@ -481,7 +481,7 @@ impl Asked {
             Err(_) if !explicit => return Ok(None),
             Err(refusal) => return Err(refusal),
         };
-        if readable != Condition::True && readable != *check {
+        if !implies(check, &readable) {
             if !explicit {
                 return Ok(None);
             }
@@ -520,6 +520,25 @@ impl Asked {
     /// Whether `max-affected` holds: on the alias only with `handling=strict`.
     fn counts_affected(&self, call: &Call<'_>) -> bool {
         !call.alias || self.prefer.strict == Some(true)
+    }
+}
+
+/// Both conditions; one when they are the same.
+fn both(a: Condition, b: Condition) -> Condition {
+    if a == b { a } else { a.and(b) }
+}
+
+/// Whether whoever satisfies `condition` is known to satisfy `other`.
+fn implies(condition: &Condition, other: &Condition) -> bool {
+    let part = |c: &Condition| match condition {
+        Condition::And(list) => list.contains(c),
+        _ => false,
+    };
+    match other {
+        Condition::True => true,
+        _ if condition == other => true,
+        Condition::And(list) => list.iter().all(part),
+        other => part(other),
     }
 }
 

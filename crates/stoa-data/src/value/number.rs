@@ -50,7 +50,9 @@ fn parts(text: &str) -> Option<Parts> {
 
 /// A 64-bit integer; `1.0` and `1e3` are integers too.
 pub(super) fn integer(text: &str) -> Result<i64, String> {
-    if let Ok(n) = text.parse() {
+    if let Ok(n) = text.parse()
+        && !text.starts_with('+')
+    {
         return Ok(n);
     }
     let Some(parts) = parts(text) else {

@@ -241,14 +241,16 @@ fn json_items(text: &str) -> Option<Vec<String>> {
 
 /// The name nearest to what was written, when it is near enough to be meant.
 pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let written: String = written.chars().take(64).collect();
+    const NEAR: f64 = 0.75;
+    let written = written.chars().take(64).collect::<String>().to_lowercase();
+    let score = |name: &str| {
+        let name = name.to_lowercase();
+        // In short names one slip weighs more than the measure allows.
+        let slip = written.chars().count() > 1 && strsim::osa_distance(&written, &name) == 1;
+        strsim::jaro_winkler(&written, &name).max(if slip { NEAR } else { 0.0 })
+    };
     let near = names
-        .map(|name| {
-            (
-                strsim::jaro_winkler(&written.to_lowercase(), &name.to_lowercase()),
-                name,
-            )
-        })
+        .map(|name| (score(name), name))
         .max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (near.0 >= 0.75).then_some(near.1)
+    (near.0 >= NEAR).then_some(near.1)
 }
