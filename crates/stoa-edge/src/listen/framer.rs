@@ -12,8 +12,10 @@ pub(crate) struct Framer {
     blank_lines: u8,
     /// The reply that is expected has no body whatever its head says (HEAD).
     pub(crate) bodiless: bool,
-    /// Heads that were passed on.
+    /// Heads that were passed on; of replies only the final ones.
     pub(crate) heads: u64,
+    /// Replies that were asked for: more than those are refused.
+    pub(crate) asked: u64,
 }
 
 /// Where the connection stands.
@@ -76,6 +78,7 @@ impl Framer {
             blank_lines: 0,
             bodiless: false,
             heads: 0,
+            asked: u64::MAX,
         }
     }
 
@@ -189,14 +192,18 @@ impl Framer {
                 Some(_) => Err(Refusal::Malformed("there are stray line ends before the request")),
             };
         }
+        if self.heads >= self.asked {
+            return Err(Refusal::Malformed("there are bytes that no request asked for"));
+        }
         let Some(head) = head::judge(rest, self.side, &self.bounds)? else {
             return Ok(None);
         };
         self.blank_lines = 0;
-        self.heads += 1;
+        let interim = self.side == Side::Reply && (100..200).contains(&head.status) && head.status != 101;
+        self.heads += u64::from(!interim);
         self.at = match head.framing {
             _ if self.side == Side::Reply && head.status == 101 => At::Tunnel,
-            _ if self.side == Side::Reply && (100..200).contains(&head.status) => At::Head,
+            _ if interim => At::Head,
             _ if self.side == Side::Reply && (self.bodiless || matches!(head.status, 204 | 304)) => At::Head,
             Framing::Length(left) => At::Length(left),
             Framing::Chunked => At::Chunk(Chunk::Size { size: 0, digits: 0 }),

@@ -312,3 +312,98 @@ async fn what_was_meant_to_be_encrypted_is_not_sent_in_the_clear() {
     assert_eq!(serve(plan(vec![one])).ask(get("/")).await.status, 502);
     assert_eq!(backend.connections(), 0);
 }
+
+#[tokio::test]
+async fn a_reply_without_a_body_that_has_one_spoils_nothing() {
+    let backend = Backend::says(
+        "HTTP/1.1 204 No Content\r\ncontent-length: 38\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    )
+    .await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.workers = Some(1);
+    let served = serve(plan);
+    let mut client = served.connect().await;
+    for round in 1..=3 {
+        client.send(get("/")).await;
+        assert_eq!(client.reply().await.status, 204);
+        assert_eq!(backend.connections(), round, "the connection is not used again");
+    }
+}
+
+#[tokio::test]
+async fn interim_replies_without_end_are_bounded_in_time() {
+    let backend = Backend::script(|mut client: Client, _| async move {
+        client.request().await;
+        while tokio::io::AsyncWriteExt::write_all(&mut client.stream, b"HTTP/1.1 102 Processing\r\n\r\n")
+            .await
+            .is_ok()
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut one = service("backend", &[backend.address], &["/**"]);
+    one.timeouts = timeouts(Duration::from_millis(100), None);
+    assert_eq!(serve(plan(vec![one])).ask(get("/")).await.status, 504);
+}
+
+#[tokio::test]
+async fn names_are_looked_up() {
+    let backend = Backend::says("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    for (name, status) in [("localhost", 200), ("nobody.invalid", 502)] {
+        let mut one = service("backend", &[backend.address], &["/**"]);
+        one.endpoints[0].host = stoa_config::plan::Host::Name(name.to_owned());
+        one.timeouts.connect = Duration::from_secs(9);
+        let reply = serve(plan(vec![one])).ask(get("/")).await;
+        assert_eq!(reply.status, status, "{name}: {}", reply.text());
+        assert!(!reply.text().contains(name), "{}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_to_a_long_request_does_not_hold_up_the_next() {
+    let backend = Backend::script(|mut client: Client, own| async move {
+        client.until(b"\r\n\r\n").await;
+        own.keep(String::new());
+        client
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            .await;
+        while client.more().await {}
+    })
+    .await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.workers = Some(1);
+    let served = serve(plan);
+    let mut slow = served.connect().await;
+    slow.send("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\nhalf")
+        .await;
+    assert_eq!(slow.reply().await.status, 200);
+    assert_eq!(served.ask(get("/")).await.status, 200);
+    assert_eq!(backend.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_let_go() {
+    const BYTES: usize = 64 * 1024 * 1024;
+    let backend = Backend::script(|mut client: Client, own| async move {
+        client.request().await;
+        client
+            .send(format!("HTTP/1.1 200 OK\r\ncontent-length: {BYTES}\r\n\r\n"))
+            .await;
+        let block = vec![b'x'; 64 * 1024];
+        while tokio::io::AsyncWriteExt::write_all(&mut client.stream, &block)
+            .await
+            .is_ok()
+        {}
+        own.keep("let go".to_owned());
+    })
+    .await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.body_timeout = Duration::from_millis(100);
+    let served = serve(plan);
+    let mut client = served.connect().await;
+    client.send(get("/")).await;
+    let lines = served.lines.wait(1).await;
+    assert!(!lines[0].complete && lines[0].sent_bytes < BYTES as u64);
+    until(|| backend.seen().len() == 1).await;
+}

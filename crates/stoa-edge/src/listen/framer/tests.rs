@@ -99,6 +99,16 @@ fn replies_without_a_body_are_followed_by_the_next() {
     assert!(framer.at_head());
 }
 
+#[test]
+fn replies_that_nobody_asked_for_are_refused() {
+    let mut framer = Framer::new(Side::Reply, BOUNDS);
+    framer.asked = 1;
+    let reply = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello";
+    let verdict = framer.advance(reply);
+    assert_eq!(verdict.pass, reply.len() - 5);
+    assert!(matches!(verdict.then, Then::Refuse(_)), "{verdict:?}");
+}
+
 proptest! {
     /// How the network cuts a stream into pieces changes nothing.
     #[test]

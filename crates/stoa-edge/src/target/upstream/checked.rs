@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
 };
@@ -20,18 +20,33 @@ use tokio::{
     net::TcpStream,
 };
 
+/// What is expected of a service on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Expected {
+    replies: AtomicU64,
+    bodiless: AtomicBool,
+}
+
+impl Expected {
+    /// A request is about to be sent; whether its reply has a body whatever its head says (not so for HEAD).
+    pub(super) fn reply(&self, body: bool) {
+        self.bodiless.store(!body, Relaxed);
+        self.replies.fetch_add(1, Relaxed);
+    }
+}
+
 /// A connection to a service, judged.
 pub(super) struct Checked {
     inner: TcpStream,
     framer: Framer,
-    bodiless: Arc<AtomicBool>,
+    expected: Arc<Expected>,
     held: Vec<u8>,
     ready: Vec<u8>,
     broken: Option<&'static str>,
 }
 
 impl Checked {
-    pub(super) fn new(inner: TcpStream, bodiless: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(inner: TcpStream, expected: Arc<Expected>) -> Self {
         let bounds = Bounds {
             head_bytes_max: REPLY_HEAD_BYTES_MAX,
             fields_max: REPLY_FIELDS_MAX,
@@ -40,7 +55,7 @@ impl Checked {
         Self {
             inner,
             framer: Framer::new(Side::Reply, bounds),
-            bodiless,
+            expected,
             held: Vec::new(),
             ready: Vec::new(),
             broken: None,
@@ -74,7 +89,8 @@ impl AsyncRead for Checked {
             if let Some(why) = this.broken {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
             }
-            this.framer.bodiless = this.bodiless.load(Relaxed);
+            this.framer.bodiless = this.expected.bodiless.load(Relaxed);
+            this.framer.asked = this.expected.replies.load(Relaxed);
             if this.held.is_empty() {
                 let before = buf.filled().len();
                 ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;

@@ -1,6 +1,6 @@
 //! Endpoints and the idle connections to them, one pool per worker.
 
-use super::checked::Checked;
+use super::checked::{Checked, Expected};
 use http::{HeaderValue, Uri, header, uri::PathAndQuery};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -8,10 +8,7 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use stoa_config::plan;
@@ -91,8 +88,8 @@ struct Idle {
 /// A connection that can take a request.
 pub(crate) struct Connection {
     pub(super) sender: SendRequest<Body>,
-    /// Tells the check of the bytes that come back that the reply has no body (HEAD).
-    pub(super) bodiless: Arc<AtomicBool>,
+    /// Tells the check of the bytes that come back what to expect.
+    pub(super) expected: Arc<Expected>,
 }
 
 impl Endpoint {
@@ -208,8 +205,8 @@ impl Endpoint {
 
 async fn open(stream: TcpStream) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
-    let bodiless = Arc::new(AtomicBool::new(false));
-    let io = TokioIo::new(Checked::new(stream, bodiless.clone()));
+    let expected = Arc::<Expected>::default();
+    let io = TokioIo::new(Checked::new(stream, expected.clone()));
     let (sender, connection) = http1::Builder::new()
         .max_headers(REPLY_FIELDS_MAX)
         .max_buf_size(REPLY_HEAD_BYTES_MAX * 2)
@@ -218,11 +215,5 @@ async fn open(stream: TcpStream) -> io::Result<Connection> {
         .map_err(io::Error::other)?;
     // Ends when the sender is dropped, the service closes, or an upgrade takes the socket over.
     tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(Connection { sender, bodiless })
-}
-
-impl Connection {
-    pub(super) fn expect_body(&self, body: bool) {
-        self.bodiless.store(!body, Relaxed);
-    }
+    Ok(Connection { sender, expected })
 }

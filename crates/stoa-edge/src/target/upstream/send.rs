@@ -20,6 +20,10 @@ use std::{
 use stoa_exchange::{Body, Problem, Request, clock};
 use tokio::time::timeout;
 
+/// A connection whose last exchange is over is ready at once. One that still sends the body of a request that was
+/// answered early is not waited for.
+const READY: Duration = Duration::from_millis(20);
+
 pub(super) struct Attempt<'a> {
     pub(super) service: &'a Service,
     pub(super) endpoint: &'a Arc<Endpoint>,
@@ -95,10 +99,12 @@ impl Attempt<'_> {
         mut connection: Connection,
         request: Request,
     ) -> Result<Box<(http::Response<Incoming>, Connection)>, Failure> {
-        if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
+        if !connection.sender.is_ready()
+            && !matches!(timeout(READY, connection.sender.ready()).await, Ok(Ok(())))
+        {
             return Err(Failure::Unsent(Box::new(request)));
         }
-        connection.expect_body(request.method() != Method::HEAD);
+        connection.expected.reply(request.method() != Method::HEAD);
         let mut reply = pin!(connection.sender.try_send_request(request));
         let sent = loop {
             let arrived = self.arrived();
