@@ -144,6 +144,22 @@ fn owned(
     Ok(allowed)
 }
 
+/// Whether every row for which `known` holds is seen to satisfy `wanted`, from their shape alone: `false` says nothing.
+pub(crate) fn implies(known: &Condition, wanted: &Condition) -> bool {
+    match (known, wanted) {
+        (_, Condition::True) | (Condition::False, _) => true,
+        (known, wanted) if known == wanted => true,
+        (known, Condition::And(all)) => all.iter().all(|one| implies(known, one)),
+        (Condition::Or(any), wanted) => any.iter().all(|one| implies(one, wanted)),
+        (Condition::And(all), Condition::Or(any)) => {
+            any.iter().any(|one| implies(known, one)) || all.iter().any(|one| implies(one, wanted))
+        }
+        (known, Condition::Or(any)) => any.iter().any(|one| implies(known, one)),
+        (Condition::And(all), wanted) => all.iter().any(|one| implies(one, wanted)),
+        _ => false,
+    }
+}
+
 /// 403 for a row that would belong to somebody else.
 pub fn owner(resource: &Resource, field: FieldIndex) -> Problem {
     let name = resource.fields.get(field).map_or("owner", |f| f.name.as_str());

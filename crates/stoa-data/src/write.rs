@@ -481,7 +481,7 @@ impl Asked {
             Err(_) if !explicit => return Ok(None),
             Err(refusal) => return Err(refusal),
         };
-        if !implies(check, &readable) {
+        if !allow::implies(check, &readable) {
             if !explicit {
                 return Ok(None);
             }
@@ -526,20 +526,6 @@ impl Asked {
 /// Both conditions; one when they are the same.
 fn both(a: Condition, b: Condition) -> Condition {
     if a == b { a } else { a.and(b) }
-}
-
-/// Whether whoever satisfies `condition` is known to satisfy `other`.
-fn implies(condition: &Condition, other: &Condition) -> bool {
-    let part = |c: &Condition| match condition {
-        Condition::And(list) => list.contains(c),
-        _ => false,
-    };
-    match other {
-        Condition::True => true,
-        _ if condition == other => true,
-        Condition::And(list) => list.iter().all(part),
-        other => part(other),
-    }
 }
 
 /// Runs the change and makes the reply; with an idempotency key the reply is kept in the same transaction.

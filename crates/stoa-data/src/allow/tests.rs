@@ -354,6 +354,33 @@ fn rules_become_conditions() {
 }
 
 #[test]
+fn what_a_condition_implies() {
+    let (a, b) = (
+        compare("n", Compare::Eq, Value::Int(1)),
+        compare("t", Compare::Eq, Value::Text("x".into())),
+    );
+    let both = a.clone().and(b.clone());
+    let any = Condition::Or(vec![a.clone(), b.clone()]);
+    let cases = [
+        (&a, &Condition::True, true),
+        (&Condition::False, &a, true),
+        (&a, &a, true),
+        (&a, &any, true),
+        (&both, &a, true),
+        (&both, &any, true),
+        (&any, &any, true),
+        (&Condition::True, &a, false),
+        (&a, &b, false),
+        (&a, &both, false),
+        (&any, &a, false),
+        (&a, &Condition::False, false),
+    ];
+    for (known, wanted, implied) in cases {
+        assert_eq!(implies(known, wanted), implied, "{known:?} {wanted:?}");
+    }
+}
+
+#[test]
 fn what_a_when_rule_writes_is_checked_too() {
     let who = caller(json!({ "sub": "ada" }));
     let own = compare("t", Compare::Eq, Value::Text("ada".into()));

@@ -242,7 +242,7 @@ fn by_rule(source: &str, row: &Row) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(800))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn without_nulls_they_agree(source in rule(atom()), row in row(false)) {
@@ -257,6 +257,20 @@ proptest! {
         row in row(true),
     ) {
         prop_assert!(!by_rule(&source, &row) || by_cel(&source, &row) == Some(true), "{}", source);
+    }
+
+    #[test]
+    fn what_is_implied_holds(a in rule(atom()), b in rule(atom()), row in row(true)) {
+        let condition = |source: &str| match judge(Access::When(cel(source)), Verb::Read, &caller(claims())) {
+            Ok(allowed) => allowed.filter,
+            Err(_) => Condition::False,
+        };
+        for (known, wanted) in [(a.clone(), b.clone()), (a.clone(), format!("{b} || {a}")), (format!("{a} && {b}"), b)] {
+            let (known, wanted) = (condition(&known), condition(&wanted));
+            if implies(&known, &wanted) && by_sql(&known, &row) == Some(true) {
+                prop_assert_eq!(by_sql(&wanted, &row), Some(true), "{:?} {:?}", known, wanted);
+            }
+        }
     }
 
     #[test]
