@@ -10,7 +10,7 @@ stoa_exchange::codes! {
     URI_TOO_LONG = "uri-too-long", 414, "The request target is too long",
         "`max_uri` bounds the request target in bytes.";
     NOT_IMPLEMENTED = "not-implemented", 501, "This is not done here",
-        "The request uses a method or a transfer coding that a gateway does not serve: `CONNECT`, `TRACE`, a transfer coding other than `chunked`.";
+        "The request uses a method or a transfer coding that a gateway does not serve: `CONNECT`, a transfer coding other than `chunked`.";
     VERSION_NOT_SUPPORTED = "version-not-supported", 505, "The HTTP version is not spoken here",
         "HTTP/1.1 and HTTP/1.0 are served on this port.";
     LOOP_DETECTED = "loop-detected", 508, "The request came back to where it started",

@@ -62,6 +62,8 @@ pub(crate) enum Refusal {
     HeadTooLarge,
     /// A target longer than its bound.
     TargetTooLong,
+    /// A method that is served nowhere.
+    MethodNotAllowed(&'static str),
     /// A method or coding that is not served.
     NotImplemented(&'static str),
     /// Another version of HTTP.
@@ -85,6 +87,10 @@ impl Refusal {
             Self::TargetTooLong => Problem::new(
                 &edge::URI_TOO_LONG,
                 format!("the request target may have {} bytes", bounds.target_bytes_max),
+            ),
+            Self::MethodNotAllowed(what) => Problem::new(&codes::METHOD_NOT_ALLOWED, what).header(
+                http::header::ALLOW,
+                "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
             ),
             Self::NotImplemented(what) => Problem::new(&edge::NOT_IMPLEMENTED, what),
             Self::Version => Problem::new(
@@ -212,7 +218,8 @@ impl<'a> Found<'a> {
                 ));
             }
             b"TRACE" => {
-                return Err(Refusal::NotImplemented(
+                // A method that is known and never allowed is 405, not 501 (RFC 9110 section 9.1).
+                return Err(Refusal::MethodNotAllowed(
                     "TRACE is not served: it would show credentials",
                 ));
             }

@@ -277,7 +277,7 @@ fn shapes() -> Vec<(&'static str, Vec<u8>, u16)> {
             raw(b"CONNECT api.test:443 HTTP/1.1\r\nhost: api.test:443\r\n\r\n"),
             501,
         ),
-        ("TRACE", line("TRACE / HTTP/1.1"), 501),
+        ("TRACE", line("TRACE / HTTP/1.1"), 405),
         (
             "a bare line feed before the request",
             raw(b"\nGET / HTTP/1.1\r\nhost: api.test\r\n\r\n"),

@@ -17,10 +17,6 @@ pub(super) fn shared() -> Value {
             &json!({ "type": "integer", "minimum": 0 })),
         "After": query("after", "The cursor of the `Link` field of the page before. It holds for the same filter and order only.",
             &json!({ "type": "string" })),
-        "Columns": query("columns", "Only these members of the body are written, comma separated; a member that is missing takes its default.",
-            &json!({ "type": "string" })),
-        "OnConflict": query("on_conflict", "The unique fields that decide whether a row is there already, comma separated. Left out: the key.",
-            &json!({ "type": "string" })),
         "PreferRead": header("Prefer", "`count=exact`, `count=planned` or `count=estimated` puts the number of all rows into `Content-Range`; \
             `handling=strict` refuses a preference that is not known.", &json!({ "type": "string" })),
         "PreferWrite": header("Prefer", "`return=representation` (the default) or `return=minimal`; `handling=strict` with `max-affected=N` undoes a \
@@ -50,13 +46,63 @@ pub(super) fn key(resource: &Resource) -> Option<Value> {
 
 /// `order` with the fields of this resource.
 pub(super) fn order(resource: &Resource) -> Value {
-    let fields = resource.list.sort.iter().filter_map(|i| resource.fields.get(*i));
-    let names: Vec<_> = fields.map(|f| format!("`{}`", f.name)).collect();
+    let sortable = |i: &usize| resource.list.sort.contains(i) || resource.key.contains(i);
+    let names = names(resource, sortable);
     let text = format!(
         "Sort by these fields, comma separated, each with `.desc`, `.nullsfirst` or `.nullslast` behind it: {}.",
-        names.join(", "),
+        shown(&names),
     );
-    query("order", &text, &json!({ "type": "string" }))
+    let one = format!(
+        "({})(\\.(asc|desc))?(\\.(nullsfirst|nullslast))?",
+        names.join("|")
+    );
+    query("order", &text, &listed(&one))
+}
+
+/// `columns` with the fields that a body may hold.
+pub(super) fn columns(resource: &Resource) -> Value {
+    let names = names(resource, |i| {
+        resource.key.contains(i) || !resource.fields[*i].auto
+    });
+    let text = "Only these members of the body are written, comma separated; a member that is missing takes its default.";
+    query("columns", text, &listed(&format!("({})", names.join("|"))))
+}
+
+/// `on_conflict` with the fields that decide whether a row is there already.
+pub(super) fn on_conflict(resource: &Resource) -> Value {
+    let names = names(resource, |i| {
+        resource.key.contains(i) || resource.fields[*i].unique
+    });
+    let text = format!(
+        "The field that decides whether a row is there already: {}. Left out: the key.",
+        shown(&names),
+    );
+    query(
+        "on_conflict",
+        &text,
+        &json!({ "type": "string", "pattern": format!("^({})$", names.join("|")) }),
+    )
+}
+
+fn names(resource: &Resource, wanted: impl Fn(&usize) -> bool) -> Vec<&str> {
+    let fields = resource.fields.iter().enumerate();
+    fields
+        .filter(|(i, _)| wanted(i))
+        .map(|(_, f)| f.name.as_str())
+        .collect()
+}
+
+fn shown(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|n| format!("`{n}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A comma separated list of what `one` describes.
+fn listed(one: &str) -> Value {
+    json!({ "type": "string", "pattern": format!("^{one}(,{one})*$") })
 }
 
 /// References to shared parameters.

@@ -99,13 +99,11 @@ impl Of<'_> {
 
     fn create(&self) -> Value {
         let one = &self.names.one;
-        let names = [
-            "Columns",
-            "OnConflict",
-            "Select",
-            "PreferCreate",
-            "IdempotencyKey",
+        let mut parameters = vec![
+            parameter::columns(self.resource),
+            parameter::on_conflict(self.resource),
         ];
+        parameters.extend(parameter::refs(&["Select", "PreferCreate", "IdempotencyKey"]));
         let fields = [
             "ETag",
             "Location",
@@ -125,7 +123,7 @@ impl Of<'_> {
         json!({
             "operationId": format!("create{}", self.names.many),
             "summary": format!("Create {}", self.resource.name),
-            "parameters": parameter::refs(&names),
+            "parameters": parameters,
             "requestBody": request_body(&format!("{one}CreateBody"), &["application/json"]),
             "responses": responses,
         })
@@ -211,7 +209,7 @@ impl Of<'_> {
         let mut operation = self.by_filter("update", "Change", "changed");
         let body = format!("{}Patch", self.names.one);
         if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
-            parameters.extend(parameter::refs(&["Columns"]));
+            parameters.push(parameter::columns(self.resource));
         }
         operation["requestBody"] = request_body(&body, PATCH);
         if let Some(Value::Object(responses)) = operation.get_mut("responses") {
