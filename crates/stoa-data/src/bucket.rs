@@ -20,10 +20,13 @@ pub fn bucket_of_bytes(bytes: &[u8]) -> u16 {
 
 /// A new id (RFC 9562, version 7) that carries a bucket in the 10 bits after the variant. Ids of one process
 /// rise strictly: the 60 bits before are the time in 1/4096 ms, and never the same twice.
+///
+/// # Panics
+/// When the system gives no random bytes.
 pub fn new_id(bucket: u16) -> Uuid {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let micros = stoa_exchange::clock::unix_micros();
-    let now = (micros / 1000) << 12 | (micros % 1000) * 4096 / 1000;
+    let now = ((micros / 1000) << 12) | ((micros % 1000) * 4096 / 1000);
     let rise = |last: u64| Some(now.max(last + 1));
     let before = LAST
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise)
@@ -32,15 +35,15 @@ pub fn new_id(bucket: u16) -> Uuid {
     let mut random = [0; 8];
     aws_lc_rs::rand::fill(&mut random).expect("the system gives random bytes");
     let random = u64::from_be_bytes(random) & ((1 << 52) - 1);
-    let high = (tick >> 12) << 16 | 0x7000 | (tick & 0xfff);
-    let low = 0b10 << 62 | u64::from(bucket % BUCKETS) << 52 | random;
+    let high = ((tick >> 12) << 16) | 0x7000 | (tick & 0xfff);
+    let low = (0b10 << 62) | (u64::from(bucket % BUCKETS) << 52) | random;
     Uuid::from_u64_pair(high, low)
 }
 
 /// The bucket that an id of [`new_id`] carries.
 pub fn bucket_in(id: &Uuid) -> u16 {
     let (_, low) = id.as_u64_pair();
-    (low >> 52 & 0x3ff) as u16
+    ((low >> 52) & 0x3ff) as u16
 }
 
 #[cfg(test)]

@@ -204,18 +204,15 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn allow(&self, resource: &Resource, verb: Verb) -> Result<Allowed> {
-        Ok(
-            allow::allow(resource, verb, self.identity, &self.facts).map_err(|problem| {
-                let refusal = Refusal::from(problem);
-                let anonymous = self.identity.caller().is_none();
-                let status = if anonymous { 401 } else { 403 };
-                refusal.postgrest(
-                    "42501",
-                    status,
-                    format!("permission denied for table {}", resource.name),
-                )
-            })?,
-        )
+        allow::allow(resource, verb, self.identity, &self.facts).map_err(|problem| {
+            let anonymous = self.identity.caller().is_none();
+            let status = if anonymous { 401 } else { 403 };
+            Refusal::from(problem).postgrest(
+                "42501",
+                status,
+                format!("permission denied for table {}", resource.name),
+            )
+        })
     }
 
     /// Runs a read on the store of `read.resource`.

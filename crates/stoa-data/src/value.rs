@@ -43,11 +43,10 @@ impl Value {
     /// Which of two values of one type is the larger; `None` for types without an order.
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
-            (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),
             (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
             (Self::Decimal(a), Self::Decimal(b)) => Some(number::compare_decimals(a, b)),
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
-            (Self::Time(a), Self::Time(b)) => Some(a.cmp(b)),
+            (Self::Int(a), Self::Int(b)) | (Self::Time(a), Self::Time(b)) => Some(a.cmp(b)),
             (Self::Date(a), Self::Date(b)) => Some(a.cmp(b)),
             _ => None,
         }

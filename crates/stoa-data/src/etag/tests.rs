@@ -1,10 +1,10 @@
 use super::*;
 use http::HeaderValue;
 
-fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for value in values {
-        headers.append(name.clone(), HeaderValue::from_str(value).expect("a value"));
+        headers.append(name, HeaderValue::from_str(value).expect("a value"));
     }
     headers
 }
@@ -35,22 +35,22 @@ fn if_match_compares_the_version_alone() {
         (vec!["*"], Precondition::Exists),
     ] {
         assert_eq!(
-            precondition(&headers(header::IF_MATCH, &values)),
+            precondition(&headers(&header::IF_MATCH, &values)),
             want,
             "{values:?}"
         );
     }
     let negative = tag(Some(-5), "", b"");
     assert_eq!(
-        precondition(&headers(header::IF_MATCH, &[&negative])),
+        precondition(&headers(&header::IF_MATCH, &[&negative])),
         Precondition::Versions(vec![-5])
     );
     assert_eq!(
-        precondition(&headers(header::IF_NONE_MATCH, &["*"])),
+        precondition(&headers(&header::IF_NONE_MATCH, &["*"])),
         Precondition::Absent
     );
     assert_eq!(
-        precondition(&headers(header::IF_NONE_MATCH, &["\"1\""])),
+        precondition(&headers(&header::IF_NONE_MATCH, &["\"1\""])),
         Precondition::None
     );
 }

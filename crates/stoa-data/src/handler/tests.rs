@@ -151,9 +151,7 @@ impl<'a> Ask<'a> {
             let reply = match handler.handle(&mut context, request).await {
                 Ok(reply) => reply,
                 Err(problem) => {
-                    if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
-                        panic!("{problem}");
-                    }
+                    assert_ne!(problem.status(), StatusCode::INTERNAL_SERVER_ERROR, "{problem}");
                     problem.into_reply(Some(&context))
                 }
             };

@@ -88,14 +88,13 @@ fn one(entry: &str) -> (Option<Media>, u32) {
             Some(("q" | "Q", q)) => {
                 quality = q
                     .parse::<f32>()
-                    .map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u32)
+                    .map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u32);
             }
             Some(("nulls", "stripped")) => stripped = true,
             _ => {}
         }
     }
     let media = match name.as_str() {
-        "*/*" | "application/*" | "application/json" => Some(Media::Json),
         "text/csv" | "text/*" => Some(Media::Csv),
         "application/vnd.pgrst.object+json" | "application/vnd.pgrst.object" => {
             Some(Media::Object { stripped })
@@ -103,7 +102,11 @@ fn one(entry: &str) -> (Option<Media>, u32) {
         "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" if stripped => {
             Some(Media::Stripped)
         }
-        "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" => Some(Media::Json),
+        "*/*"
+        | "application/*"
+        | "application/json"
+        | "application/vnd.pgrst.array+json"
+        | "application/vnd.pgrst.array" => Some(Media::Json),
         _ => None,
     };
     (media, quality)

@@ -61,10 +61,12 @@ pub(super) fn integer(text: &str) -> Result<i64, String> {
     let zeros = usize::try_from(parts.exponent)
         .map_err(|_| String::from("must be an integer, without digits after the point"))?;
     let sign = if parts.negative { "-" } else { "" };
+    if parts.digits.is_empty() {
+        return Ok(0);
+    }
     format!("{sign}{}{}", parts.digits, "0".repeat(zeros.min(20)))
         .parse()
-        .or_else(|_| if parts.digits.is_empty() { Ok(0) } else { Err(()) })
-        .map_err(|()| format!("must be an integer from {} to {}", i64::MIN, i64::MAX))
+        .map_err(|_| format!("must be an integer from {} to {}", i64::MIN, i64::MAX))
 }
 
 /// A finite float.

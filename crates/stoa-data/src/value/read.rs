@@ -149,16 +149,16 @@ fn query_time(text: &str) -> Result<i64, String> {
     if let Ok(moment) = rfc3339(&mended) {
         return Ok(moment);
     }
-    let wrong = |_| String::from("must be a time as in 2026-11-23T03:09:00Z or a day as in 2026-11-23");
+    let wrong = || String::from("must be a time as in 2026-11-23T03:09:00Z or a day as in 2026-11-23");
     if text.len() == 10 {
         return date(text).map(|days| i64::from(days) * 86_400_000_000);
     }
     let shape = text.is_ascii() && (16..=32).contains(&text.len()) && text.as_bytes()[4] == b'-';
     if !shape || text.contains(['[', 'Z', 'z', '+']) {
-        return Err(wrong(()));
+        return Err(wrong());
     }
-    let civil: jiff::civil::DateTime = text.parse().map_err(|_| wrong(()))?;
-    let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong(()))?;
+    let civil: jiff::civil::DateTime = text.parse().map_err(|_| wrong())?;
+    let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
     micros(zoned.timestamp())
 }
 

@@ -218,134 +218,12 @@ fn errors_have_postgrests_codes() {
     api.ask("POST", "/products")
         .send(r#"{"name":"a","price":1,"sku":"s"}"#)
         .is(201);
-    for (method, path, body, status, code, message) in [
-        (
-            "GET",
-            "products?name=noop.0",
-            "",
-            400,
-            "PGRST100",
-            "\"failed to parse filter (noop.0)\" (line 1, column 1)",
-        ),
-        (
-            "GET",
-            "products?nme=eq.0",
-            "",
-            400,
-            "42703",
-            "column products.nme does not exist",
-        ),
-        (
-            "GET",
-            "products?select=nme",
-            "",
-            400,
-            "42703",
-            "column products.nme does not exist",
-        ),
-        (
-            "GET",
-            "products?stock=eq.x",
-            "",
-            400,
-            "22P02",
-            "invalid input syntax for \"stock\": \"x\"",
-        ),
-        (
-            "GET",
-            "products?select=order(id)",
-            "",
-            400,
-            "PGRST200",
-            "Could not find a relationship between 'products' and 'order' in the schema cache",
-        ),
-        (
-            "GET",
-            "products?reviews.stars=eq.1",
-            "",
-            400,
-            "PGRST108",
-            "'reviews' is not an embedded resource in this request",
-        ),
-        (
-            "GET",
-            "products?select=*,reviews(*)&reviews=eq.1",
-            "",
-            400,
-            "PGRST120",
-            "Bad operator on the 'reviews' embedded resource",
-        ),
-        (
-            "GET",
-            "products?select=count()",
-            "",
-            400,
-            "PGRST123",
-            "Use of aggregate functions is not allowed",
-        ),
-        ("POST", "products", "{", 400, "PGRST102", "Empty or invalid json"),
-        (
-            "POST",
-            "products",
-            r#"{"nme":1}"#,
-            400,
-            "PGRST204",
-            "Could not find the 'nme' column of 'products' in the schema cache",
-        ),
-        (
-            "POST",
-            "products",
-            r#"{"name":"a"}"#,
-            400,
-            "23502",
-            "null value in column \"price\" of relation \"products\" violates not-null constraint",
-        ),
-        (
-            "POST",
-            "products",
-            r#"{"name":"a","price":-1}"#,
-            400,
-            "23514",
-            "new row for relation \"products\" violates check constraint \"products_price_check\"",
-        ),
-        (
-            "POST",
-            "products",
-            r#"{"name":"b","price":1,"sku":"s"}"#,
-            409,
-            "23505",
-            "duplicate key value violates unique constraint \"products_sku_key\"",
-        ),
-        (
-            "POST",
-            "reviews",
-            r#"{"id":1,"stars":1,"product_id":"00000000-0000-0000-0000-000000000000"}"#,
-            409,
-            "23503",
-            "insert or update on table \"reviews\" violates foreign key constraint \"reviews_product_id_fkey\"",
-        ),
-        (
-            "POST",
-            "orders",
-            "{}",
-            401,
-            "42501",
-            "permission denied for table orders",
-        ),
-        (
-            "BREW",
-            "products",
-            "",
-            405,
-            "PGRST117",
-            "Unsupported HTTP method: BREW",
-        ),
-    ] {
+    for (method, path, body, status, code, message) in ERRORS {
         let got = api
             .ask(method, &format!("/rest/v1/{path}"))
             .send(body)
-            .problem(status, code);
-        assert_eq!(got.json()["message"], message, "{path}");
+            .problem(*status, code);
+        assert_eq!(got.json()["message"], *message, "{path}");
     }
     let got = api
         .ask("POST", "/rest/v1/products")
@@ -369,3 +247,128 @@ fn errors_have_postgrests_codes() {
         .get()
         .problem(406, "PGRST107");
 }
+
+/// Method, path, body; status, code and message.
+const ERRORS: &[(&str, &str, &str, u16, &str, &str)] = &[
+    (
+        "GET",
+        "products?name=noop.0",
+        "",
+        400,
+        "PGRST100",
+        "\"failed to parse filter (noop.0)\" (line 1, column 1)",
+    ),
+    (
+        "GET",
+        "products?nme=eq.0",
+        "",
+        400,
+        "42703",
+        "column products.nme does not exist",
+    ),
+    (
+        "GET",
+        "products?select=nme",
+        "",
+        400,
+        "42703",
+        "column products.nme does not exist",
+    ),
+    (
+        "GET",
+        "products?stock=eq.x",
+        "",
+        400,
+        "22P02",
+        "invalid input syntax for \"stock\": \"x\"",
+    ),
+    (
+        "GET",
+        "products?select=order(id)",
+        "",
+        400,
+        "PGRST200",
+        "Could not find a relationship between 'products' and 'order' in the schema cache",
+    ),
+    (
+        "GET",
+        "products?reviews.stars=eq.1",
+        "",
+        400,
+        "PGRST108",
+        "'reviews' is not an embedded resource in this request",
+    ),
+    (
+        "GET",
+        "products?select=*,reviews(*)&reviews=eq.1",
+        "",
+        400,
+        "PGRST120",
+        "Bad operator on the 'reviews' embedded resource",
+    ),
+    (
+        "GET",
+        "products?select=count()",
+        "",
+        400,
+        "PGRST123",
+        "Use of aggregate functions is not allowed",
+    ),
+    ("POST", "products", "{", 400, "PGRST102", "Empty or invalid json"),
+    (
+        "POST",
+        "products",
+        r#"{"nme":1}"#,
+        400,
+        "PGRST204",
+        "Could not find the 'nme' column of 'products' in the schema cache",
+    ),
+    (
+        "POST",
+        "products",
+        r#"{"name":"a"}"#,
+        400,
+        "23502",
+        "null value in column \"price\" of relation \"products\" violates not-null constraint",
+    ),
+    (
+        "POST",
+        "products",
+        r#"{"name":"a","price":-1}"#,
+        400,
+        "23514",
+        "new row for relation \"products\" violates check constraint \"products_price_check\"",
+    ),
+    (
+        "POST",
+        "products",
+        r#"{"name":"b","price":1,"sku":"s"}"#,
+        409,
+        "23505",
+        "duplicate key value violates unique constraint \"products_sku_key\"",
+    ),
+    (
+        "POST",
+        "reviews",
+        r#"{"id":1,"stars":1,"product_id":"00000000-0000-0000-0000-000000000000"}"#,
+        409,
+        "23503",
+        "insert or update on table \"reviews\" violates foreign key constraint \"reviews_product_id_fkey\"",
+    ),
+    (
+        "POST",
+        "orders",
+        "{}",
+        401,
+        "42501",
+        "permission denied for table orders",
+    ),
+    (
+        "BREW",
+        "products",
+        "",
+        405,
+        "PGRST117",
+        "Unsupported HTTP method: BREW",
+    ),
+];

@@ -1,0 +1,217 @@
+//! `POST`: one row, or all rows of an array or none.
+
+use super::{
+    Ready,
+    asked::{Asked, both},
+    finish,
+    shape::What,
+};
+use crate::{
+    allow::{self, Allowed, Verb},
+    codes,
+    handler::Call,
+    operation::{Change, Conflict, FieldIndex},
+    parse::{
+        Kind, Query,
+        body::{self, Payload, Row},
+        prefer::{Missing, Resolution, Returning},
+    },
+    refusal::{Refusal, Result, unknown_field},
+    render,
+    store::Written,
+    validate::{self, Check, Completion, NewRow},
+    value::{Value, nearest},
+};
+use bytes::Bytes;
+use stoa_config::plan::{Resource, Shard};
+use stoa_exchange::Reply;
+
+/// `POST`: one row, or all rows of an array or none.
+pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
+    let mut asked = Asked::new(
+        call,
+        &[Kind::Select, Kind::Columns, Kind::OnConflict, Kind::Embedded],
+        "POST",
+    )?;
+    let allowed = call.allow(call.resource, Verb::Create)?;
+    let mut payload = body::read(&bytes, true)?;
+    let columns = columns(call.resource, &asked.query)?;
+    match &columns {
+        Some(columns) => {
+            let kept = |name: &str| {
+                call.resource
+                    .field(name)
+                    .is_none_or(|(i, _)| columns.contains(&i))
+            };
+            let named = |name: &str| asked.query.columns.iter().flatten().any(|c| c == name);
+            payload
+                .rows
+                .iter_mut()
+                .for_each(|row| row.retain(|(name, _)| kept(name) && named(name)));
+        }
+        None if call.alias && payload.array => body::same_keys(&payload.rows)?,
+        None => {}
+    }
+    let conflict = conflict(call, &asked, &payload)?;
+    let rows = new_rows(call, &asked, &payload, &allowed, columns.as_deref())?;
+    let mut check = allowed.check;
+    if let Conflict::Merge { .. } = &conflict {
+        check = both(check, call.allow(call.resource, Verb::Update)?.check);
+    }
+    let what = What::Created {
+        array: payload.array,
+        merge: matches!(conflict, Conflict::Merge { .. }),
+    };
+    let returning = asked.returning(call, Some(Returning::Representation), &mut check)?;
+    let shape = asked.shape(call, what, returning.is_some());
+    if rows.is_empty() {
+        return Ok(render::stored_reply(shape.stored(&Written::default())));
+    }
+    let fixed = matches!(call.resource.shard, Shard::Field(_)).then(|| rows[0].bucket);
+    let (fields, rows, buckets) = columns_of(rows, call.resource.fields.len());
+    let change = Change::Insert {
+        fields,
+        rows,
+        buckets,
+        conflict,
+        check,
+    };
+    let ready = Ready {
+        change,
+        returning,
+        shape,
+        bucket: fixed,
+        bytes: &bytes,
+        id: None,
+    };
+    finish(call, &asked, ready).await
+}
+
+/// `columns` as positions.
+pub(super) fn columns(resource: &Resource, query: &Query) -> Result<Option<Vec<FieldIndex>>> {
+    let Some(names) = &query.columns else {
+        return Ok(None);
+    };
+    positions(resource, names).map(Some)
+}
+
+fn positions(resource: &Resource, names: &[String]) -> Result<Vec<FieldIndex>> {
+    let one = |name: &String| {
+        let found = resource.field(name).map(|(position, _)| position);
+        found.ok_or_else(|| {
+            let near = nearest(name, resource.fields.iter().map(|f| f.name.as_str()));
+            let relation = &resource.name;
+            let message = format!("Could not find the '{name}' column of '{relation}' in the schema cache");
+            unknown_field(relation, name, near).postgrest("PGRST204", 400, message)
+        })
+    };
+    names.iter().map(one).collect()
+}
+
+/// What happens to rows that are there already.
+fn conflict(call: &Call<'_>, asked: &Asked, payload: &Payload) -> Result<Conflict> {
+    let resource = call.resource;
+    let on = positions(resource, asked.query.on_conflict.as_deref().unwrap_or_default())?;
+    let decides = |on: &[FieldIndex]| {
+        let keys = on.len() == resource.key.len() && on.iter().all(|f| resource.key.contains(f));
+        let unique = on.iter().filter(|f| resource.fields[**f].unique).count() == 1;
+        let shards = on.iter().filter(|f| resource.shard == Shard::Field(**f)).count();
+        keys || (unique && on.len() <= 1 + shards)
+    };
+    if !on.is_empty() && !decides(&on) {
+        return Err(Refusal::new(
+            &codes::BAD_QUERY,
+            "`on_conflict` takes the key or one unique field.",
+        )
+        .postgrest(
+            "42P10",
+            400,
+            "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+        ));
+    }
+    match asked.prefer.resolution {
+        None => Ok(Conflict::Refuse),
+        Some(Resolution::Ignore) => Ok(Conflict::Ignore { on }),
+        Some(Resolution::Merge) => {
+            let update = call.allow(resource, Verb::Update)?;
+            let mut set: Vec<FieldIndex> = Vec::new();
+            for (name, _) in payload.rows.iter().flatten() {
+                if let Some((position, _)) = resource.field(name)
+                    && !validate::is_fixed(resource, position)
+                    && !on.contains(&position)
+                    && !set.contains(&position)
+                {
+                    set.push(position);
+                }
+            }
+            Ok(Conflict::Merge {
+                on,
+                set,
+                filter: update.filter,
+            })
+        }
+    }
+}
+
+/// A row whose owner field names somebody else is refused before anything is written.
+pub(super) fn owners(resource: &Resource, rows: &[Row], fill: Option<&(FieldIndex, Value)>) -> Result<()> {
+    let Some((field, owner)) = fill else { return Ok(()) };
+    let name = &resource.fields[*field].name;
+    for row in rows {
+        let given = row.iter().find(|(n, _)| **n == **name).map(|(_, json)| json);
+        let Some(given) = given else { continue };
+        if crate::value::from_json(&resource.fields[*field].ty, given).is_ok_and(|v| v != *owner) {
+            let relation = &resource.name;
+            return Err(Refusal::from(allow::owner(resource, *field)).postgrest(
+                "42501",
+                403,
+                format!("new row violates row-level security policy for table \"{relation}\""),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn new_rows(
+    call: &Call<'_>,
+    asked: &Asked,
+    payload: &Payload,
+    allowed: &Allowed,
+    columns: Option<&[FieldIndex]>,
+) -> Result<Vec<NewRow>> {
+    owners(call.resource, &payload.rows, allowed.fill.as_ref())?;
+    let nulls = match asked.prefer.missing {
+        Some(Missing::Default) => false,
+        Some(Missing::Null) => true,
+        None => call.alias,
+    };
+    let completion = Completion {
+        fill: allowed.fill.as_ref(),
+        null_when_missing: columns.filter(|_| nulls),
+        key: None,
+    };
+    let mut checker = Check::new(call.resource, call.rules());
+    let rows = payload
+        .rows
+        .iter()
+        .enumerate()
+        .map(|(at, row)| checker.create(at, row, completion))
+        .collect();
+    match checker.finish(payload.array) {
+        Some(refusal) => Err(refusal),
+        None => Ok(rows),
+    }
+}
+
+/// Rows as the store takes them: the fields that any row sets, and one value for each.
+fn columns_of(rows: Vec<NewRow>, width: usize) -> (Vec<FieldIndex>, Vec<Vec<Value>>, Vec<u16>) {
+    let set = |field: &usize| rows.iter().any(|row| row.values[*field].is_some());
+    let fields: Vec<FieldIndex> = (0..width).filter(set).collect();
+    let buckets = rows.iter().map(|row| row.bucket).collect();
+    let values = rows.into_iter().map(|mut row| {
+        let one = |field: &usize| row.values[*field].take().unwrap_or(Value::Null);
+        fields.iter().map(one).collect()
+    });
+    let values = values.collect();
+    (fields, values, buckets)
+}

@@ -1,0 +1,240 @@
+//! `PATCH` and `DELETE`, of one row or of what a filter finds.
+
+use super::{
+    Ready,
+    asked::Asked,
+    create::columns,
+    existing, finish,
+    shape::{Shape, What},
+};
+use crate::{
+    allow::Verb,
+    codes, etag,
+    handler::Call,
+    operation::{Change, Condition, Item, Precondition},
+    parse::{Kind, body, prefer::Returning},
+    prepare, read,
+    refusal::Result,
+    render,
+    store::Written,
+    trouble,
+    validate::{self, Check},
+    value::Value,
+};
+use bytes::Bytes;
+use stoa_exchange::Reply;
+
+/// `PATCH /{r}/{id}`: a merge patch (RFC 7396). Objects in json fields are merged with what stands there, which is
+/// read first; a row that changed meanwhile is read again.
+pub(crate) async fn patch_one(call: &Call<'_>, id: Value, bytes: Bytes) -> Result<Reply> {
+    const TRIES: usize = 5;
+    let mut asked = Asked::new(call, &[Kind::Select, Kind::Embedded], "PATCH")?;
+    let allowed = call.allow(call.resource, Verb::Update)?;
+    let payload = body::read(&bytes, false)?;
+    let row = &payload.rows[0];
+    let wanted = etag::precondition(call.headers);
+    let mut check = allowed.check.clone();
+    let returning = asked.returning(call, Some(Returning::Representation), &mut check)?;
+    let shape = asked.shape(call, What::Patched { many: false }, returning.is_some());
+    let filter = prepare::key_is(call.resource, &id).and(allowed.filter);
+    let bucket = prepare::bucket(call.resource, &filter);
+    for left in (0..TRIES).rev() {
+        let stored = existing::for_patch(call, &id, row, &wanted).await?;
+        let mut checker = Check::new(call.resource, call.rules());
+        let mut set = checker.patch(row, &stored.fixed);
+        if let Some(refusal) = checker.finish(false) {
+            return Err(refusal);
+        }
+        stored.merge(&mut set, call.resource)?;
+        let merged = stored
+            .version
+            .filter(|_| wanted == Precondition::None || wanted == Precondition::Exists);
+        let precondition = match (merged, &wanted) {
+            (Some(version), _) => Precondition::Versions(vec![version]),
+            (None, Precondition::None) => Precondition::Exists,
+            (None, other) => other.clone(),
+        };
+        if set.is_empty() {
+            return unchanged(call, &id, &asked, returning, &shape).await;
+        }
+        let change = Change::Update {
+            filter: filter.clone(),
+            bucket,
+            set,
+            precondition,
+            check: check.clone(),
+        };
+        let done = finish(
+            call,
+            &asked,
+            Ready {
+                change,
+                returning: returning.clone(),
+                shape: shape.clone(),
+                bucket,
+                bytes: &bytes,
+                id: Some(&id),
+            },
+        )
+        .await;
+        match done {
+            Err(refusal) if merged.is_some() && left > 0 && refusal.code() == &codes::PRECONDITION_FAILED => {
+            }
+            done => return done,
+        }
+    }
+    Err(trouble::precondition_failed())
+}
+
+/// A patch that sets nothing: the row as it is.
+async fn unchanged(
+    call: &Call<'_>,
+    id: &Value,
+    asked: &Asked,
+    returning: Option<Vec<Item>>,
+    shape: &Shape,
+) -> Result<Reply> {
+    let mut page = read::row(call, id, &asked.query.select, Verb::Update).await?;
+    if returning.is_some() {
+        // What may be changed is not always what may be seen.
+        page = read::row(call, id, &asked.query.select, Verb::Read).await?;
+    }
+    if let Precondition::Versions(versions) = etag::precondition(call.headers)
+        && !page.version.is_some_and(|v| versions.contains(&v))
+    {
+        return Err(trouble::precondition_failed());
+    }
+    let written = Written {
+        affected: 1,
+        json: if returning.is_some() {
+            page.json
+        } else {
+            Vec::new()
+        },
+        version: page.version,
+        keys: vec![id.clone()],
+        inserted: 0,
+    };
+    Ok(render::stored_reply(shape.stored(&written)))
+}
+
+/// `PATCH /{r}?filter`.
+pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
+    let mut asked = Asked::filtered(call, "PATCH")?;
+    let filter = read::required_filter(&asked.query, "Update")?;
+    let allowed = call.allow(call.resource, Verb::Update)?;
+    let mut payload = body::read(&bytes, false)?;
+    if let Some(columns) = columns(call.resource, &asked.query)? {
+        let kept = |name: &str| {
+            call.resource
+                .field(name)
+                .is_some_and(|(i, _)| columns.contains(&i))
+        };
+        payload.rows[0].retain(|(name, _)| kept(name));
+    }
+    let row = &payload.rows[0];
+    // The key of the one row that the filter names may be sent along.
+    let mut known = Vec::new();
+    for (position, value) in validate::fixed_members(call.resource, row) {
+        if prepare::fixed(&filter, position) == Some(&value) {
+            known.push((position, value));
+        }
+    }
+    let mut checker = Check::new(call.resource, call.rules());
+    let set = checker.patch(row, &known);
+    if let Some(refusal) = checker.finish(false) {
+        return Err(refusal);
+    }
+    let mut check = allowed.check;
+    let returning = asked.returning(call, Some(Returning::Representation), &mut check)?;
+    let shape = asked.shape(call, What::Patched { many: true }, returning.is_some());
+    let filter = filter.and(asked.readable.clone()).and(allowed.filter);
+    if set.is_empty() {
+        return Ok(render::stored_reply(shape.stored(&Written::default())));
+    }
+    let bucket = prepare::bucket(call.resource, &filter);
+    let change = Change::Update {
+        filter,
+        bucket,
+        set,
+        precondition: Precondition::None,
+        check,
+    };
+    finish(
+        call,
+        &asked,
+        Ready {
+            change,
+            returning,
+            shape,
+            bucket,
+            bytes: &bytes,
+            id: None,
+        },
+    )
+    .await
+}
+
+/// `DELETE /{r}/{id}`.
+pub(crate) async fn delete_one(call: &Call<'_>, id: Value) -> Result<Reply> {
+    let mut asked = Asked::new(call, &[Kind::Select, Kind::Embedded], "DELETE")?;
+    let allowed = call.allow(call.resource, Verb::Delete)?;
+    let mut shown = Condition::True;
+    let returning = asked.returning(call, None, &mut shown)?;
+    let shape = asked.shape(call, What::Deleted { many: false }, returning.is_some());
+    // A row that is asked for in the reply must be one that the caller may read.
+    let filter = prepare::key_is(call.resource, &id).and(allowed.filter).and(shown);
+    let bucket = prepare::bucket(call.resource, &filter);
+    let precondition = match etag::precondition(call.headers) {
+        Precondition::None => Precondition::Exists,
+        other => other,
+    };
+    let change = Change::Delete {
+        filter,
+        bucket,
+        precondition,
+    };
+    finish(
+        call,
+        &asked,
+        Ready {
+            change,
+            returning,
+            shape,
+            bucket,
+            bytes: &Bytes::new(),
+            id: Some(&id),
+        },
+    )
+    .await
+}
+
+/// `DELETE /{r}?filter`.
+pub(crate) async fn delete_many(call: &Call<'_>) -> Result<Reply> {
+    let mut asked = Asked::filtered(call, "DELETE")?;
+    let filter = read::required_filter(&asked.query, "Delete")?;
+    let allowed = call.allow(call.resource, Verb::Delete)?;
+    let mut shown = Condition::True;
+    let returning = asked.returning(call, None, &mut shown)?;
+    let shape = asked.shape(call, What::Deleted { many: true }, returning.is_some());
+    let filter = filter.and(asked.readable.clone()).and(allowed.filter).and(shown);
+    let bucket = prepare::bucket(call.resource, &filter);
+    let change = Change::Delete {
+        filter,
+        bucket,
+        precondition: Precondition::None,
+    };
+    finish(
+        call,
+        &asked,
+        Ready {
+            change,
+            returning,
+            shape,
+            bucket,
+            bytes: &Bytes::new(),
+            id: None,
+        },
+    )
+    .await
+}
