@@ -63,3 +63,157 @@ fn examples_are_yaml() {
     }
     assert!(at > 15, "{at}");
 }
+
+/// What the schema says against a value, by the keywords this schema uses; any other keyword is a failure.
+struct Validator<'s> {
+    root: &'s Value,
+}
+
+impl Validator<'_> {
+    fn check(&self, value: &Value, schema: &Value, path: &str) -> Result<(), String> {
+        let Value::Object(keywords) = schema else {
+            return if schema == &json!(true) {
+                Ok(())
+            } else {
+                Err(format!("{path}: not allowed"))
+            };
+        };
+        for (keyword, want) in keywords {
+            let good = match keyword.as_str() {
+                "$schema" | "$defs" | "title" | "description" | "default" | "examples" => true,
+                "$ref" => {
+                    let pointer = want.as_str().unwrap().trim_start_matches('#');
+                    self.check(value, self.root.pointer(pointer).unwrap(), path)?;
+                    true
+                }
+                "anyOf" => {
+                    let tried = want
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|s| self.check(value, s, path));
+                    let failed: Vec<String> = tried.map_while(Result::err).collect();
+                    if failed.len() == want.as_array().unwrap().len() {
+                        return Err(failed.join("; "));
+                    }
+                    true
+                }
+                "type" => match want {
+                    Value::String(one) => is(value, one),
+                    many => many
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .any(|t| is(value, t.as_str().unwrap())),
+                },
+                "enum" => want.as_array().unwrap().contains(value),
+                "pattern" => value.as_str().is_none_or(|t| matches(want, t)),
+                "minimum" => value.as_u64().is_none_or(|n| n >= want.as_u64().unwrap()),
+                "maximum" => value.as_u64().is_none_or(|n| n <= want.as_u64().unwrap()),
+                "items" => {
+                    for (at, item) in value.as_array().into_iter().flatten().enumerate() {
+                        self.check(item, want, &format!("{path}[{at}]"))?;
+                    }
+                    true
+                }
+                "required" => want
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|k| value.get(k.as_str().unwrap()).is_some()),
+                "propertyNames" => value
+                    .as_object()
+                    .is_none_or(|map| map.keys().all(|k| matches(&want["pattern"], k))),
+                "properties" => {
+                    for (key, schema) in want.as_object().unwrap() {
+                        if let Some(value) = value.get(key) {
+                            self.check(value, schema, &format!("{path}.{key}"))?;
+                        }
+                    }
+                    true
+                }
+                "additionalProperties" => {
+                    let known = keywords.get("properties").and_then(Value::as_object);
+                    for (key, value) in value.as_object().into_iter().flatten() {
+                        if known.is_none_or(|k| !k.contains_key(key)) {
+                            self.check(value, want, &format!("{path}.{key}"))?;
+                        }
+                    }
+                    true
+                }
+                other => panic!("the schema uses `{other}`, which this test does not know"),
+            };
+            if !good {
+                return Err(format!("{path}: {keyword} {want}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is(value: &Value, ty: &str) -> bool {
+    match ty {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        other => panic!("{other}"),
+    }
+}
+
+fn matches(pattern: &Value, text: &str) -> bool {
+    regex::Regex::new(pattern.as_str().unwrap())
+        .unwrap()
+        .is_match(text)
+}
+
+fn against_schema(text: &str) -> Result<(), String> {
+    let schema = schema();
+    let value = json_of(text).ok_or("not YAML")?;
+    Validator { root: &schema }.check(&value, &schema, "$")
+}
+
+/// What editors accept is what `load` accepts, for every example and every file of the tests.
+#[test]
+fn right_files_match_the_schema() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = ["hello", "shop", "large", "not_built", "long_forms"]
+        .iter()
+        .map(|name| root.join(format!("tests/files/{name}.yaml")))
+        .collect();
+    let examples = std::fs::read_dir(root.join("../../examples")).unwrap();
+    files.extend(
+        examples
+            .map(|entry| entry.unwrap().path().join("stoa.yaml"))
+            .filter(|p| p.exists()),
+    );
+    assert!(files.len() >= 8, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(against_schema(&text), Ok(()), "{}", file.display());
+    }
+}
+
+/// The schema marks the mistakes that an editor can see.
+#[test]
+fn wrong_files_do_not() {
+    for text in [
+        "services: {}\n",
+        "api: a\nservces: {}\n",
+        "api: a\nservices: { s: 127.0.0.1 }\n",
+        "api: a\nserver: { max_body: 1MB }\n",
+        "api: a\nserver: { workers: 0 }\n",
+        "api: a\nserver: { drain: 30 }\n",
+        "api: a\nservices: { s: { timeout: 2s } }\n",
+        "api: a\nservices: { s: { url: \"http://a\", strip_prefix: yes } }\n",
+        "api: a\nservices: { s: { url: \"http://a\", routes: { s: {} } } }\n",
+        "api: a\nservices: { s: { url: \"http://a\", routes: { /s: { access: admin } } } }\n",
+        "api: a\nresources: { p: { fields: { n: string } } }\n",
+        "api: a\nprofiles: { prod: { server: { max_bdy: 1MiB } } }\n",
+    ] {
+        assert!(against_schema(text).is_err(), "{text}");
+    }
+}
