@@ -145,19 +145,9 @@ proptest! {
     }
 }
 
-/// Texts that once exhausted, or could exhaust, a stack, the memory or the time.
-#[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is measured is this process, not the product's clock"
-)]
-fn hostile_texts_are_refused_quickly() {
+/// Texts that could exhaust the stack, the memory or the time of what reads YAML.
+fn hostile_yaml() -> Vec<(&'static str, String)> {
     let wide = |n: usize, each: &str| format!("api: a\nx: [{}]\n", each.repeat(n));
-    let rule = |cel: &str| {
-        format!(
-            "api: a\nservices: {{ s: {{ url: \"http://a:1\", routes: {{ GET /s: {{ access: {{ when: \"{cel}\" }} }} }} }} }}\n"
-        )
-    };
     let bomb = {
         use std::fmt::Write as _;
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
@@ -170,8 +160,9 @@ fn hostile_texts_are_refused_quickly() {
         }
         text
     };
+    let keys = (0..70_000).fold(String::new(), |text, n| text + &format!("k{n}: 1\n"));
     let deep_block: String = (0..1_000).fold(String::new(), |text, n| format!("{text}{}a:\n", " ".repeat(n)));
-    for (what, text) in [
+    vec![
         ("10,000 brackets", "[".repeat(10_000)),
         ("10,000 braces", "{a: ".repeat(10_000)),
         (
@@ -181,14 +172,22 @@ fn hostile_texts_are_refused_quickly() {
         ("10,000 dashes", "- ".repeat(10_000)),
         ("1,000 levels", deep_block),
         ("10 MB", "a: b\n".repeat(2 << 20)),
-        (
-            "1 MB of keys",
-            (0..70_000).map(|n| format!("k{n}: 1\n")).collect(),
-        ),
+        ("1 MB of keys", keys),
         ("1 MB of values", wide(400_000, "1,")),
         ("1 MB of one scalar", format!("api: {}\n", "a".repeat(1 << 19))),
         ("1 MB of quotes", format!("api: \"{}\n", "\\\"".repeat(1 << 18))),
         ("an alias bomb", bomb),
+    ]
+}
+
+/// The same for the grammars of single values.
+fn hostile_values() -> Vec<(&'static str, String)> {
+    let rule = |cel: &str| {
+        format!(
+            "api: a\nservices: {{ s: {{ url: \"http://a:1\", routes: {{ GET /s: {{ access: {{ when: \"{cel}\" }} }} }} }} }}\n"
+        )
+    };
+    vec![
         (
             "brackets in CEL",
             rule(&format!("{}1{}", "(".repeat(10_000), ")".repeat(10_000))),
@@ -231,7 +230,16 @@ fn hostile_texts_are_refused_quickly() {
             "variables in a variable",
             format!("api: \"{}\"\n", "${A:-".repeat(10_000)),
         ),
-    ] {
+    ]
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is this process, not the product's clock"
+)]
+fn hostile_texts_are_refused_quickly() {
+    for (what, text) in hostile_yaml().into_iter().chain(hostile_values()) {
         let start = Instant::now();
         let loaded = read(&text, None);
         let took = start.elapsed();

@@ -46,24 +46,58 @@ fn one(fault: &Fault, sources: &[Source], renderer: &Renderer) -> String {
     if source.is_none() && fault.place.line > 0 {
         group = group.element(Level::NOTE.message(fault.place.to_string()));
     }
+    if let (Some((place, range, label)), Some(source)) = (&fault.second, source)
+        && range.start.abs_diff(span(fault, source).start) >= SHOWN_BYTES_MAX
+    {
+        group = group.element(Level::NOTE.message(format!("{label}: {place}")));
+    }
     if let Some(help) = &fault.help {
         group = group.element(Level::HELP.message(shown(help)));
     }
     renderer.render(&[group]).clone()
 }
 
+/// The lines from the first to the last place of a fault, and no others: a file may be long.
 fn snippet<'a>(fault: &'a Fault, source: &'a Source) -> Snippet<'a, Annotation<'a>> {
+    let text = source.text.as_str();
     let inside = |range: &Range<usize>| {
-        let end = range.end.min(source.text.len());
+        let end = range.end.min(text.len());
         range.start.min(end)..end
     };
-    let mut snippet = Snippet::source(source.text.as_str())
+    let primary = inside(&span(fault, source));
+    let near = |range: &Range<usize>| range.start.abs_diff(primary.start) < SHOWN_BYTES_MAX;
+    let second = fault
+        .second
+        .as_ref()
+        .map(|(_, range, label)| (inside(range), label.as_str()))
+        .filter(|(range, _)| near(range));
+    let other = second
+        .as_ref()
+        .map_or(primary.clone(), |(range, _)| range.clone());
+    let first = primary.start.min(other.start);
+    let last = primary.end.max(other.end);
+    let from = text[..first].rfind('\n').map_or(0, |at| at + 1);
+    let from = from.max(boundary(text, first.saturating_sub(SHOWN_BYTES_MAX)));
+    let to = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let to = to.min(boundary(text, last + SHOWN_BYTES_MAX));
+    let shifted = |range: Range<usize>| range.start - from..range.end - from;
+    let snippet = Snippet::source(&text[from..to])
         .path(source.name.as_str())
-        .annotation(AnnotationKind::Primary.span(inside(&span(fault, source))));
-    if let Some((_, range, label)) = &fault.second {
-        snippet = snippet.annotation(AnnotationKind::Context.span(inside(range)).label(label.as_str()));
+        .line_start(text[..from].matches('\n').count() + 1)
+        .annotation(AnnotationKind::Primary.span(shifted(primary)));
+    match second {
+        Some((range, label)) => snippet.annotation(AnnotationKind::Context.span(shifted(range)).label(label)),
+        None => snippet,
     }
-    snippet
+}
+
+/// Bytes shown before and after a fault at most.
+const SHOWN_BYTES_MAX: usize = 4 << 10;
+
+/// The nearest start of a character at or before `at`.
+fn boundary(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 /// What the caret points at: the rest of the line where only the place is known.

@@ -110,12 +110,6 @@ impl Validator<'_> {
                 "pattern" => value.as_str().is_none_or(|t| matches(want, t)),
                 "minimum" => value.as_u64().is_none_or(|n| n >= want.as_u64().unwrap()),
                 "maximum" => value.as_u64().is_none_or(|n| n <= want.as_u64().unwrap()),
-                "items" => {
-                    for (at, item) in value.as_array().into_iter().flatten().enumerate() {
-                        self.check(item, want, &format!("{path}[{at}]"))?;
-                    }
-                    true
-                }
                 "required" => want
                     .as_array()
                     .unwrap()
@@ -124,27 +118,41 @@ impl Validator<'_> {
                 "propertyNames" => value
                     .as_object()
                     .is_none_or(|map| map.keys().all(|k| matches(&want["pattern"], k))),
-                "properties" => {
-                    for (key, schema) in want.as_object().unwrap() {
-                        if let Some(value) = value.get(key) {
-                            self.check(value, schema, &format!("{path}.{key}"))?;
-                        }
-                    }
-                    true
-                }
-                "additionalProperties" => {
-                    let known = keywords.get("properties").and_then(Value::as_object);
-                    for (key, value) in value.as_object().into_iter().flatten() {
-                        if known.is_none_or(|k| !k.contains_key(key)) {
-                            self.check(value, want, &format!("{path}.{key}"))?;
-                        }
-                    }
+                "items" | "properties" | "additionalProperties" => {
+                    self.inside(value, keyword, keywords, path)?;
                     true
                 }
                 other => panic!("the schema uses `{other}`, which this test does not know"),
             };
             if !good {
                 return Err(format!("{path}: {keyword} {want}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Validator<'_> {
+    /// The keywords that speak of the values inside.
+    fn inside(
+        &self,
+        value: &Value,
+        keyword: &str,
+        keywords: &Map<String, Value>,
+        path: &str,
+    ) -> Result<(), String> {
+        let want = &keywords[keyword];
+        if keyword == "items" {
+            let mut items = value.as_array().into_iter().flatten().enumerate();
+            return items.try_for_each(|(at, item)| self.check(item, want, &format!("{path}[{at}]")));
+        }
+        let known = keywords.get("properties").and_then(Value::as_object);
+        for (key, value) in value.as_object().into_iter().flatten() {
+            let path = format!("{path}.{key}");
+            match known.and_then(|k| k.get(key)) {
+                Some(schema) if keyword == "properties" => self.check(value, schema, &path)?,
+                None if keyword == "additionalProperties" => self.check(value, want, &path)?,
+                _ => {}
             }
         }
         Ok(())
