@@ -166,6 +166,19 @@ function responses(operation) {
   ];
 }
 
+/** JSON with line breaks. Numbers stay as they came: JavaScript would round long ones. */
+function laidOut(json) {
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  return json.replace(/"(?:\\.|[^"\\])*"|[[{]\s*[\]}]|[[{\]},:]|\s+/g, (token) => {
+    if (token === "[" || token === "{") { depth += 1; return token + line(); }
+    if (token === "]" || token === "}") { depth = Math.max(0, depth - 1); return line() + token; }
+    if (token === ",") return token + line();
+    if (token === ":") return ": ";
+    return /^\s/.test(token) ? "" : token;
+  });
+}
+
 function quote(text) {
   return `'${text.replace(/'/g, `'\\''`)}'`;
 }
@@ -223,9 +236,7 @@ function tryIt(method, path, operation, parameters, id) {
       const reply = await fetch(url, { method: method.toUpperCase(), headers, body: text, cache: "no-store" });
       const raw = await reply.text();
       const took = Math.round(performance.now() - started);
-      let shown = raw;
-      // Only an answer without numbers that JavaScript would round is laid out anew.
-      try { if (!/\d{16,}|\.\d*0\b/.test(raw)) shown = JSON.stringify(JSON.parse(raw), null, 2); } catch { /* not JSON: as it came */ }
+      const shown = /json/.test(reply.headers.get("content-type") || "") ? laidOut(raw) : raw;
       const fields = [...reply.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
       result.replaceChildren(
         el("p", null, el("span", { class: reply.ok ? "ok" : "bad" }, `${reply.status} ${reply.statusText}`), el("span", { class: "quiet" }, ` ${took} ms`)),
