@@ -3,5 +3,12 @@
 //! Everything here is one test binary, since each would link the product again. `cargo xtask test` installs what
 //! some of the tests need (Python and npm packages) below `target/tools`.
 
+mod api;
+mod clients;
+mod commands;
+mod examples;
+mod fault;
+mod openapi;
 mod proxy;
 mod support;
+mod tour;
