@@ -55,7 +55,9 @@ fn every_scenario_file_is_run() {
 fn run_book(name: &str) {
     let path = repository().join("tests/api").join(format!("{name}.yaml"));
     let text = std::fs::read_to_string(&path).expect("the scenario file can be read");
-    let book: Book = match serde_saphyr::from_str(&text) {
+    // `on` and `n` are names here, not booleans.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let book: Book = match serde_saphyr::from_str_with_options(&text, options) {
         Ok(book) => book,
         Err(e) => panic!("{name}.yaml: {e}"),
     };

@@ -58,7 +58,7 @@ impl Client {
         headers: &[(String, String)],
         body: Option<&[u8]>,
     ) -> Result<Answer, String> {
-        let uri = format!("{}{}", self.base, path.replace(' ', "%20"));
+        let uri = format!("{}{}", self.base, path.replace(' ', "%20").replace('"', "%22"));
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(name, value);

@@ -71,8 +71,16 @@ impl Server {
         panic!("stoa {} did not start:\n{last}", setup.command);
     }
 
-    /// Starts the server; the error is everything it said before it ended.
+    /// Starts the server; the error is everything it said before it ended. `serve` finds the tables made, as in
+    /// production, where `stoa migrate apply` runs before it.
     pub(crate) fn try_start(setup: &Setup<'_>) -> Result<Self, String> {
+        if setup.command == "serve" {
+            let env: Vec<(&str, &str)> = setup.env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let ran = stoa_with(setup.folder, &["migrate", "apply"], &env);
+            if ran.code != 0 {
+                return Err(format!("stoa migrate apply: {}{}", ran.stdout, ran.stderr));
+            }
+        }
         let (http, admin) = (free_port(), free_port());
         let mut child = command(setup.folder)
             .arg(setup.command)
