@@ -24,6 +24,7 @@ resources:
       price: "decimal(8,2), default 1"
       tags: list of text, default []
       author_id: ref authors, optional
+    list: { filter: [title, price, tags, author_id] }
     read: public
     write: user
 "#;

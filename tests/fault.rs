@@ -2,7 +2,7 @@
 
 use crate::support::{
     client::{Answer, Client},
-    server::{Server, Setup, folder_with},
+    server::{Server, Setup, folder_with, stoa},
 };
 use serde_json::{Value, json};
 use std::{
@@ -229,6 +229,7 @@ fn a_broken_reload_changes_nothing_and_a_good_one_takes_effect() {
     assert_eq!(server.client.get("/rows").status, 200);
     assert_eq!(server.client.get("/more").status, 404);
     fs::write(folder.join("stoa.yaml"), format!("{FILE}{MORE}")).expect("written");
+    assert_eq!(stoa(&folder, &["migrate", "apply"]).code, 0);
     server.signal("HUP");
     wait_for(&server, "/more", 200);
     assert_eq!(server.client.get("/rows").status, 200);
@@ -272,7 +273,7 @@ fn a_copy_taken_while_writing_is_whole() {
     let copies = AtomicUsize::new(0);
     write_until(&server, &|count| {
         if count == 50 {
-            let ran = crate::support::server::stoa(&folder, &["backup", "copy.db"]);
+            let ran = stoa(&folder, &["backup", "copy.db"]);
             assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
             copies.fetch_add(1, SeqCst);
         }

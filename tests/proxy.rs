@@ -97,6 +97,8 @@ fn httpbin_gets_what_was_sent() {
             "{echo}"
         );
     }
+    let traced = client.send("TRACE", "/bin/anything", &[], None);
+    assert_eq!(traced.status, 405, "{}", traced.text);
     let large = "x".repeat(900_000);
     let answer = client.send(
         "POST",

@@ -68,7 +68,7 @@ assert.equal(none.status, 406)
 // Changing
 await good(db.from('books').update({ price: 3 }).eq('id', 11), 204)
 const changed = await good(db.from('books').update({ price: '4.25' }).gte('id', 12).select('id,price').order('id'))
-assert.deepEqual(changed.data, [{ id: 12, price: 4.25 }, { id: 13, price: 4.25 }])
+assert.deepEqual(changed.data.sort((a, b) => a.id - b.id), [{ id: 12, price: 4.25 }, { id: 13, price: 4.25 }])
 await good(db.from('authors').upsert({ id: 1, name: 'Anna' }))
 const merged = await good(db.from('authors').upsert([{ id: 9, name: 'Bob', born: 1960 }], { onConflict: 'name' }).select())
 assert.equal(merged.data[0].born, 1960)

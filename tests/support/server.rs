@@ -81,7 +81,7 @@ impl Server {
                 return Err(format!("stoa migrate apply: {}{}", ran.stdout, ran.stderr));
             }
         }
-        let (http, admin) = (free_port(), free_port());
+        let [http, admin] = free_ports();
         let mut child = command(setup.folder)
             .arg(setup.command)
             .args(["--http", &http, "--admin", &admin])
@@ -194,8 +194,15 @@ impl Drop for Server {
         let _ = self.child.wait();
         if std::thread::panicking() {
             self.listen(TRY);
-            let from = self.said.len().saturating_sub(40);
-            eprintln!("the server said last:\n{}", self.said[from..].join("\n"));
+            // The access records tell little and are many.
+            let said: Vec<&str> = self
+                .said
+                .iter()
+                .map(String::as_str)
+                .filter(|line| !line.contains("stoa.access"))
+                .collect();
+            let from = said.len().saturating_sub(40);
+            eprintln!("the server said last:\n{}", said[from..].join("\n"));
         }
     }
 }
@@ -240,11 +247,17 @@ pub(crate) fn stoa_with(folder: &Path, words: &[&str], env: &[(&str, &str)]) -> 
 
 /// An address whose port nobody used a moment ago.
 pub(crate) fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .to_string()
+    let [address] = free_ports();
+    address
+}
+
+/// Addresses whose ports nobody used a moment ago, all different: each is held until all are found.
+fn free_ports<const N: usize>() -> [String; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"));
+    held.map(|listener| {
+        let address = listener.local_addr().expect("a bound socket has an address");
+        address.to_string()
+    })
 }
 
 /// A folder of its own with a `stoa.yaml`.

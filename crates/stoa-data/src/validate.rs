@@ -96,6 +96,8 @@ enum BadKind {
     Unknown,
     Missing,
     Fixed,
+    /// The key differs from the path's.
+    Key,
     Type,
     Constraint,
 }
@@ -302,7 +304,7 @@ impl<'a> Check<'a> {
                 self.say(
                     at,
                     &name,
-                    BadKind::Fixed,
+                    BadKind::Key,
                     format!("must be `{key}`, as in the path"),
                 );
             }
@@ -402,6 +404,10 @@ impl<'a> Check<'a> {
             BadKind::Fixed => (
                 "428C9",
                 format!("column \"{field}\" cannot be written: it {}", first.message),
+            ),
+            BadKind::Key => (
+                "PGRST115",
+                "Payload values do not match URL in primary key column(s)".to_owned(),
             ),
             BadKind::Type => (
                 "22P02",

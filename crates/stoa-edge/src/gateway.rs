@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, header, request};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::{
+    borrow::Cow,
     net::SocketAddr,
     sync::{
         Arc,
@@ -190,11 +191,15 @@ impl Gateway {
                 Err(Problem::new(&codes::METHOD_NOT_ALLOWED, detail).header(header::ALLOW, list))
             }
             Found::Nothing => {
-                let problem = Problem::new(&codes::NOT_FOUND, format!("nothing is served at `{path}`"));
-                Err(match self.routes.near(path) {
-                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                    None => problem,
-                })
+                let near = self.routes.near(path);
+                let mut problem = Problem::new(&codes::NOT_FOUND, format!("nothing is served at `{path}`"));
+                problem.hint = near.map(|near| format!("did you mean `{near}`?"));
+                // The alias speaks PostgREST's codes, and its clients look at them.
+                if let Some(relation) = path.strip_prefix("/rest/v1/") {
+                    let deeper = relation.contains('/');
+                    problem.code_shown = Some(Cow::Borrowed(if deeper { "PGRST125" } else { "PGRST205" }));
+                }
+                Err(problem)
             }
         }
     }
