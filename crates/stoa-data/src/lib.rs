@@ -4,8 +4,10 @@
 //! the [`store::Store`] runs it (the only step that may fail from outside), and the outcome is rendered (pure).
 
 pub mod allow;
+pub mod backup;
 pub mod bucket;
 pub mod codes;
+pub mod introspect;
 pub mod migrate;
 pub mod operation;
 pub mod store;

@@ -1,6 +1,7 @@
 //! Bound tables: whether what the file names is there.
 
 use super::found::Schema;
+use crate::store::sqlite::bound::ROWID;
 use std::path::Path;
 use stoa_config::plan::Plan;
 
@@ -31,7 +32,8 @@ pub(super) fn check(plan: &Plan, store: usize, schema: &Schema, path: &Path) -> 
             continue;
         };
         for field in &resource.fields {
-            if found.column(&field.name).is_none() {
+            let is_rowid = field.name == ROWID && !found.view;
+            if found.column(&field.name).is_none() && !is_rowid {
                 let near = nearest(&field.name, found.columns.iter().map(|c| c.name.as_str()));
                 reasons.push(format!(
                     "resource {} has the field {}, which its table {} does not have{near}",

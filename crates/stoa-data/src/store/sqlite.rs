@@ -1,6 +1,7 @@
 //! SQLite: rows of one file. Reads run in the worker for about a millisecond and go to a few reader threads when
 //! that is not enough; writes go through one writer thread that commits many at once.
 
+pub(crate) mod bound;
 mod codec;
 pub(crate) mod connect;
 mod dialect;
@@ -9,12 +10,15 @@ mod functions;
 pub(crate) mod idempotency;
 mod read;
 mod slow;
+#[cfg(test)]
+mod tests;
 mod write;
 mod writer;
 
 use super::table::{Table, Tables};
 use super::{Outcome, Page, Render, Store, StoreError, StoreFuture};
 use crate::operation::{Read, Write};
+pub(crate) use codec::{Cell, boolean as read_boolean, decimal, read_date, read_time, uuid as read_uuid};
 pub(crate) use errors::unavailable;
 
 use connect::{Limited, Use, open_limited};
@@ -60,6 +64,9 @@ pub(crate) struct Shared {
     slow: Slow,
     claims: Arc<Mutex<HashSet<[u8; 32]>>>,
     closed: AtomicBool,
+    /// Pages that the writer may use, for tests of a full disk; 0 is no bound.
+    #[cfg(test)]
+    pages_max: std::sync::atomic::AtomicU32,
 }
 
 impl Shared {
@@ -118,6 +125,8 @@ impl SqliteStore {
             slow: Slow::new(),
             claims: Arc::default(),
             closed: AtomicBool::new(false),
+            #[cfg(test)]
+            pages_max: std::sync::atomic::AtomicU32::new(0),
         });
         let (reads, waiting_reads) = sync_channel(READS_MAX);
         let (writes, waiting_writes) = sync_channel(WRITES_MAX);
@@ -136,6 +145,12 @@ impl SqliteStore {
             writes,
             cursor_key,
         })
+    }
+
+    /// Makes the disk full at so many pages.
+    #[cfg(test)]
+    fn limit_pages(&self, pages: u32) {
+        self.shared.pages_max.store(pages, Ordering::Relaxed);
     }
 
     /// A read in the worker, when it is worth a try. `None`: to be run by a reader.

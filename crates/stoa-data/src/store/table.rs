@@ -74,12 +74,19 @@ pub(crate) struct Column {
 pub(crate) enum Storage {
     /// As Stoa writes its own tables.
     Native,
-    /// A bound SQLite table's: whatever is there. The flag says whether the declared type makes SQLite
-    /// keep and compare numbers as numbers.
-    Found {
-        /// INTEGER, REAL or NUMERIC affinity.
-        numeric: bool,
-    },
+    /// A bound SQLite table's: whatever is there, kept and compared by the affinity of the declared type.
+    Found(Affinity),
+}
+
+/// What SQLite makes of values in a column (SQLite, "Determination Of Column Affinity").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Affinity {
+    /// INTEGER, REAL, NUMERIC: numbers are kept as numbers.
+    Numeric,
+    /// TEXT: numbers become text.
+    Text,
+    /// BLOB: everything stays as it was given.
+    None,
 }
 
 impl Table {

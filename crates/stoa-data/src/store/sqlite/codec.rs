@@ -7,11 +7,11 @@
 mod found;
 mod number;
 
-pub(crate) use found::{boolean, read_date, read_time, uuid};
+pub(crate) use found::{boolean, read_date, read_time, text, uuid};
 pub(crate) use number::{decimal, decimal_key};
 
 use crate::store::sql::Spelling;
-use crate::store::table::{Column, Storage};
+use crate::store::table::{Affinity, Column, Storage};
 use crate::value::{Value, render_date, render_time};
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
 use std::borrow::Cow;
@@ -81,8 +81,8 @@ fn encode_decimal<'a>(column: &Column, digits: &'a str) -> ToSqlOutput<'a> {
             let key = number::scaled(digits, scale).map(|n| number::sortable(n, precision));
             ToSqlOutput::Owned(key.map_or(Owned::Null, Owned::Text))
         }
-        Storage::Found { numeric: true } => ToSqlOutput::Borrowed(ValueRef::Text(digits.as_bytes())),
-        Storage::Found { numeric: false } => {
+        Storage::Found(Affinity::Numeric) => ToSqlOutput::Borrowed(ValueRef::Text(digits.as_bytes())),
+        Storage::Found(Affinity::Text | Affinity::None) => {
             ToSqlOutput::Owned(decimal_key(digits, scale).map_or(Owned::Null, Owned::Text))
         }
     }
@@ -91,7 +91,7 @@ fn encode_decimal<'a>(column: &Column, digits: &'a str) -> ToSqlOutput<'a> {
 /// A value as it is stored in a new row of a bound table: as the type reads naturally there.
 pub(crate) fn encode_stored<'a>(column: &Column, value: &'a Value) -> ToSqlOutput<'a> {
     match (column.storage, value) {
-        (Storage::Found { .. }, Value::Decimal(digits)) => {
+        (Storage::Found(_), Value::Decimal(digits)) => {
             ToSqlOutput::Borrowed(ValueRef::Text(digits.as_bytes()))
         }
         _ => encode(column, value, Spelling::Canonical),

@@ -1,16 +1,17 @@
 //! Connections to one SQLite file, and what its tables look like.
 
+use super::bound;
 use super::errors::unavailable;
 use super::functions;
 use crate::store::StoreError;
-use crate::store::table::{Storage, Table, Tables, column, quote};
+use crate::store::table::{Affinity, Table, Tables};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use stoa_config::plan::{Plan, Resource, TableName};
+use stoa_config::plan::Plan;
 use stoa_exchange::clock;
 
 /// Virtual machine steps between two looks at the clock: some tens of microseconds.
@@ -24,7 +25,7 @@ const WAL_BYTES_MAX: i64 = 64 << 20;
 
 /// Until when the statement under way may run; read by the progress handler.
 #[derive(Clone, Debug)]
-pub(super) struct Limit(Arc<LimitInner>);
+pub(crate) struct Limit(Arc<LimitInner>);
 
 #[derive(Debug)]
 struct LimitInner {
@@ -41,7 +42,7 @@ impl Limit {
     }
 
     /// From now on a statement is interrupted at `until`; never, when `None`.
-    pub(super) fn set(&self, until: Option<Instant>) {
+    pub(crate) fn set(&self, until: Option<Instant>) {
         let nanos = until.map_or(u64::MAX, |at| {
             u64::try_from(at.saturating_duration_since(self.0.base).as_nanos()).unwrap_or(u64::MAX)
         });
@@ -57,9 +58,9 @@ impl Limit {
 
 /// A connection whose statements can be limited in time.
 #[derive(Debug)]
-pub(super) struct Limited {
-    pub(super) conn: Connection,
-    pub(super) limit: Limit,
+pub(crate) struct Limited {
+    pub(crate) conn: Connection,
+    pub(crate) limit: Limit,
 }
 
 /// What a connection is for.
@@ -115,7 +116,7 @@ fn set_up(conn: &Connection, purpose: Use, busy: Duration) -> rusqlite::Result<(
 }
 
 /// As [`open`], with a progress handler.
-pub(super) fn open_limited(path: &Path, purpose: Use, busy: Duration) -> Result<Limited, StoreError> {
+pub(crate) fn open_limited(path: &Path, purpose: Use, busy: Duration) -> Result<Limited, StoreError> {
     let mut conn = open(path, purpose, busy)?;
     let limit = Limit::new();
     let watch = limit.clone();
@@ -131,97 +132,23 @@ pub(crate) fn tables(plan: &Plan, store: usize, conn: &Connection) -> Result<Tab
         list.push(match (&resource.table, resource.store == store) {
             (_, false) => None,
             (None, true) => Some(Table::created(index, resource)),
-            (Some(name), true) => Some(bound(index, resource, name, conn)?),
+            (Some(name), true) => Some(bound::table(index, resource, name, conn)?),
         });
     }
     Ok(Tables::new(list))
 }
 
-/// A table that Stoa did not make.
-fn bound(
-    index: usize,
-    resource: &Resource,
-    name: &TableName,
-    conn: &Connection,
-) -> Result<Table, StoreError> {
-    let internal = |error: rusqlite::Error| StoreError::Unavailable(format!("{}: {error}", resource.name));
-    let schema = name.schema.as_deref().unwrap_or("main");
-    let kind: Option<(String, bool)> = conn
-        .query_row(
-            "SELECT type, wr FROM pragma_table_list(?1) WHERE schema = ?2 COLLATE NOCASE",
-            [&name.name, schema],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()
-        .map_err(internal)?;
-    let Some((kind, without_rowid)) = kind else {
-        return Err(StoreError::Unavailable(format!(
-            "resource {} is bound to the table {}, which the database does not have",
-            resource.name, name.name
-        )));
-    };
-    let mut declared: Vec<(String, String)> = Vec::new();
-    let mut statement = conn
-        .prepare("SELECT name, type FROM pragma_table_xinfo(?1, ?2)")
-        .map_err(internal)?;
-    let mut rows = statement.query([&name.name, schema]).map_err(internal)?;
-    while let Some(row) = rows.next().map_err(internal)? {
-        declared.push((row.get(0).map_err(internal)?, row.get(1).map_err(internal)?));
-    }
-    let mut columns = Vec::with_capacity(resource.fields.len());
-    for field in &resource.fields {
-        let Some((_, ty)) = declared
-            .iter()
-            .find(|(column, _)| column.eq_ignore_ascii_case(&field.name))
-        else {
-            return Err(StoreError::Unavailable(format!(
-                "resource {} has the field {}, which its table {} does not have",
-                resource.name, field.name, name.name
-            )));
-        };
-        columns.push(column(
-            field,
-            Storage::Found {
-                numeric: is_numeric(ty),
-            },
-        ));
-    }
-    let view = kind == "view";
-    let hides_rowid = declared
-        .iter()
-        .any(|(column, _)| column.eq_ignore_ascii_case("rowid"));
-    let locator = if view {
-        Vec::new()
-    } else if !without_rowid && !hides_rowid && kind == "table" {
-        vec!["rowid".to_owned()]
-    } else {
-        resource
-            .key
-            .iter()
-            .filter_map(|k| columns.get(*k))
-            .map(|c| c.quoted.clone())
-            .collect()
-    };
-    let name = match &name.schema {
-        Some(schema) => format!("{}.{}", quote(schema), quote(&name.name)),
-        None => quote(&name.name),
-    };
-    Ok(Table {
-        resource: index,
-        label: resource.name.clone(),
-        name,
-        columns,
-        key: resource.key.clone(),
-        view: view || locator.is_empty(),
-        locator,
-        created: false,
-        shard: None,
-    })
-}
-
-/// Whether a declared type gives a column numeric affinity (SQLite, "Determination Of Column Affinity").
-pub(crate) fn is_numeric(declared: &str) -> bool {
+/// The affinity of a declared type.
+pub(crate) fn affinity(declared: &str) -> Affinity {
     let declared = declared.to_ascii_uppercase();
     let has = |part: &str| declared.contains(part);
-    has("INT") || !(has("CHAR") || has("CLOB") || has("TEXT") || has("BLOB") || declared.is_empty())
+    if has("INT") {
+        Affinity::Numeric
+    } else if has("CHAR") || has("CLOB") || has("TEXT") {
+        Affinity::Text
+    } else if has("BLOB") || declared.is_empty() {
+        Affinity::None
+    } else {
+        Affinity::Numeric
+    }
 }

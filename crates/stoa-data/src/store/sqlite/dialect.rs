@@ -1,7 +1,7 @@
 //! SQLite's side of the SQL builder.
 
 use crate::store::sql::{Dialect, Function, Spelling};
-use crate::store::table::{Column, Storage, Table, VERSION};
+use crate::store::table::{Affinity, Column, Storage, Table, VERSION};
 use stoa_config::plan::Type;
 
 /// The one value of the dialect.
@@ -26,17 +26,19 @@ impl Dialect for Sqlite {
             out.push_str(rest);
             out.push(')');
         };
-        let Storage::Found { numeric } = column.storage else {
+        let Storage::Found(affinity) = column.storage else {
             out.push_str(reference);
             if !column.ty.is_scalar() {
                 out.push_str(JSON_ORDER);
             }
             return;
         };
+        let numeric = affinity == Affinity::Numeric;
         match (&column.ty, numeric) {
             (Type::Int | Type::Float, false) => wrapped(out, "CAST", " AS NUMERIC"),
             (Type::Decimal { scale, .. }, false) => wrapped(out, "stoa_decimal", &format!(", {scale}")),
             (Type::Bool, false) => wrapped(out, "stoa_bool", ""),
+            (Type::Text | Type::Enum(_), _) if affinity != Affinity::Text => wrapped(out, "stoa_text", ""),
             (Type::Uuid | Type::Uuid7, _) => wrapped(out, "stoa_uuid", ""),
             (Type::Time, _) => wrapped(out, "stoa_time", ""),
             (Type::Date, _) => wrapped(out, "stoa_date", ""),
@@ -96,7 +98,7 @@ impl Dialect for Sqlite {
 
     fn spellings(&self, column: &Column) -> &'static [Spelling] {
         match (&column.ty, column.storage) {
-            (Type::Uuid | Type::Uuid7, Storage::Found { .. }) => {
+            (Type::Uuid | Type::Uuid7, Storage::Found(_)) => {
                 &[Spelling::Canonical, Spelling::Upper, Spelling::Bytes]
             }
             _ => &[],

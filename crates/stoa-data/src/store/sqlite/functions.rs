@@ -25,6 +25,10 @@ pub(crate) fn register(conn: &Connection) -> Result<()> {
     conn.create_scalar_function("stoa_date", 1, flags, |c| {
         Ok(codec::read_date(&cell(c, 0)).map(crate::value::render_date))
     })?;
+    conn.create_scalar_function("stoa_text", 1, flags, |c| {
+        let cell = cell(c, 0);
+        Ok((cell != Cell::Null).then(|| codec::text(&cell)))
+    })?;
     conn.create_scalar_function("stoa_bool", 1, flags, |c| Ok(codec::boolean(&cell(c, 0))))?;
     conn.create_scalar_function("stoa_uuid", 1, flags, |c| {
         Ok(codec::uuid(&cell(c, 0)).map(|id| id.to_string()))

@@ -66,6 +66,14 @@ pub(super) fn serve(shared: &Arc<Shared>, jobs: &Receiver<Job>) {
 
 fn connect(shared: &Shared) -> Result<Limited, StoreError> {
     let limited = open_limited(&shared.path, Use::Write, BUSY)?;
+    #[cfg(test)]
+    match shared.pages_max.load(std::sync::atomic::Ordering::Relaxed) {
+        0 => {}
+        pages => limited
+            .conn
+            .pragma_update(None, "max_page_count", pages)
+            .expect("a pragma of a test"),
+    }
     if shared.manages {
         // Own tables live in WAL mode; a file of somebody else keeps the mode it has.
         limited

@@ -43,7 +43,7 @@ pub(super) fn read(cell: &Cell<'_>, column: &Column) -> Result<Value, String> {
 }
 
 /// As text; bytes that are no text as base64.
-fn text(cell: &Cell<'_>) -> String {
+pub(crate) fn text(cell: &Cell<'_>) -> String {
     match cell {
         Cell::Null => String::new(),
         Cell::Int(n) => n.to_string(),
