@@ -345,7 +345,7 @@ fn add_document(
     let route = Route {
         display: pattern.to_string().into(),
         methods: methods.clone(),
-        access: None,
+        access: Some(Access::Public),
         cors: server.cors.clone().map(Arc::new),
         body_bytes_max: server.body_bytes_max,
         target: Target::Document(handler.clone()),

@@ -250,7 +250,7 @@ services:
     let hour = std::time::Duration::from_hours(1);
     let plain = crate::token::mint(&auth, "ada", &[], &[], hour).unwrap();
     let admin = crate::token::mint(&auth, "root", &names(&["admin"]), &names(&["a"]), hour).unwrap();
-    let bad = format!("{}x", plain);
+    let bad = format!("{plain}x");
     let cases = [
         ("/public", [502, 502, 502, 502]),
         ("/user", [401, 401, 502, 502]),
