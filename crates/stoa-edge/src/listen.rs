@@ -141,6 +141,18 @@ fn bind_all(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<
     Ok((address, all))
 }
 
+/// Options of every connection, in and out: small writes leave at once, and a peer that is gone without a word is
+/// noticed, which ends tunnels that nobody speaks in.
+pub(crate) fn tune(stream: &tokio::net::TcpStream) -> io::Result<()> {
+    const SILENCE: Duration = Duration::from_mins(1);
+    const PROBE: Duration = Duration::from_secs(15);
+    stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(SILENCE)
+        .with_interval(PROBE);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(address)?;
     socket.set_reuse_port(true)?;

@@ -245,7 +245,7 @@ fn start(control: &Arc<Control>, stream: TcpStream, peer: SocketAddr) {
         return;
     };
     // A socket that is already gone fails later, where it is read.
-    let _ = stream.set_nodelay(true);
+    let _ = super::tune(&stream);
     control.open.fetch_add(1, Relaxed);
     let control = control.clone();
     tokio::spawn(async move {

@@ -147,6 +147,10 @@ impl<T> Table<T> {
         let likeness = |shown: &str| strsim::jaro_winkler(&as_if(shown, path), path);
         let best = self.shown.iter().map(|shown| (likeness(shown), shown));
         let (score, shown) = best.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let shown = shown
+            .strip_suffix("/**")
+            .filter(|s| !s.is_empty())
+            .unwrap_or(shown);
         (score > 0.85).then_some(shown)
     }
 }

@@ -103,10 +103,11 @@ fn methods_are_looked_for_behind_less_specific_routes() {
 
 #[test]
 fn near_misses() {
-    let table = table(&["/payments/rates", "/payments/{id}/items", "/orders"]);
+    let table = table(&["/payments/rates", "/payments/{id}/items", "/orders", "/files/**"]);
     assert_eq!(table.near("/payment/rates"), Some("/payments/rates"));
     assert_eq!(table.near("/payments/77/item"), Some("/payments/{id}/items"));
     assert_eq!(table.near("/order"), Some("/orders"));
+    assert_eq!(table.near("/filez/a"), Some("/files"));
     assert_eq!(table.near("/zzz"), None);
 }
 

@@ -115,6 +115,11 @@ impl AsyncRead for Checked {
                     return Poll::Ready(Ok(()));
                 }
                 this.held.extend_from_slice(more.filled());
+                // A head ends in a line feed: before one comes, there is nothing new to judge.
+                let complete = memchr::memchr(b'\n', more.filled()).is_some();
+                if !complete && this.held.len() <= REPLY_HEAD_BYTES_MAX {
+                    continue;
+                }
                 let held = std::mem::take(&mut this.held);
                 let verdict = this.framer.advance(&held);
                 this.ready.extend_from_slice(&held[..verdict.pass]);

@@ -204,7 +204,7 @@ impl Endpoint {
 }
 
 async fn open(stream: TcpStream) -> io::Result<Connection> {
-    stream.set_nodelay(true)?;
+    crate::listen::tune(&stream)?;
     let expected = Arc::<Expected>::default();
     let io = TokioIo::new(Checked::new(stream, expected.clone()));
     let (sender, connection) = http1::Builder::new()
