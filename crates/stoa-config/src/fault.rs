@@ -3,9 +3,6 @@
 pub(crate) mod codes;
 mod render;
 
-#[cfg(test)]
-mod tests;
-
 use crate::plan::Place;
 use std::ops::Range;
 

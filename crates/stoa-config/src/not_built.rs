@@ -14,6 +14,8 @@ struct Part {
     used: fn(&Plan) -> Vec<String>,
 }
 
+const HTTPS: &str = "services over https";
+
 const PARTS: &[Part] = &[
     Part {
         what: "TLS on the listener",
@@ -76,7 +78,7 @@ const PARTS: &[Part] = &[
         used: |p| on_services(p, "balance", |s| s.balance != Balance::RoundRobin),
     },
     Part {
-        what: "services over https",
+        what: HTTPS,
         used: https,
     },
 ];
@@ -94,16 +96,23 @@ pub fn not_built(plan: &Plan) -> Vec<Fault> {
             faults.push(Fault {
                 code: codes::NOT_BUILT,
                 severity: Severity::Error,
-                message: format!("`{key}`: {} is not built yet, and would silently do nothing", part.what),
+                message: format!("not built yet: {} (`{key}` would silently do nothing)", part.what),
                 place: mark.place,
                 span: mark.span,
                 second: None,
-                help: Some(format!("leave `{key}` out until a version that has it, or set it in a profile that is not used yet")),
+                help: Some(help(part, &key)),
             });
         }
     }
     faults.sort_by_key(|a| (a.place.line, a.place.column));
     faults
+}
+
+fn help(part: &Part, key: &str) -> String {
+    if part.what == HTTPS {
+        return "name it with `http://` until a version that has it".to_owned();
+    }
+    format!("leave `{key}` out until a version that has it, or keep it in a profile that is not used yet")
 }
 
 /// Every key of the file with its place. Paths are joined by a control character, because routes and

@@ -40,7 +40,7 @@ pub struct Plan {
     pub seed: Option<PathBuf>,
     /// Every name that `${NAME}` or `${file:…}` in the file asked for, with whether it was found.
     pub variables: BTreeMap<String, bool>,
-    /// Where the keys of the file stand, by path: `server.tls`, `services.payments.retry`.
+    /// Where the keys of the file stand, by path; U+001F joins the parts, because routes hold dots.
     pub marks: BTreeMap<String, Mark>,
 }
 

@@ -1,1 +1,0 @@
-//! Faults are shown with their lines, and every code is explained.
