@@ -12,7 +12,7 @@ use stoa_config::plan::Plan;
 use stoa_data::{
     Data, allow,
     migrate::{self, Step},
-    store::{self, Store},
+    store::{self, Store, StoreError},
 };
 use stoa_edge::{Gateway, Parts};
 use stoa_exchange::{Context, Handler, HandlerFuture, Observer, Problem, Record, Request, codes};
@@ -114,7 +114,7 @@ fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<(), Re
         let name = &plan.stores[position].name;
         if mode == Mode::Serve {
             if let Err(why) = migrate::check_schema(plan, position) {
-                words.push(format!("store {name}: {why}"));
+                words.push(why.to_string());
             }
             continue;
         }
@@ -142,7 +142,8 @@ fn open(plan: &Arc<Plan>) -> Result<(Vec<OpenStore>, Handlers), Refused> {
     let mut by_position: HashMap<usize, Arc<dyn Store>> = HashMap::new();
     for position in stores_in_use(plan) {
         let name = plan.stores[position].name.clone();
-        let store = store::open(plan, position).map_err(|e| Refused::words(format!("store {name}: {e}")))?;
+        let store = store::open(plan, position)
+            .map_err(|e| Refused::words(format!("store {name}: {}", words(&e))))?;
         by_position.insert(position, Arc::clone(&store));
         stores.push(OpenStore { name, store });
     }
@@ -156,6 +157,18 @@ fn open(plan: &Arc<Plan>) -> Result<(Vec<OpenStore>, Handlers), Refused> {
         .collect();
     let data = Data::open(Arc::clone(plan), in_order).map_err(|e| Refused::words(e.to_string()))?;
     Ok((stores, data.handlers()))
+}
+
+/// What a store says, for people.
+pub(crate) fn words(error: &StoreError) -> String {
+    match error {
+        StoreError::Unavailable(text)
+        | StoreError::Full(text)
+        | StoreError::Internal(text)
+        | StoreError::Refused(text) => text.clone(),
+        StoreError::Deadline => String::from("it did not answer in time"),
+        other => other.to_string(),
+    }
 }
 
 /// Loads the file's first rows into tables that are empty, past the access rules.

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod backup;
 mod check;
 mod completions;
 mod config;
@@ -85,7 +86,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Route(arguments)) => route::run(&arguments, json),
         Some(Command::Diff { new, file }) => diff::run(&new, &file, json),
         Some(Command::Migrate(arguments)) => migrate::run(&arguments, json),
-        Some(Command::Backup { .. }) => Err(Failure::input("not yet")),
+        Some(Command::Backup { to, file }) => backup::run(&to, &file, json),
         None => Err(Failure::Usage(String::from(
             "no command was given; `stoa --help` lists them",
         ))),

@@ -244,8 +244,12 @@ impl Live {
     }
 
     fn take(&mut self, next: Next, took: Duration) {
-        for note in next.notes.iter().chain(&needs_restart(&self.plan, &next.plan)) {
-            warn(note);
+        let dim = style::DIM;
+        for note in &next.notes {
+            terminal::say(format_args!("  {dim}{note}{dim:#}"));
+        }
+        for text in needs_restart(&self.plan, &next.plan) {
+            warn(&text);
         }
         let changed = changes::on_one_line(&changes::between(&self.tree, &next.tree));
         self.parts.swap(Arc::clone(&next.gateway), next.stores);
@@ -254,7 +258,7 @@ impl Live {
         self.status.reloaded(true);
         self.telemetry
             .event(Level::Info, "reloaded", &[("stoa.changes", &changed)]);
-        let (good, dim) = (style::GOOD, style::DIM);
+        let good = style::GOOD;
         let millis = took.as_millis();
         terminal::say(format_args!(
             "  {good}reloaded{good:#} {dim}in {millis} ms{dim:#}  {changed}"

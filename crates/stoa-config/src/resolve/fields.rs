@@ -146,7 +146,8 @@ fn names(raw: &RawResource<'_>, report: &mut Report<'_>) {
     let mut seen: HashMap<String, &RawDeclaration> = HashMap::new();
     for field in &raw.fields {
         let name = field.name.as_str();
-        if name.starts_with('_') {
+        // A column of a table that exists is called what it is called.
+        if raw.table.is_none() && name.starts_with('_') {
             report
                 .add(
                     codes::RESERVED,

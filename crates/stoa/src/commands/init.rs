@@ -4,6 +4,7 @@ mod database;
 
 use super::{Failure, Outcome};
 use crate::{
+    assemble,
     cli::{Init, Template},
     terminal::{self, style},
 };
@@ -13,6 +14,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
 };
+use stoa_data::introspect;
 
 /// Makes editors complete and explain the file.
 const SCHEMA_LINE: &str = "# yaml-language-server: $schema=./stoa.schema.json\n";
@@ -126,8 +128,65 @@ fn report(folder: &Path, files: &[File], json: bool) {
     terminal::say(format_args!("\nnext: {name}{next}{name:#}"));
 }
 
-fn from(source: &str, _folder: &Path) -> Result<File, Failure> {
-    Err(Failure::Usage(format!(
-        "`{source}` is no source; write sqlite:PATH"
-    )))
+/// The file of an existing database, which is only read.
+fn from(source: &str, folder: &Path) -> Result<File, Failure> {
+    let Some(path) = source.strip_prefix("sqlite:").filter(|p| !p.is_empty()) else {
+        return Err(Failure::Usage(format!(
+            "`{source}` cannot be read by this version; write --from sqlite:PATH"
+        )));
+    };
+    let path = Path::new(path);
+    let found = introspect::introspect(path).map_err(|e| Failure::Input(assemble::words(&e)))?;
+    if found.is_empty() {
+        return Err(Failure::Input(format!("{} holds no table", path.display())));
+    }
+    let store = format!("sqlite:{}", as_seen_from(folder, path));
+    let stem = path.file_stem().map(|s| s.to_string_lossy()).unwrap_or_default();
+    let text = database::file(&database::api_name(&stem), &store, &tables(found));
+    let text = database::mend(&format!("{SCHEMA_LINE}{text}"), folder).map_err(|faults| {
+        Failure::Input(format!(
+            "the tables of {} cannot be written as resources:\n{faults}",
+            path.display()
+        ))
+    })?;
+    Ok(File {
+        name: "stoa.yaml",
+        text,
+    })
+}
+
+fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
+    let names: Vec<String> = found.iter().map(|t| t.name.clone()).collect();
+    let position = |name: &str| names.iter().position(|n| n == name);
+    let column = |c: introspect::Column| database::Column {
+        name: c.name,
+        ty: c.ty,
+        optional: !c.not_null,
+        unique: c.unique,
+    };
+    let reference = |r: introspect::Reference| database::Reference {
+        columns: r.columns,
+        table: position(&r.table),
+        targets: r.targets,
+    };
+    let table = |t: introspect::Table| database::Table {
+        schema: None,
+        name: t.name,
+        columns: t.columns.into_iter().map(column).collect(),
+        key: t.key,
+        references: t.references.into_iter().map(reference).collect(),
+    };
+    found.into_iter().map(table).collect()
+}
+
+/// The path as the file in `folder` names it: paths in a file are relative to it.
+fn as_seen_from(folder: &Path, path: &Path) -> String {
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let folder = folder.canonicalize().unwrap_or(folder);
+    absolute
+        .strip_prefix(&folder)
+        .unwrap_or(&absolute)
+        .display()
+        .to_string()
 }

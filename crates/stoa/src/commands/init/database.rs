@@ -6,6 +6,11 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    path::Path,
+};
+use stoa_config::{
+    Options,
+    fault::{self, Severity},
 };
 
 /// A table or view that was found.
@@ -66,6 +71,11 @@ pub(super) fn file(api: &str, store: &str, tables: &[Table]) -> String {
 
 fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], names: &[String]) {
     let name = &names[position];
+    if table.name.contains(['.', '"']) || table.name.trim().is_empty() {
+        let shown = table.name.escape_debug();
+        let _ = writeln!(out, "  # left out: the table `{shown}`, `table:` cannot name it");
+        return;
+    }
     if *name != table.name {
         let _ = writeln!(
             out,
@@ -79,7 +89,7 @@ fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], 
         .map_or_else(|| table.name.clone(), |s| format!("{s}.{}", table.name));
     let _ = writeln!(out, "    table: {}", value(&bound));
     for reference in &table.references {
-        if let Some(why) = skipped(reference, tables) {
+        if let Some(why) = skipped(table, reference, tables) {
             let _ = writeln!(out, "    # not a ref: ({}), {why}", reference.columns.join(", "));
         }
     }
@@ -116,7 +126,7 @@ fn field(out: &mut String, column: &Column, table: &Table, tables: &[Table], nam
         return;
     };
     let target = table.references.iter().find_map(|reference| {
-        let one = reference.columns == [column.name.as_str()] && skipped(reference, tables).is_none();
+        let one = reference.columns == [column.name.as_str()] && skipped(table, reference, tables).is_none();
         reference.table.filter(|_| one)
     });
     let mut words = match target {
@@ -137,7 +147,7 @@ fn field(out: &mut String, column: &Column, table: &Table, tables: &[Table], nam
 }
 
 /// Why a foreign key does not become a `ref`.
-fn skipped(reference: &Reference, tables: &[Table]) -> Option<String> {
+fn skipped(table: &Table, reference: &Reference, tables: &[Table]) -> Option<String> {
     let Some(other) = reference.table.and_then(|position| tables.get(position)) else {
         return Some(String::from("the other table is not there"));
     };
@@ -151,7 +161,64 @@ fn skipped(reference: &Reference, tables: &[Table]) -> Option<String> {
             name.escape_debug()
         ));
     }
+    let ty = |table: &Table, name: &str| {
+        table
+            .columns
+            .iter()
+            .find(|c| c.name == name)
+            .and_then(|c| c.ty.clone())
+    };
+    let (here, there) = (ty(table, &reference.columns[0]), ty(other, &other.key[0]));
+    if here.is_none() || here != there {
+        return Some(format!(
+            "its values are not of the type of the key of {}",
+            name.escape_debug()
+        ));
+    }
+    if std::ptr::eq(table, other) && reference.columns == other.key {
+        return Some(String::from("it leads to itself"));
+    }
     None
+}
+
+/// How often a file is read again after a line of it was left out.
+const MENDS_MAX: usize = 1_000;
+
+/// Leaves out each field that `check` refuses, with the reason as a comment, until the file is fine. The names
+/// and types of somebody else's database may be anything.
+///
+/// # Errors
+/// The faults, for people, when what is refused is not a field.
+pub(super) fn mend(text: &str, folder: &Path) -> Result<String, String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for _ in 0..MENDS_MAX {
+        let text = lines.join("\n") + "\n";
+        let options = Options {
+            profile: None,
+            profile_optional: true,
+            env: &|_| None,
+        };
+        let loaded = stoa_config::load_text("stoa.yaml", &text, folder, &options);
+        if loaded.plan.is_some() {
+            return Ok(text);
+        }
+        let mut mended = false;
+        for fault in loaded.faults.iter().filter(|f| f.severity == Severity::Error) {
+            let line = lines.get_mut((fault.place.line as usize).saturating_sub(1));
+            if let Some(line) = line.filter(|l| l.starts_with("      ") && !l.trim_start().starts_with('#')) {
+                *line = format!(
+                    "      # left out ({}): {}",
+                    fault.message.replace('\n', " "),
+                    line.trim()
+                );
+                mended = true;
+            }
+        }
+        if !mended {
+            return Err(fault::render_human(&loaded.faults, &loaded.sources, false));
+        }
+    }
+    Err(String::from("too many fields are refused"))
 }
 
 /// A legal name for each table's resource, different from all others: the table's own where that is one. With

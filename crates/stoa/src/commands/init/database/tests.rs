@@ -82,6 +82,40 @@ fn refs_lead_to_one_key_column_and_the_rest_is_a_comment() {
 }
 
 #[test]
+fn a_reserved_word_of_the_query_string_is_a_field_of_a_table_that_exists() {
+    let columns = [
+        ("id", "int"),
+        ("select", "text"),
+        ("order", "int"),
+        ("_id", "text"),
+        ("a b", "text"),
+    ];
+    let text = file("odd", "sqlite:odd.db", &[table("odd $x", &columns, &["id"])]);
+    let mended = mend(&text, Path::new(".")).unwrap();
+    assert_eq!(mended, text, "every field is kept");
+    assert!(
+        text.contains("table: odd $$x") || text.contains("table: \"odd $$x\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_be_a_field_becomes_a_comment() {
+    let columns = [
+        ("id", "int"),
+        ("a.b", "text"),
+        ("Name", "text"),
+        ("name", "text"),
+        ("bad", "nonsense"),
+    ];
+    let text = file("odd", "sqlite:odd.db", &[table("odd", &columns, &["id"])]);
+    let mended = mend(&text, Path::new(".")).unwrap();
+    assert!(mended.contains("# left out: the column `a.b`"), "{mended}");
+    assert!(mended.contains("      Name: text\n"), "{mended}");
+    assert_eq!(mended.matches("# left out (").count(), 2, "{mended}");
+}
+
+#[test]
 fn an_api_name_is_made_of_any_file_name() {
     for (stem, name) in [
         ("flights", "flights"),
