@@ -76,3 +76,6 @@ fn user(plan: &Plan) -> &'static str {
         _ => "dev",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,3 +152,6 @@ fn judge(setup: &Setup, loaded: &Loaded) -> Result<Plan, Refused> {
     }
     Ok(plan)
 }
+
+#[cfg(test)]
+mod tests;
