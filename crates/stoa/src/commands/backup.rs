@@ -47,7 +47,10 @@ pub(crate) fn run(to: &Path, file: &ProfiledFile, json: bool) -> Outcome {
 
 /// Where each store goes. A folder that is there, or several stores, get one file per store.
 fn copies(plan: &Plan, stores: &[usize], to: &Path) -> Result<Vec<(usize, PathBuf)>, Failure> {
-    if let ([only], false) = (stores, to.is_dir()) {
+    if let ([only], false) = (
+        stores,
+        to.is_dir() || to.as_os_str().as_encoded_bytes().ends_with(b"/"),
+    ) {
         return Ok(vec![(*only, to.to_owned())]);
     }
     fs::create_dir_all(to).map_err(|e| Failure::Input(format!("{} cannot be made: {e}", to.display())))?;

@@ -5,7 +5,11 @@ use std::path::Path;
 use stoa_config::Options;
 
 fn plan(text: &str) -> Plan {
-    let options = Options { profile: None, profile_optional: true, env: &|_| None };
+    let options = Options {
+        profile: None,
+        profile_optional: true,
+        env: &|_| None,
+    };
     let loaded = stoa_config::load_text("stoa.yaml", text, Path::new("/tmp"), &options);
     loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults))
 }
@@ -27,7 +31,11 @@ fn it_has_every_role_and_scope_of_the_file() {
 
 #[test]
 fn its_user_fits_the_field_that_owns_rows() {
-    for (ty, user) in [("uuid", "00000000-0000-7000-8000-000000000001"), ("int", "1"), ("text", "dev")] {
+    for (ty, user) in [
+        ("uuid", "00000000-0000-7000-8000-000000000001"),
+        ("int", "1"),
+        ("text", "dev"),
+    ] {
         let text = format!("{AUTH}resources:\n  things: {{ fields: {{ who: {ty} }}, read: owner who }}\n");
         assert_eq!(mint(&plan(&text)).unwrap().unwrap().user, user);
     }
@@ -35,5 +43,10 @@ fn its_user_fits_the_field_that_owns_rows() {
 
 #[test]
 fn a_file_without_auth_has_none() {
-    assert!(mint(&plan("api: a\nresources:\n  things: { fields: { name: text } }\n")).is_none());
+    assert!(
+        mint(&plan(
+            "api: a\nresources:\n  things: { fields: { name: text } }\n"
+        ))
+        .is_none()
+    );
 }

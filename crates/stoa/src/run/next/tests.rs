@@ -6,14 +6,23 @@ use std::path::Path;
 use stoa_config::Options;
 
 fn loaded(text: &str) -> Loaded {
-    let options = Options { profile: None, profile_optional: true, env: &|_| None };
+    let options = Options {
+        profile: None,
+        profile_optional: true,
+        env: &|_| None,
+    };
     let loaded = stoa_config::load_text("stoa.yaml", text, Path::new("/tmp"), &options);
     assert!(loaded.plan.is_some(), "{:?}", loaded.faults);
     loaded
 }
 
 fn setup(mode: Mode, addresses: Addresses) -> Setup {
-    Setup { mode, file: ProfiledFile::default(), addresses, json: false }
+    Setup {
+        mode,
+        file: ProfiledFile::default(),
+        addresses,
+        json: false,
+    }
 }
 
 const OPEN: &str = "api: a\nservices:\n  pay:\n    url: http://127.0.0.1:1\n    routes: { GET /pay/x: {} }\nresources:\n  things: { fields: { name: text }, read: public }\n";
@@ -45,7 +54,10 @@ fn serve_takes_rules_that_were_written() {
 fn addresses_of_the_command_line_win_and_the_admin_port_is_never_the_apis() {
     let text = "api: a\nresources:\n  things: { fields: { name: text }, read: public, write: none }\n";
     let at = |text: &str| Some(text.parse().unwrap());
-    let addresses = |admin| Addresses { http: at("127.0.0.1:7001"), admin: Some(admin) };
+    let addresses = |admin| Addresses {
+        http: at("127.0.0.1:7001"),
+        admin: Some(admin),
+    };
     let same = AdminAddress::At("127.0.0.1:7001".parse().unwrap());
     let refused = judge(&setup(Mode::Serve, addresses(same)), &loaded(text));
     assert!(matches!(refused, Err(Refused::Words(_))));

@@ -24,14 +24,14 @@ fn resource_names_are_legal_and_different() {
     assert_eq!(
         names,
         [
-            "a_b_2",
+            "a_b_3",
             "a_b",
             "a-b",
             "table_1st",
             "table_docs",
             "table_",
             "table__",
-            "A_B_3"
+            "A_B_2"
         ]
     );
 }
