@@ -67,10 +67,11 @@ fn show_plan(name: &str, migration: &Migration) {
 
 fn apply(arguments: &MigrateFile, json: bool) -> Outcome {
     let plan = super::plan_of(&super::load(&arguments.file))?;
-    let mut done = Vec::new();
+    let (mut done, mut whole) = (Vec::new(), true);
     for (position, name) in stores(&plan) {
         let applied = migrate::apply(&plan, position, arguments.allow_destructive)
             .map_err(|e| Failure::Input(format!("store {name}: {e}")))?;
+        whole &= applied.left.is_empty();
         if json {
             let (steps, left) = (steps_json(&applied.steps), steps_json(&applied.left));
             done.push(json!({ "store": name, "applied": steps, "left": left }));
@@ -93,7 +94,8 @@ fn apply(arguments: &MigrateFile, json: bool) -> Outcome {
     if json {
         terminal::result_json(&json!({ "stores": done }));
     }
-    Ok(())
+    // What was asked for was not done to its end.
+    if whole { Ok(()) } else { Err(Failure::Said) }
 }
 
 fn status(file: &ProfiledFile, json: bool) -> Outcome {
