@@ -240,10 +240,12 @@ fn resource_names(tables: &[Table]) -> Vec<String> {
             Some(schema) if times.get(&own).is_some_and(|n| *n > 1) => legal(&format!("{schema}_{own}")),
             _ => own,
         };
-        let name = std::iter::once(wanted.clone())
-            .chain((2..).map(|n| format!("{}_{n}", &wanted[..wanted.len().min(NAME_BYTES_MAX - 8)])))
-            .find(|name| !taken.contains(&name.to_ascii_lowercase()))
-            .expect("there is always a next number");
+        let mut name = wanted.clone();
+        let mut number = 1;
+        while taken.contains(&name.to_ascii_lowercase()) {
+            number += 1;
+            name = format!("{}_{number}", &wanted[..wanted.len().min(NAME_BYTES_MAX - 8)]);
+        }
         taken.insert(name.to_ascii_lowercase());
         names[position] = name;
     }
