@@ -154,6 +154,10 @@ impl<'a> Check<'a> {
         let mut values = vec![None; self.resource.fields.len()];
         for (name, json) in row {
             let Some((position, field)) = self.resource.field(name) else {
+                if self.bad.len() >= ERRORS_MAX {
+                    // Looking for near names of a million keys would hold the worker.
+                    continue;
+                }
                 let near = nearest(name, self.resource.fields.iter().map(|f| f.name.as_str()));
                 let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 self.say(

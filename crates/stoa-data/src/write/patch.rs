@@ -11,8 +11,12 @@ use crate::{
     allow::Verb,
     codes, etag,
     handler::Call,
-    operation::{Change, Condition, Item, Precondition},
-    parse::{Kind, body, prefer::Returning},
+    operation::{Change, Condition, FieldIndex, Item, Precondition},
+    parse::{
+        Kind,
+        body::{self, Row},
+        prefer::Returning,
+    },
     prepare, read,
     refusal::Result,
     render,
@@ -133,13 +137,7 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
         payload.rows[0].retain(|(name, _)| kept(name));
     }
     let row = &payload.rows[0];
-    // The key of the one row that the filter names may be sent along.
-    let mut known = Vec::new();
-    for (position, value) in validate::fixed_members(call.resource, row) {
-        if prepare::fixed(&filter, position) == Some(&value) {
-            known.push((position, value));
-        }
-    }
+    let known = known(call, &filter, row).await?;
     let mut checker = Check::new(call.resource, call.rules());
     let set = checker.patch(row, &known);
     if let Some(refusal) = checker.finish(false) {
@@ -173,6 +171,20 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
         },
     )
     .await
+}
+
+/// Values of never-changing fields that may be sent along because they are what they are already: those that the
+/// filter names, and, where it names one row by its key, that row's own. Clients send whole records back.
+async fn known(call: &Call<'_>, filter: &Condition, row: &Row) -> Result<Vec<(FieldIndex, Value)>> {
+    let mut known = validate::fixed_members(call.resource, row);
+    known.retain(|(position, value)| prepare::fixed(filter, *position) == Some(value));
+    if let [key] = call.resource.key[..]
+        && let Some(id) = prepare::fixed(filter, key)
+        && let Some(stored) = existing::fixed(call, id, row).await?
+    {
+        known.extend(stored);
+    }
+    Ok(known)
 }
 
 /// `DELETE /{r}/{id}`.

@@ -213,6 +213,21 @@ fn upserts_and_puts_as_postgrest_does() {
 }
 
 #[test]
+fn a_whole_record_can_be_sent_back() {
+    let api = Api::shop();
+    let id = api.product("a", "1");
+    let mut row = api.get(&format!("/products/{id}")).is(200).json();
+    row["name"] = "b".into();
+    let path = format!("/rest/v1/products?id=eq.{id}");
+    api.ask("PATCH", &path).send(&row.to_string()).is(204);
+    assert_eq!(api.names(""), "b");
+    row["created_at"] = "2001-01-01T00:00:00Z".into();
+    api.ask("PATCH", &path)
+        .send(&row.to_string())
+        .problem(400, "428C9");
+}
+
+#[test]
 fn errors_have_postgrests_codes() {
     let api = Api::shop();
     api.ask("POST", "/products")
