@@ -160,10 +160,10 @@ fn fill_value(value: &Value, saved: &BTreeMap<String, String>) -> Value {
 fn shown(answer: &Answer) -> String {
     let mut text = format!("{}\n", answer.status);
     for (name, value) in &answer.headers {
-        text.push_str(&format!(
-            "    {name}: {}\n",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
+        let value = String::from_utf8_lossy(value.as_bytes());
+        for part in ["    ", name.as_str(), ": ", &value, "\n"] {
+            text.push_str(part);
+        }
     }
     text.push_str("    ");
     text.extend(answer.text.chars().take(2_000));

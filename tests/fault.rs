@@ -94,7 +94,7 @@ fn all_ids(server: &Server) -> HashSet<String> {
             .next()
             .expect("a link has a target");
         let at = target.find("/rows").expect("the link leads to the same list");
-        path = target[at..].to_owned();
+        target[at..].clone_into(&mut path);
     }
 }
 

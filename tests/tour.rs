@@ -134,11 +134,7 @@ fn shell(folder: &Path, lines: &str) -> String {
 /// The rows of a question in SQL as JSON; a text that holds an object or an array is read.
 fn ask(database: &Connection, question: &str) -> Value {
     let mut statement = database.prepare(question).expect("the SQL of the tour is right");
-    let names: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(ToString::to_string)
-        .collect();
+    let names: Vec<String> = statement.column_names().map(ToString::to_string).collect();
     let mut rows = statement.query([]).expect("the SQL of the tour runs");
     let mut all = Vec::new();
     while let Some(row) = rows.next().expect("rows can be read") {

@@ -1,3 +1,5 @@
+//! The effective file: every value with its origin, and no secret.
+
 use crate::{Loaded, Options, effective, load_text};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! The file reference names every key.
+
 use super::*;
 
 #[test]

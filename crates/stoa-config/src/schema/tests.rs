@@ -1,3 +1,5 @@
+//! The JSON Schema accepts what the file does and refuses what it does not.
+
 use super::*;
 
 /// Every `$ref` of the schema leads to a definition, and every table has its keys described.

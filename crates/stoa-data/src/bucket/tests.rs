@@ -1,3 +1,5 @@
+//! Ids carry their bucket, and buckets never move.
+
 use super::*;
 use proptest::prelude::*;
 

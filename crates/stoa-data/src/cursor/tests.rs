@@ -1,3 +1,5 @@
+//! Cursors come back as they were, and forged ones do not.
+
 use super::*;
 use crate::store::contract::fixture::{ascending, things};
 use proptest::prelude::*;

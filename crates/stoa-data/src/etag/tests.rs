@@ -1,3 +1,5 @@
+//! Tags of rows and of bodies, and the conditions that name them.
+
 use super::*;
 use http::HeaderValue;
 

@@ -1,3 +1,5 @@
+//! JSON keeps every digit, and refuses what is ambiguous or too deep.
+
 use super::*;
 use proptest::prelude::*;
 

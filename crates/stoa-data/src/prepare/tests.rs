@@ -1,3 +1,5 @@
+//! Which bucket a request is fixed to, and the order that its key makes total.
+
 use super::*;
 use crate::store::contract::fixture::{compare, field, is, resource, text};
 

@@ -1,3 +1,5 @@
+//! What a store found becomes a reply.
+
 use super::*;
 
 #[test]

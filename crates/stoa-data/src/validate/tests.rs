@@ -1,3 +1,5 @@
+//! Every bad field of a body is told.
+
 use super::*;
 use crate::{
     json,

@@ -1,3 +1,5 @@
+//! Values are read in the type of their field, and written back the same.
+
 use super::*;
 use crate::json;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The alias `/rest/v1` answers as PostgREST does.
+
 use super::*;
 
 fn seeded() -> Api {

@@ -1,3 +1,5 @@
+//! Attacks on queries, bodies and cursors.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Lists: filters, order, pages, counts, embeds.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Single rows: tags, conditions, what is not there.
+
 use super::*;
 
 #[test]

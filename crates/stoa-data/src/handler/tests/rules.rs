@@ -1,3 +1,5 @@
+//! Access rules become part of what is asked of the store.
+
 use super::*;
 
 fn order(api: &Api, who: &str, body: &str) -> String {

@@ -1,3 +1,5 @@
+//! Writes: create, replace, merge, delete, upsert, repetition.
+
 use super::*;
 
 #[test]
