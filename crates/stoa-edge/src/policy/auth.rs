@@ -17,8 +17,8 @@ mod tests;
 
 use http::HeaderMap;
 use stoa_config::{
-    fault::{Fault, KEYS_REFUSED},
-    plan::{self, Place},
+    fault::{Fault, KEYS_REFUSED, Severity},
+    plan::{self, JwtKeys, Place},
 };
 use stoa_exchange::{Identity, Problem};
 
@@ -53,6 +53,22 @@ pub fn open(auth: &plan::Auth, realm: &str) -> Result<Auth, Vec<Fault>> {
         methods.push(Box::new(bearer));
     }
     Ok(Auth { methods })
+}
+
+/// What [`open`] would refuse of the key files, for a check that serves nothing. A file that is not there is a
+/// warning: keys are often mounted only where the API runs.
+pub fn check(auth: &plan::Auth) -> Vec<Fault> {
+    let path = match auth.jwt.as_ref().map(|jwt| &jwt.keys) {
+        Some(JwtKeys::PublicKey(path) | JwtKeys::JwksFile(path)) => path,
+        _ => return Vec::new(),
+    };
+    let mut faults = open(auth, "").err().unwrap_or_default();
+    if !path.exists() {
+        faults
+            .iter_mut()
+            .for_each(|fault| fault.severity = Severity::Warning);
+    }
+    faults
 }
 
 impl Auth {

@@ -42,6 +42,7 @@ fn faults_of(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = loaded.faults.clone();
     if let Some(plan) = &loaded.plan {
         faults.extend(plan.resources.iter().flat_map(stoa_data::allow::check));
+        faults.extend(stoa_edge::policy::auth::check(&plan.auth));
         faults.extend(stoa_config::not_built(plan).into_iter().map(|mut fault| {
             fault.severity = Severity::Warning;
             fault

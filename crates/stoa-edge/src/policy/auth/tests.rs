@@ -18,7 +18,7 @@ use aws_lc_rs::{
 };
 use http::{HeaderValue, header};
 use std::{path::PathBuf, sync::LazyLock, time::Duration};
-use stoa_config::plan::{Algorithm, Jwt, JwtKeys, Secret};
+use stoa_config::plan::{Algorithm, Jwt, Secret};
 
 const SECRET: &str = "only-for-tests-only-for-tests-only-for-tests-only-for-tests-only!";
 

@@ -3,7 +3,6 @@
 
 use super::*;
 use serde_json::{Value, json};
-use stoa_config::fault::Severity;
 
 fn refusal(keys: JwtKeys) -> String {
     let faults = open(&auth(jwt(keys)), "shop").err().expect("must be refused");
@@ -319,4 +318,23 @@ fn algorithms_of_the_file_must_leave_a_use_for_the_key() {
         faults[0].message.contains("none of the `algorithms`"),
         "{faults:?}"
     );
+}
+
+#[test]
+fn a_check_reads_the_key_files_that_are_there() {
+    let severities = |keys| {
+        let faults = check(&auth(jwt(keys)));
+        faults.iter().map(|fault| fault.severity).collect::<Vec<_>>()
+    };
+    assert_eq!(severities(JwtKeys::PublicKey(file("rsa.pem"))), []);
+    assert_eq!(
+        severities(JwtKeys::PublicKey(file("refused-p521.pem"))),
+        [Severity::Error]
+    );
+    assert_eq!(
+        severities(JwtKeys::JwksFile(file("none.json"))),
+        [Severity::Warning]
+    );
+    assert_eq!(severities(JwtKeys::Discovery), []);
+    assert!(check(&plan::Auth::default()).is_empty());
 }
