@@ -5,6 +5,8 @@ mod bound;
 pub(crate) mod ddl;
 mod diff;
 mod found;
+#[cfg(test)]
+mod tests;
 
 use crate::store::StoreError;
 use crate::store::sqlite::connect::{self, Use};

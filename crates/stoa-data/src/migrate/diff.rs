@@ -212,14 +212,22 @@ fn indexes(compared: &Compared<'_>, migration: &mut Migration) {
         let made = index.name.starts_with(&prefix)
             && (index.name.ends_with("_unique") || index.name.ends_with("_index"));
         if made && !kept {
-            migration.steps.push(additive(
-                format!("DROP INDEX {}", quote(&index.name)),
-                format!(
+            // One that forbids what is allowed now stands in the way; any other only costs.
+            let forbids = index.unique
+                && index
+                    .columns
+                    .iter()
+                    .all(|c| wanted.columns.iter().any(|w| w.name == *c));
+            migration.steps.push(Step {
+                sql: format!("DROP INDEX {}", quote(&index.name)),
+                why: format!(
                     "table {}: the index on {} is not wanted any more",
                     wanted.name,
                     index.columns.join(", ")
                 ),
-            ));
+                destructive: false,
+                required: forbids,
+            });
         }
     }
     for index in &wanted.indexes {

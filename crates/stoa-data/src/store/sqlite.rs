@@ -256,15 +256,18 @@ impl Store for SqliteStore {
 
     fn ready<'a>(&'a self, deadline: Instant) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            with_connection(&self.shared, |limited| {
+            let result = with_connection(&self.shared, |limited| {
                 limited.limit.set(Some(deadline));
                 let result = limited
                     .conn
                     .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
                 limited.limit.set(None);
                 Ok(result?)
-            })
-            .map_err(|fail| fail.plain(&self.shared.path))
+            });
+            match result {
+                Err(Fail::Slow) => open_limited(&self.shared.path, Use::Read, READER_BUSY).map(drop),
+                other => other.map_err(|fail| fail.plain(&self.shared.path)),
+            }
         })
     }
 
@@ -349,7 +352,9 @@ fn with_connection<T>(shared: &Arc<Shared>, run: impl FnOnce(&Limited) -> Run<T>
                 if list.len() >= CONNECTIONS_MAX {
                     list.remove(0);
                 }
-                let limited = open_limited(&shared.path, Use::Read, Duration::ZERO)?;
+                // A lock that is held for a moment is waited for by a reader, not here.
+                let limited =
+                    open_limited(&shared.path, Use::Read, Duration::ZERO).map_err(|_| Fail::Slow)?;
                 list.push(Own {
                     store: shared.id,
                     shared: Arc::downgrade(shared),

@@ -6,6 +6,8 @@
 
 mod found;
 mod number;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use found::{boolean, read_date, read_time, text, uuid};
 pub(crate) use number::{decimal, decimal_key};

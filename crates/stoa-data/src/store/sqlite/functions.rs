@@ -2,6 +2,8 @@
 //! readings of values that a bound table may hold. All are deterministic and give null for what they cannot read.
 
 mod json;
+#[cfg(test)]
+mod tests;
 
 use super::codec::{self, Cell};
 use rusqlite::functions::{Context, FunctionFlags};

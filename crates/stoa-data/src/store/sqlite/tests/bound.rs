@@ -2,8 +2,8 @@
 
 use crate::operation::{Change, Compare, Condition, Item, Order, Precondition};
 use crate::store::contract::fixture::{
-    ascending, bound, compare, delete, done, field, insert, is, items, json, page, plan, read, refers,
-    sqlite, text, try_write, update, write,
+    ascending, bound, compare, delete, done, field, insert, is, items, json, page, plan, read, refers, text,
+    try_write, update, write,
 };
 use crate::store::{Store, StoreError};
 use crate::value::Value;
