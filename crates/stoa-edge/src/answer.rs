@@ -82,6 +82,10 @@ pub(crate) async fn exchange(
 async fn answer(seat: &Seat, context: &mut Context, way: &mut Way, request: Request) -> Result<Reply, Halt> {
     let gateway = &*seat.gateway;
     let (mut parts, body) = request.into_parts();
+    // `OPTIONS *` asks about the server as a whole, which no route is.
+    if parts.uri.path() == "*" {
+        return Err(no_content().into());
+    }
     // One form of the path is what the table, the rules and the service see: no rule can be walked around.
     canonical(&mut parts)?;
     // A preflight asks about another method; it carries no credentials, so it is answered before auth.
@@ -114,9 +118,6 @@ async fn answer(seat: &Seat, context: &mut Context, way: &mut Way, request: Requ
 
 /// Puts the canonical path in place of the one that was sent.
 fn canonical(parts: &mut request::Parts) -> Result<(), Problem> {
-    if parts.uri.path() == "*" {
-        return Ok(());
-    }
     let path = path::canonical(parts.uri.path()).map_err(|why| Problem::new(&codes::BAD_REQUEST, why))?;
     if matches!(path, Cow::Borrowed(_)) && parts.uri.scheme().is_none() {
         return Ok(());
@@ -129,6 +130,12 @@ fn canonical(parts: &mut request::Parts) -> Result<(), Problem> {
         .map_err(|_| Problem::new(&codes::BAD_REQUEST, "the path is not well formed"))?;
     parts.uri = http::Uri::from(target);
     Ok(())
+}
+
+fn no_content() -> Reply {
+    let mut reply = Reply::new(Body::Empty);
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    reply
 }
 
 fn find<'a>(
@@ -148,14 +155,8 @@ fn find<'a>(
         Err(problem)
             if parts.method == Method::OPTIONS && problem.status() == StatusCode::METHOD_NOT_ALLOWED =>
         {
-            let mut reply = Reply::new(Body::Empty);
-            *reply.status_mut() = StatusCode::NO_CONTENT;
+            let mut reply = no_content();
             *reply.headers_mut() = problem.headers;
-            Err(reply.into())
-        }
-        Err(_) if parts.uri.path() == "*" => {
-            let mut reply = Reply::new(Body::Empty);
-            *reply.status_mut() = StatusCode::NO_CONTENT;
             Err(reply.into())
         }
         Err(problem) => Err(problem.into()),

@@ -78,6 +78,7 @@ pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -
 
 /// Writes the fields for a service.
 pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet]) {
+    drop_aliases(headers);
     let peer = context.peer.ip().to_canonical();
     let believed = is_trusted(trusted, peer);
     let before = |name: &HeaderName| {
@@ -116,6 +117,24 @@ pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet
         headers.insert(HOST, host);
     }
     headers.insert(PORT, port(context));
+}
+
+/// Drops `X_Forwarded_For` and its like: servers that read fields as `HTTP_X_FORWARDED_FOR` cannot tell them from
+/// the fields that are written here.
+fn drop_aliases(headers: &mut HeaderMap) {
+    let is_alias = |name: &&HeaderName| {
+        let name = name.as_str();
+        memchr::memchr(b'_', name.as_bytes()).is_some() && {
+            let name = name.replace('_', "-");
+            name.starts_with("x-forwarded-") || name == "x-request-id"
+        }
+    };
+    if headers.keys().any(|name| is_alias(&name)) {
+        let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
+        for alias in aliases {
+            headers.remove(alias);
+        }
+    }
 }
 
 fn port(context: &Context) -> HeaderValue {

@@ -85,7 +85,7 @@ async fn preflights() {
     let mut one = service(
         "b",
         &[backend.address],
-        &["GET,POST /a", "OPTIONS /own", "GET /bare"],
+        &["GET,POST /a", "OPTIONS /own", "GET /bare", "PUT /**"],
     );
     one.routes[0].cors = Some(rules(&["https://a.test"], true));
     one.routes[0].access.access = stoa_config::plan::Access::User;
@@ -130,9 +130,15 @@ async fn preflights() {
         200,
         "a route that serves OPTIONS itself"
     );
+    let whole = served.ask("OPTIONS * HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    assert_eq!(
+        (whole.status, backend.seen().len()),
+        (204, 1),
+        "the server as a whole is no route"
+    );
     let plain = served.ask("OPTIONS /bare HTTP/1.1\r\nhost: h\r\n\r\n").await;
     assert_eq!(
         (plain.status, plain.field("allow")),
-        (204, Some("GET, HEAD, OPTIONS"))
+        (204, Some("GET, HEAD, OPTIONS, PUT"))
     );
 }

@@ -61,7 +61,8 @@ async fn fields_of_one_hop_do_not_come_back() {
 async fn what_a_stranger_says_about_itself_is_dropped() {
     let seen = sees(
         "GET / HTTP/1.1\r\nhost: Api.Test:8080\r\nx-forwarded-for: 1.2.3.4\r\nx-forwarded-proto: https\r\n\
-         x-forwarded-host: evil.test\r\nx-forwarded-port: 1\r\nforwarded: for=1.2.3.4;proto=https\r\n\r\n",
+         x-forwarded-host: evil.test\r\nx-forwarded-port: 1\r\nforwarded: for=1.2.3.4;proto=https\r\n\
+         x_forwarded_for: 1.2.3.4\r\nX-Forwarded_Host: evil.test\r\nx_own: kept\r\n\r\n",
     )
     .await;
     assert_eq!(field(&seen, "x-forwarded-for"), Some("127.0.0.1"));
@@ -72,6 +73,7 @@ async fn what_a_stranger_says_about_itself_is_dropped() {
         field(&seen, "forwarded"),
         Some("for=127.0.0.1;host=\"api.test:8080\";proto=http")
     );
+    assert_eq!(field(&seen, "x_own"), Some("kept"));
     assert!(!seen.contains("1.2.3.4") && !seen.contains("evil.test"), "{seen}");
 }
 
