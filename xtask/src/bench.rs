@@ -114,13 +114,16 @@ impl Bench {
         let port = free_port()?;
         let log = fs::File::create(folder.join("stoa.log")).map_err(|e| e.to_string())?;
         let program = root().join("target/release/stoa");
-        let mut stoa = command(&program.to_string_lossy(), &["dev", "bench/stoa.yaml"]);
-        stoa.env("STOA_PORT", port.to_string())
-            .env("ORIGIN_PORT", origin_port.to_string());
-        stoa.env("BENCH_FOLDER", &folder)
-            .stderr(Stdio::null())
-            .stdin(Stdio::null())
-            .stdout(log);
+        let stoa = |arguments: &[&str]| {
+            let mut stoa = command(&program.to_string_lossy(), arguments);
+            stoa.env("STOA_PORT", port.to_string())
+                .env("ORIGIN_PORT", origin_port.to_string());
+            stoa.env("BENCH_FOLDER", &folder).stdin(Stdio::null());
+            stoa
+        };
+        run(&mut stoa(&["migrate", "apply", "bench/stoa.yaml"]))?;
+        let mut stoa = stoa(&["serve", "bench/stoa.yaml"]);
+        stoa.stdout(log).stderr(Stdio::null());
         let stoa = Server::start(stoa, port)?;
         Ok(Self {
             folder,
