@@ -40,7 +40,7 @@ pub(crate) fn parse(report: &mut Report<'_>) -> Option<Node> {
             return None;
         }
     }
-    if builder.root.is_none() {
+    if builder.root.as_ref().is_none_or(Node::is_left_out) {
         report
             .add(codes::EMPTY, Span::default(), "the file is empty")
             .help(

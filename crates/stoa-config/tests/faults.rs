@@ -244,3 +244,32 @@ fn what_is_not_built_is_said_where_it_stands() {
     );
     assert!(not_built(&clean.plan.unwrap()).is_empty());
 }
+
+/// One mistake is one fault: a value that is wrong does not make what refers to it wrong as well.
+#[test]
+fn one_mistake_is_one_fault() {
+    let files = [
+        include_str!("files/short_forms.yaml"),
+        include_str!("files/long_forms.yaml"),
+    ];
+    let mut tried = 0;
+    for file in files {
+        for (at, line) in file.lines().enumerate() {
+            let Some((key, value)) = line.split_once(": ").filter(|(k, _)| !k.contains('#')) else {
+                continue;
+            };
+            let text = file.replace(line, &format!("{key}: \"${{NOT_SET}}\""));
+            let faults = read(&text, None).faults;
+            let found: Vec<(&str, u32)> = faults.iter().map(|f| (f.code, f.place.line)).collect();
+            let row = u32::try_from(at).unwrap() + 1;
+            assert_eq!(
+                found,
+                [("E0303", row)],
+                "{key}: {value}\n{:?}",
+                faults.last().map(|f| &f.message)
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried >= 50, "{tried}");
+}

@@ -194,7 +194,7 @@ fn keys(
 ) -> Option<JwtKeys> {
     let given: Vec<&str> = ["secret", "public_key", "jwks"]
         .into_iter()
-        .filter(|k| read.get(k).is_some())
+        .filter(|k| read.has(k))
         .collect();
     match given[..] {
         ["secret"] => secret(read.get("secret")?, report),
@@ -208,7 +208,7 @@ fn keys(
                 secure_url(issuer, read.get("issuer")?, report)?;
                 Some(JwtKeys::Discovery)
             }
-            None if read.entry("issuer").is_some() => None,
+            None if read.has("issuer") => None,
             None => {
                 report
                     .add(codes::JWT_KEYS, span, "`jwt` does not say where the keys come from")

@@ -5,11 +5,11 @@ use crate::{
     fault::codes,
     grammar::{self, Words, name, policy, policy::LimitRate, units},
     node::{Node, Value},
-    plan::Limit,
+    plan::{Limit, LimitKey},
     report::{Report, did_you_mean},
     spec::{Key, MapSpec, Shape},
 };
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 /// `COUNT/UNIT [by KEY] [burst N]` or its long form.
 pub(crate) const LIMIT_SHAPE: Shape = Shape::Any(&[Shape::Value(&policy::LIMIT_WORDS), Shape::Map(&LIMIT)]);
@@ -92,9 +92,15 @@ pub(crate) fn limits(node: &Node, report: &mut Report<'_>) -> Vec<Limit> {
             report
                 .add(codes::MISSING_KEY, entry.key_span, message)
                 .help(format!("such as `{}: 100/min by user`", entry.key));
-        } else if let Some(rate) = rate(&entry.value, report) {
-            limits.push(named(entry.key.clone(), rate));
         }
+        // A limit with a fault stays known, so that routes may name it.
+        let rate = rate(&entry.value, report).unwrap_or(LimitRate {
+            count: NonZeroU32::MIN,
+            window: Duration::from_secs(1),
+            key: LimitKey::All,
+            burst: None,
+        });
+        limits.push(named(entry.key.clone(), rate));
     }
     limits
 }

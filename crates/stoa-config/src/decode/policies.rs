@@ -222,7 +222,7 @@ fn long_access(node: &Node, place: &RulePlace<'_>, report: &mut Report<'_>) -> O
         .keys
         .iter()
         .map(|k| k.name)
-        .filter(|k| read.get(k).is_some())
+        .filter(|k| read.has(k))
         .collect();
     match given[..] {
         ["role"] => names(read.get("role")?, report).map(Access::Role),

@@ -4,7 +4,7 @@ use crate::{
     fault::codes,
     grammar::{self, Grammar, units},
     node::{Entry, Map, Node, Span, Value},
-    report::{Report, did_you_mean},
+    report::{Report, did_you_mean, nearest},
     spec::{Key, MapSpec, Shape},
 };
 
@@ -55,9 +55,14 @@ impl<'n> Reader<'n> {
         self.map.get(key).filter(|e| !e.value.is_null())
     }
 
+    /// Whether the file says something at a key, right or wrong.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(|e| !e.value.is_left_out())
+    }
+
     /// Where the key stands.
     pub(crate) fn key_span(&self, key: &str) -> Span {
-        self.entry(key).map(|e| e.key_span).unwrap_or_default()
+        self.map.get(key).map(|e| e.key_span).unwrap_or_default()
     }
 
     pub(crate) fn value<T>(&self, key: &str, grammar: &Grammar<T>, report: &mut Report<'_>) -> Option<T> {
@@ -108,6 +113,18 @@ pub(crate) fn missing(key: &Key, span: Span, what: &str, report: &mut Report<'_>
         .help(format!("add `{}: {}`", key.name, key.example));
 }
 
+/// The nearest key, or the advice for the nearest word people bring along, or all keys.
+fn near_key(spec: &MapSpec, word: &str) -> String {
+    let keys = spec.keys.iter().map(|k| k.name);
+    if nearest(word, keys.clone()).is_none()
+        && let Some(near) = nearest(word, spec.instead.iter().map(|(word, _)| *word))
+        && let Some((_, advice)) = spec.instead.iter().find(|(word, _)| *word == near)
+    {
+        return (*advice).to_owned();
+    }
+    did_you_mean(word, keys)
+}
+
 pub(crate) fn unknown_keys(spec: &MapSpec, map: &Map, what: &str, report: &mut Report<'_>) {
     for entry in &map.entries {
         if spec.key(&entry.key).is_some() {
@@ -116,7 +133,7 @@ pub(crate) fn unknown_keys(spec: &MapSpec, map: &Map, what: &str, report: &mut R
         let instead = spec.instead.iter().find(|(word, _)| *word == entry.key);
         let help = match instead {
             Some((_, advice)) => (*advice).to_owned(),
-            None => did_you_mean(&entry.key, spec.keys.iter().map(|k| k.name)),
+            None => near_key(spec, &entry.key),
         };
         report
             .add(

@@ -341,56 +341,79 @@ fn fields(node: &Node, report: &mut Report<'_>) -> Vec<RawDeclaration> {
     }
     map.entries
         .iter()
-        .filter_map(|entry| declaration(entry, report))
+        .map(|entry| declaration(entry, report))
         .collect()
 }
 
-fn declaration(entry: &Entry, report: &mut Report<'_>) -> Option<RawDeclaration> {
+fn declaration(entry: &Entry, report: &mut Report<'_>) -> RawDeclaration {
     if let Err(flaw) = (name::FIELD.parse)(&entry.key) {
         report.add(codes::NAME, entry.key_span, flaw.message);
     }
-    let node = &entry.value;
-    let (ty, ty_node, constraints) = match &node.value {
-        Value::Null => {
-            report
-                .add(
-                    codes::MISSING_KEY,
-                    entry.key_span,
-                    format!("field `{}` has no type", entry.key),
-                )
-                .help(format!("such as `{}: text`", entry.key));
-            return None;
-        }
-        Value::Map(_) => {
-            let read = Reader::open(&FIELD, node, format!("field `{}`", entry.key), report)?;
-            let constraints = long_constraints(&read, report);
-            (
-                read.value("type", &field::TYPE, report)?,
-                read.get("type")?,
-                constraints,
-            )
-        }
-        _ => {
-            let raw = grammar::scalar(node, &field::FIELD, report)?;
-            let constraints = raw
-                .constraints
-                .into_iter()
-                .map(|c| (c.kind, node.part(&c.at)))
-                .collect();
-            (raw.ty, node, constraints)
-        }
+    let (name, name_span) = (entry.key.clone(), entry.key_span);
+    let Some((ty, ty_node, constraints)) = typed(entry, report) else {
+        return faulty(entry);
     };
     let ty_span = match &ty {
         RawType::Ref(target) => ty_node.part(&target.at),
         _ => ty_node.span,
     };
-    Some(RawDeclaration {
-        name: entry.key.clone(),
-        name_span: entry.key_span,
+    RawDeclaration {
+        name,
+        name_span,
         ty,
         ty_span,
         constraints,
-    })
+    }
+}
+
+/// A type, the node that says it, and the constraints.
+type Typed<'n> = (RawType, &'n Node, Vec<(ConstraintKind, Span)>);
+
+fn typed<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<Typed<'n>> {
+    let node = &entry.value;
+    match &node.value {
+        Value::Null => {
+            if node.is_left_out() {
+                let message = format!("field `{}` has no type", entry.key);
+                report
+                    .add(codes::MISSING_KEY, entry.key_span, message)
+                    .help(format!("such as `{}: text`", entry.key));
+            }
+            None
+        }
+        Value::Map(_) => {
+            let read = Reader::open(&FIELD, node, format!("field `{}`", entry.key), report)?;
+            let constraints = long_constraints(&read, report);
+            let ty = read.value("type", &field::TYPE, report)?;
+            Some((ty, read.get("type")?, constraints))
+        }
+        _ => {
+            let raw = grammar::scalar(node, &field::FIELD, report)?;
+            let constraints = raw.constraints.into_iter().map(|c| (c.kind, node.part(&c.at)));
+            Some((raw.ty, node, constraints.collect()))
+        }
+    }
+}
+
+/// A field whose fault is told stays known, so that what names it is not at fault as well; it stays the
+/// key if it may have been meant to be.
+fn faulty(entry: &Entry) -> RawDeclaration {
+    let node = &entry.value;
+    let key = match &node.value {
+        Value::Scalar(scalar) => scalar.text.contains("key"),
+        Value::Map(map) => map.get("key").is_some(),
+        _ => entry.key == "id",
+    };
+    RawDeclaration {
+        name: entry.key.clone(),
+        name_span: entry.key_span,
+        ty: RawType::Text,
+        ty_span: node.span,
+        constraints: key
+            .then_some((ConstraintKind::Key, node.span))
+            .into_iter()
+            .collect(),
+    }
 }
 
 fn long_constraints(read: &Reader<'_>, report: &mut Report<'_>) -> Vec<(ConstraintKind, Span)> {

@@ -229,7 +229,7 @@ pub(crate) fn decode(
         let mut shared = Shared {
             limits: &mut limits,
             auth: &auth,
-            has_store: shared.is_some() || !store_names.is_empty(),
+            has_store: read.has("shared") || !store_names.is_empty(),
         };
         services::services(node, &context, &mut shared, report)
     });
@@ -289,7 +289,7 @@ fn stores_of(
     let stores = read
         .get("stores")
         .map(|n| stores::stores(n, context, &mut names, report));
-    if names.is_empty() && read.get("resources").is_some() {
+    if names.is_empty() && !read.has("stores") && read.get("resources").is_some() {
         let main = Store {
             name: "main".to_owned(),
             kind: StoreKind::Sqlite {

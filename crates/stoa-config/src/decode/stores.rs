@@ -122,15 +122,15 @@ fn store(name: &str, node: &Node, context: &Context<'_>, report: &mut Report<'_>
         });
     }
     let read = Reader::open(&STORE, node, format!("store `{name}`"), report)?;
-    match (read.get("sqlite"), read.get("postgres")) {
-        (Some(_), None) => {
+    match (read.has("sqlite"), read.has("postgres")) {
+        (true, false) => {
             let path = read.value("sqlite", &net::SQLITE, report)?;
             Some(StoreKind::Sqlite {
                 path: context.path(path.strip_prefix("sqlite:").unwrap_or(&path)),
             })
         }
-        (None, Some(node)) => postgres(node, report),
-        (Some(_), Some(_)) => {
+        (false, true) => postgres(read.get("postgres")?, report),
+        (true, true) => {
             report
                 .add_with(
                     codes::EXCLUSIVE,
@@ -141,7 +141,7 @@ fn store(name: &str, node: &Node, context: &Context<'_>, report: &mut Report<'_>
                 .help("keep one of them; a profile removes a key of the base with `sqlite: null`");
             None
         }
-        (None, None) => {
+        (false, false) => {
             report
                 .add(
                     codes::STORE,

@@ -146,8 +146,18 @@ fn names(raw: &RawResource<'_>, report: &mut Report<'_>) {
     let mut seen: HashMap<String, &RawDeclaration> = HashMap::new();
     for field in &raw.fields {
         let name = field.name.as_str();
-        // A column of a table that exists is called what it is called.
-        if raw.table.is_none() && name.starts_with('_') {
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        let good = name.starts_with(char::is_alphabetic) && name.chars().all(plain);
+        if raw.table.is_none() && !good && !name.starts_with('_') {
+            report
+                .add(
+                    codes::NAME,
+                    field.name_span,
+                    format!("`{name}` cannot be the name of a created column"),
+                )
+                .help("start with a letter; letters, digits, `_` and `-` follow");
+        } else if raw.table.is_none() && name.starts_with('_') {
+            // A column of a table that exists is called what it is called.
             report
                 .add(
                     codes::RESERVED,
