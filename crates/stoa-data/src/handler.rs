@@ -5,7 +5,7 @@ use crate::{
     codes,
     cursor::Signer,
     operation::{Read, ResourceIndex, Write},
-    parse::body,
+    parse::body::{self, Takes},
     read, refusal,
     refusal::{Refusal, Result},
     store::{Outcome, Page, Render, Store},
@@ -108,12 +108,16 @@ impl Handler for ResourceHandler {
             let (parts, body) = request.into_parts();
             let place = Place::of(parts.uri.path());
             let alias = place.alias;
+            let resource = &self.inner.plan.resources[self.index];
+            context
+                .trail
+                .note("resource", || decision(resource, &parts.method, alias));
             let statement_end = clock::now() + STATEMENT_MAX;
             let realm = &self.inner.plan.api;
             let call = Call {
                 inner: &self.inner,
                 index: self.index,
-                resource: &self.inner.plan.resources[self.index],
+                resource,
                 alias,
                 identity: &context.identity,
                 facts: RequestFacts {
@@ -144,6 +148,22 @@ impl Handler for ResourceHandler {
             Ok(reply)
         })
     }
+}
+
+/// What `Stoa-Explain` shows: the resource and the rule that is judged. `PUT` is judged by two.
+fn decision(resource: &Resource, method: &Method, alias: bool) -> serde_json::Value {
+    let rules = &resource.rules;
+    let judged: Vec<String> = match *method {
+        Method::POST => vec![format!("create: {}", rules.create.access)],
+        Method::PUT => vec![
+            format!("create: {}", rules.create.access),
+            format!("update: {}", rules.update.access),
+        ],
+        Method::PATCH => vec![format!("update: {}", rules.update.access)],
+        Method::DELETE => vec![format!("delete: {}", rules.delete.access)],
+        _ => vec![format!("read: {}", rules.read.access)],
+    };
+    serde_json::json!({ "name": resource.name, "dialect": if alias { "postgrest" } else { "native" }, "rules": judged })
 }
 
 /// `scheme://host`, empty when the host is not fit to stand in a link.
@@ -251,23 +271,23 @@ impl<'a> Call<'a> {
             ("GET" | "HEAD", None) => read::list(self, head).await,
             ("GET" | "HEAD", Some(id)) => read::one(self, &id, head).await,
             ("POST", None) => {
-                body::check_type(self.headers, false)?;
+                body::check_type(self.headers, Takes::Csv)?;
                 write::create(self, self.body(body).await?).await
             }
             ("PUT", Some(id)) => {
-                body::check_type(self.headers, false)?;
+                body::check_type(self.headers, Takes::Json)?;
                 write::replace(self, id, self.body(body).await?).await
             }
             ("PUT", None) if self.alias => {
-                body::check_type(self.headers, false)?;
+                body::check_type(self.headers, Takes::Json)?;
                 write::replace_filtered(self, self.body(body).await?).await
             }
             ("PATCH", Some(id)) => {
-                body::check_type(self.headers, true)?;
+                body::check_type(self.headers, Takes::Merge)?;
                 write::patch_one(self, id, self.body(body).await?).await
             }
             ("PATCH", None) => {
-                body::check_type(self.headers, true)?;
+                body::check_type(self.headers, Takes::Merge)?;
                 write::patch_many(self, self.body(body).await?).await
             }
             ("DELETE", Some(id)) => write::delete_one(self, id).await,

@@ -1,6 +1,6 @@
 //! The data half: parse → allow → store → render. Knows no socket of the caller's.
 //!
-//! A request becomes an [`operation::Operation`] (pure), the access rule becomes a condition in it (pure),
+//! A request becomes an [`operation`] (pure), the access rule becomes a condition in it (pure),
 //! the [`store::Store`] runs it (the only step that may fail from outside), and the outcome is rendered (pure).
 
 pub mod allow;

@@ -2,23 +2,13 @@
 //! A store turns it into SQL; nothing in it is text of the caller's that could become SQL.
 
 use crate::value::Value;
-use stoa_config::plan::Type;
 
 /// Position of a resource in the plan.
 pub type ResourceIndex = usize;
 /// Position of a field in its resource.
 pub type FieldIndex = usize;
 
-/// One request, parsed and allowed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Operation {
-    /// `GET`, `HEAD`.
-    Read(Read),
-    /// Everything that changes rows.
-    Write(Write),
-}
-
-/// A read.
+/// `GET`, `HEAD`, parsed and allowed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Read {
     /// Of which resource.
@@ -257,7 +247,7 @@ pub enum Is {
     Unknown,
 }
 
-/// A write: one transaction.
+/// Everything that changes rows, parsed and allowed: one transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     /// On which resource.
@@ -381,9 +371,4 @@ pub struct IdempotencyClaim {
     pub fingerprint: [u8; 32],
     /// The bucket whose shard keeps it.
     pub bucket: u16,
-}
-
-/// Whether a field of this type may be compared with [`Compare::Gt`] and the like.
-pub fn is_ordered(ty: &Type) -> bool {
-    ty.value().is_scalar()
 }

@@ -108,6 +108,8 @@ pub(crate) struct Check<'a> {
     pub(crate) rules: &'a Rules,
     /// One moment for every row of the body.
     pub(crate) now_micros: i64,
+    /// Every value is text, to be read in its field's type.
+    pub(crate) texts: bool,
     pub(crate) bad: Vec<Bad>,
 }
 
@@ -134,6 +136,7 @@ impl<'a> Check<'a> {
             resource,
             rules,
             now_micros: now_micros(),
+            texts: false,
             bad: Vec::new(),
         }
     }
@@ -168,7 +171,11 @@ impl<'a> Check<'a> {
                 );
                 continue;
             };
-            match from_json(&field.ty, json) {
+            let read = match json {
+                Json::Text(text) if self.texts => from_text(&field.ty, text),
+                json => from_json(&field.ty, json),
+            };
+            match read {
                 Ok(value) => {
                     self.constraints(at, position, field, &value);
                     values[position] = Some(value);

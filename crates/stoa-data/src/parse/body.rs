@@ -19,10 +19,23 @@ pub(crate) struct Payload {
     pub(crate) rows: Vec<Row>,
     /// Whether it was an array: positions stand before the fields in errors, and the reply is an array.
     pub(crate) array: bool,
+    /// Whether every value is text to be read in its field's type, as CSV has no other.
+    pub(crate) texts: bool,
 }
 
-/// Refuses a `Content-Type` that is not JSON. None at all means JSON; `merge` takes `application/merge-patch+json` too.
-pub(crate) fn check_type(headers: &HeaderMap, merge: bool) -> Result<()> {
+/// What a write takes beside JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Nothing.
+    Json,
+    /// `text/csv`.
+    Csv,
+    /// `application/merge-patch+json`.
+    Merge,
+}
+
+/// Refuses a `Content-Type` that is not taken. None at all means JSON.
+pub(crate) fn check_type(headers: &HeaderMap, takes: Takes) -> Result<()> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
     };
@@ -37,13 +50,16 @@ pub(crate) fn check_type(headers: &HeaderMap, merge: bool) -> Result<()> {
         name.as_str(),
         "application/json" | "application/vnd.pgrst.object+json" | "application/vnd.pgrst.array+json"
     );
-    if json || (merge && name == "application/merge-patch+json") {
+    if json
+        || (takes == Takes::Csv && name == "text/csv")
+        || (takes == Takes::Merge && name == "application/merge-patch+json")
+    {
         return Ok(());
     }
-    let also = if merge {
-        " or `application/merge-patch+json`"
-    } else {
-        ""
+    let also = match takes {
+        Takes::Json => "",
+        Takes::Csv => " or `text/csv`",
+        Takes::Merge => " or `application/merge-patch+json`",
     };
     Err(Refusal::new(
         &codes::UNSUPPORTED_MEDIA_TYPE,
@@ -72,6 +88,7 @@ pub(crate) fn read(bytes: &[u8], many: bool) -> Result<Payload> {
         Json::Object(row) => Ok(Payload {
             rows: vec![row],
             array: false,
+            texts: false,
         }),
         Json::Array(items) if many => rows(items),
         other => {
@@ -105,7 +122,103 @@ fn rows(items: Vec<Json>) -> Result<Payload> {
     Ok(Payload {
         rows: items.into_iter().enumerate().map(one).collect::<Result<_>>()?,
         array: true,
+        texts: false,
     })
+}
+
+/// Whether the body is CSV.
+pub(crate) fn is_csv(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let name = value.and_then(|v| v.split(';').next()).unwrap_or_default();
+    name.trim().eq_ignore_ascii_case("text/csv")
+}
+
+/// Reads CSV (RFC 4180): the first line names the fields; `NULL` without quotes is null, nothing is empty text.
+pub(crate) fn read_csv(bytes: &[u8]) -> Result<Payload> {
+    let refuse = |says: String| bad_body(says, "Empty or invalid csv");
+    let text = std::str::from_utf8(bytes).map_err(|_| refuse(String::from("The body is not UTF-8.")))?;
+    let mut lines = csv_lines(text).map_err(refuse)?.into_iter();
+    let names: Vec<Box<str>> = match lines.next() {
+        Some(line) => line.into_iter().map(|cell| cell.text.into()).collect(),
+        None => {
+            return Err(refuse(String::from(
+                "The body is empty; names of fields were expected in its first line.",
+            )));
+        }
+    };
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].contains(name) {
+            return Err(refuse(format!("The first line names `{}` twice.", shorten(name))));
+        }
+    }
+    let mut rows = Vec::new();
+    for (i, line) in lines.enumerate() {
+        if line.len() != names.len() {
+            return Err(refuse(format!(
+                "Row {i} has {} cells; the first line has {}.",
+                line.len(),
+                names.len()
+            )));
+        }
+        if i == ROWS_MAX {
+            return Err(too_complex(format!("A body holds at most {ROWS_MAX} rows.")));
+        }
+        let cell = |(name, cell): (&Box<str>, Cell)| {
+            let null = !cell.quoted && cell.text == "NULL";
+            (
+                name.clone(),
+                if null {
+                    Json::Null
+                } else {
+                    Json::Text(cell.text.into())
+                },
+            )
+        };
+        rows.push(names.iter().zip(line).map(cell).collect());
+    }
+    Ok(Payload {
+        rows,
+        array: true,
+        texts: true,
+    })
+}
+
+#[derive(Default)]
+struct Cell {
+    text: String,
+    quoted: bool,
+}
+
+fn csv_lines(text: &str) -> std::result::Result<Vec<Vec<Cell>>, String> {
+    let (mut lines, mut line, mut cell, mut open) = (Vec::new(), Vec::new(), Cell::default(), false);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if open && chars.peek() == Some(&'"') => {
+                chars.next();
+                cell.text.push('"');
+            }
+            '"' if open => open = false,
+            '"' if cell.text.is_empty() && !cell.quoted => (open, cell.quoted) = (true, true),
+            c if open => cell.text.push(c),
+            ',' => line.push(std::mem::take(&mut cell)),
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\n' => {
+                line.push(std::mem::take(&mut cell));
+                lines.push(std::mem::take(&mut line));
+            }
+            _ if cell.quoted => return Err(format!("Line {} goes on after quotes.", lines.len() + 1)),
+            c => cell.text.push(c),
+        }
+    }
+    if open {
+        return Err(String::from("The quotes of the last cell do not end."));
+    }
+    if !line.is_empty() || cell.quoted || !cell.text.is_empty() {
+        line.push(cell);
+        lines.push(line);
+    }
+    Ok(lines)
 }
 
 /// Without `columns`, every object of an array on the alias must have the same keys.
@@ -124,4 +237,38 @@ pub(crate) fn same_keys(rows: &[Row]) -> Result<()> {
         "The objects of the body have different keys; name them all in `columns`.",
         "All object keys must match",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn csv_becomes_rows() {
+        let payload = read_csv(b"a,\"b c\"\r\n1,\r\n\"x,\"\"y\"\"\n\",NULL\n\"NULL\",2").expect("CSV");
+        let rows: Vec<String> = payload
+            .rows
+            .into_iter()
+            .map(|row| Json::Object(row).to_text())
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                r#"{"a":"1","b c":""}"#,
+                r#"{"a":"x,\"y\"\n","b c":null}"#,
+                r#"{"a":"NULL","b c":"2"}"#
+            ]
+        );
+        for bad in ["", "a,a\n1,2", "a\n1,2", "a\n\"x", "a\n\"x\"y"] {
+            assert!(read_csv(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, text in "[a\",\r\n]{0,40}") {
+            let _ = (read_csv(&bytes), read_csv(text.as_bytes()), read(&bytes, true));
+        }
+    }
 }

@@ -34,7 +34,11 @@ pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
         "POST",
     )?;
     let allowed = call.allow(call.resource, Verb::Create)?;
-    let mut payload = body::read(&bytes, true)?;
+    let mut payload = if body::is_csv(call.headers) {
+        body::read_csv(&bytes)?
+    } else {
+        body::read(&bytes, true)?
+    };
     let columns = columns(call.resource, &asked.query)?;
     match &columns {
         Some(columns) => {
@@ -191,6 +195,7 @@ fn new_rows(
         key: None,
     };
     let mut checker = Check::new(call.resource, call.rules());
+    checker.texts = payload.texts;
     let rows = payload
         .rows
         .iter()

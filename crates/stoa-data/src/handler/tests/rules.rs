@@ -169,3 +169,29 @@ fn verbs_that_nobody_may_use() {
         .is(201);
     assert_eq!(api.get("/people/a").is(200).json()["name"], "A");
 }
+
+#[test]
+fn a_request_shows_the_rules_it_met() {
+    let options = stoa_config::Options {
+        profile: None,
+        profile_optional: true,
+        env: &|_| None,
+    };
+    let plan = load_text("stoa.yaml", SHOP, std::path::Path::new("/"), &options)
+        .plan
+        .expect("a plan");
+    let people = plan.resource("people").expect("people");
+    for (method, rules) in [
+        (Method::GET, "read: public"),
+        (Method::PUT, "create: public,update: none"),
+    ] {
+        let shown = decision(people, &method, false)["rules"].clone();
+        let shown: Vec<_> = shown
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r.as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(shown.join(","), rules);
+    }
+}

@@ -289,3 +289,35 @@ fn strict_preferences() {
         .problem(400, "bad-preference");
     assert!(got.body.contains("foo=bar"));
 }
+
+#[test]
+fn rows_come_as_csv() {
+    let api = Api::shop();
+    let csv = "name,price,stock,tags\n\"a,b\",1.50,3,\"{x,y}\"\nc,2,0,{}\n";
+    let got = api
+        .ask("POST", "/products?select=name,price,stock,tags")
+        .header("content-type", "text/csv")
+        .send(csv)
+        .is(201);
+    assert_eq!(
+        got.body,
+        r#"[{"name":"a,b","price":1.50,"stock":3,"tags":["x","y"]},{"name":"c","price":2.00,"stock":0,"tags":[]}]"#
+    );
+    let bad = api
+        .ask("POST", "/products")
+        .header("content-type", "text/csv")
+        .send("name,price\nd,x\n");
+    assert_eq!(
+        bad.problem(422, "invalid-fields").json()["errors"][0]["field"],
+        "0.price"
+    );
+    api.ask("PUT", "/products/1")
+        .header("content-type", "text/csv")
+        .send(csv)
+        .is(404);
+    let id = crate::bucket::new_id(0);
+    api.ask("PUT", &format!("/products/{id}"))
+        .header("content-type", "text/csv")
+        .send(csv)
+        .is(415);
+}
