@@ -1,5 +1,7 @@
 //! `stoa explain CODE`: the long text of a fault or problem code.
 
+mod alias;
+
 use super::{Failure, Outcome};
 use crate::{
     openapi::codes,
@@ -16,6 +18,20 @@ pub(crate) fn run(code: &str, json: bool) -> Outcome {
         } else {
             let name = style::NAME;
             terminal::result(format_args!("{name}{code}{name:#}\n\n{text}"));
+        }
+        return Ok(());
+    }
+    if let Some((code, text)) = alias::CODES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(code))
+    {
+        if json {
+            terminal::result_json(&json!({ "code": code, "explain": text }));
+        } else {
+            let (name, dim) = (style::NAME, style::DIM);
+            terminal::result(format_args!(
+                "{name}{code}{name:#}  {dim}under /rest/v1{dim:#}\n\n{text}"
+            ));
         }
         return Ok(());
     }
@@ -41,6 +57,7 @@ fn unknown(code: &str) -> Failure {
     let nearest = stoa_config::fault::codes()
         .into_iter()
         .chain(codes().map(|known| known.name))
+        .chain(alias::CODES.iter().map(|(name, _)| *name))
         .map(|name| {
             (
                 strsim::jaro_winkler(&name.to_lowercase(), &code.to_lowercase()),
@@ -57,3 +74,6 @@ fn unknown(code: &str) -> Failure {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;
