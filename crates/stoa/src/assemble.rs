@@ -3,7 +3,7 @@
 
 use crate::{
     docs_page,
-    run::{Mode, Refused},
+    run::{Mode, Refused, Setup},
     seed,
 };
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ impl Assembly {
         &mut self,
         plan: &Arc<Plan>,
         tree: &Value,
-        mode: Mode,
+        setup: &Setup,
         observer: Arc<dyn Observer>,
         before: Option<&Gateway>,
     ) -> Result<Built, Refused> {
@@ -75,9 +75,9 @@ impl Assembly {
                 if !faults.is_empty() {
                     return Err(Refused::Faults(faults));
                 }
-                fit_tables(plan, mode, &mut notes)?;
+                fit_tables(plan, setup.mode, &mut notes)?;
                 let (stores, handlers) = open(plan)?;
-                if mode == Mode::Dev {
+                if setup.mode == Mode::Dev {
                     sow(plan, &mut notes).await?;
                 }
                 Kept {
@@ -87,9 +87,11 @@ impl Assembly {
                 }
             }
         };
-        let quiet = parts(plan, data.handlers.clone(), Arc::new(Mute), false);
+        let mut served = data.handlers.clone();
+        served.retain(|name, _| setup.serves(name));
+        let quiet = parts(plan, served.clone(), Arc::new(Mute), false);
         let quiet = Gateway::build(plan, quiet, before).map_err(Refused::Faults)?;
-        let parts = parts(plan, data.handlers.clone(), observer, mode == Mode::Dev);
+        let parts = parts(plan, served, observer, setup.mode == Mode::Dev);
         let gateway = Gateway::build(plan, parts, before).map_err(Refused::Faults)?;
         let stores = data.stores.clone();
         self.kept = Some(data);

@@ -176,6 +176,9 @@ pub(crate) struct Serve {
     pub(crate) file: ProfiledFile,
     #[command(flatten)]
     pub(crate) addresses: Addresses,
+    /// Serve only these services and resources; requests for others are answered 404
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -48,8 +48,17 @@ pub(crate) struct Setup {
     pub(crate) file: ProfiledFile,
     /// Addresses that win over the file's.
     pub(crate) addresses: Addresses,
+    /// The services and resources to serve; all when empty.
+    pub(crate) only: Vec<String>,
     /// Whether what is announced is for machines.
     pub(crate) json: bool,
+}
+
+impl Setup {
+    /// Whether the service or resource is to be served.
+    pub(crate) fn serves(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
 }
 
 /// Runs until it is told to stop.

@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: Dev, json: bool) -> Outcome {
         mode: Mode::Dev,
         file,
         addresses: arguments.addresses,
+        only: Vec::new(),
         json,
     })
 }

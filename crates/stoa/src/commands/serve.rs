@@ -12,6 +12,7 @@ pub(crate) fn run(arguments: Serve, json: bool) -> Outcome {
         mode: Mode::Serve,
         file: arguments.file,
         addresses: arguments.addresses,
+        only: arguments.only,
         json,
     })
 }

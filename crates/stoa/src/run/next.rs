@@ -92,7 +92,7 @@ pub(super) async fn build(
         Err(refused) => return Err((refused, loaded)),
     };
     let tree = stoa_config::effective(&loaded, false);
-    let built = match assembly.build(&plan, &tree, setup.mode, observer, before).await {
+    let built = match assembly.build(&plan, &tree, setup, observer, before).await {
         Ok(built) => built,
         Err(refused) => return Err((refused, loaded)),
     };
@@ -142,6 +142,13 @@ fn judge(setup: &Setup, loaded: &Loaded) -> Result<Plan, Refused> {
         );
         return Err(Refused::words(text));
     }
+    let known = |name: &str| plan.services.iter().any(|s| s.name == name) || plan.resource(name).is_some();
+    if let Some(name) = setup.only.iter().find(|name| !known(name)) {
+        return Err(Refused::words(format!(
+            "--only names `{name}`, which is no service and no resource"
+        )));
+    }
+    plan.services.retain(|service| setup.serves(&service.name));
     let open = plan.rules_left_open();
     if setup.mode == Mode::Serve && !open.is_empty() {
         return Err(Refused::words(format!(

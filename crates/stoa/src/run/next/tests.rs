@@ -21,6 +21,7 @@ fn setup(mode: Mode, addresses: Addresses) -> Setup {
         mode,
         file: ProfiledFile::default(),
         addresses,
+        only: Vec::new(),
         json: false,
     }
 }
@@ -75,4 +76,16 @@ fn what_is_not_built_yet_is_refused_as_an_error() {
         };
         assert!(!faults.is_empty() && faults.iter().all(|f| f.severity == Severity::Error));
     }
+}
+
+#[test]
+fn only_what_is_named_is_served_and_names_must_be_known() {
+    let text = "api: a\nservices:\n  pay: { url: \"http://127.0.0.1:1\", routes: { GET /pay/x: { access: public } } }\n  mail: { url: \"http://127.0.0.1:2\", routes: { GET /mail/x: { access: public } } }\n";
+    let with = |only: &str| Setup {
+        only: vec![only.to_owned()],
+        ..setup(Mode::Serve, Addresses::default())
+    };
+    let plan = judge(&with("mail"), &loaded(text)).unwrap();
+    assert_eq!(plan.services.len(), 1);
+    assert!(judge(&with("post"), &loaded(text)).is_err());
 }
