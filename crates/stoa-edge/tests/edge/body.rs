@@ -156,9 +156,9 @@ async fn a_large_reply_arrives_whole_and_is_recorded() {
 async fn slow_heads_and_bodies_are_ended() {
     let backend = Backend::echo().await;
     let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
-    plan.server.header_timeout = Duration::from_millis(60);
-    plan.server.body_timeout = Duration::from_millis(60);
-    plan.server.idle_timeout = Duration::from_millis(120);
+    plan.server.header_timeout = Duration::from_millis(300);
+    plan.server.body_timeout = Duration::from_millis(300);
+    plan.server.idle_timeout = Duration::from_millis(600);
     let served = serve(plan);
 
     let mut head = served.connect().await;

@@ -196,8 +196,9 @@ async fn connections_over_the_bound_are_refused_and_the_others_live() {
     let again = async {
         loop {
             let mut client = served.connect().await;
-            client.send(get("/")).await;
-            if client.reply().await.status == 200 {
+            // A connection that is refused may be gone before it is written to.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, get("/").as_bytes()).await;
+            if client.more().await && client.rest.starts_with(b"HTTP/1.1 200") {
                 break;
             }
         }
