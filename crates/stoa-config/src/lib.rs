@@ -2,7 +2,7 @@
 //!
 //! [`load`] reads the file and reports every fault in one run; a [`Loaded`] without errors holds the
 //! [`plan::Plan`]. The tables that decode also make the JSON Schema ([`json_schema`]) and the file
-//! reference ([`reference`]).
+//! reference ([`reference()`]).
 
 mod decode;
 mod effective;

@@ -1,3 +1,5 @@
+//! The grammars by tables of right and wrong texts, and by any text.
+
 use super::*;
 use crate::plan::{Bound, Type};
 use proptest::prelude::*;
