@@ -36,7 +36,7 @@ pub trait Store: Send + Sync {
     fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Outcome>;
 
     /// Whether the store answers: what `/readyz` asks.
-    fn ready<'a>(&'a self, deadline: Instant) -> StoreFuture<'a, ()>;
+    fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()>;
 
     /// The key that signs cursors: the same in every process over this store.
     fn cursor_key(&self) -> [u8; 32];

@@ -223,10 +223,12 @@ impl WantedColumn {
             sql.push_str(" NOT NULL");
         }
         if let Some(default) = &self.default {
-            sql.push_str(&format!(" DEFAULT {default}"));
+            sql.push_str(" DEFAULT ");
+            sql.push_str(default);
         }
         if let Some((table, column)) = &self.references {
-            sql.push_str(&format!(" REFERENCES {} ({})", quote(table), quote(column)));
+            let (table, column) = (quote(table), quote(column));
+            sql = format!("{sql} REFERENCES {table} ({column})");
         }
         sql
     }

@@ -255,7 +255,7 @@ fn leftovers(compared: &Compared<'_>, migration: &mut Migration) {
     }) {
         // A column that wants a value on every insert stands in the way; another one can stay.
         let required = column.not_null && column.default.is_none();
-        let indexed: String = found
+        let indexed: Vec<String> = found
             .indexes
             .iter()
             .filter(|i| i.columns.iter().any(|c| c.eq_ignore_ascii_case(&column.name)))
@@ -263,7 +263,8 @@ fn leftovers(compared: &Compared<'_>, migration: &mut Migration) {
             .collect();
         migration.steps.push(Step {
             sql: format!(
-                "{indexed}ALTER TABLE {} DROP COLUMN {}",
+                "{}ALTER TABLE {} DROP COLUMN {}",
+                indexed.concat(),
                 quote(&wanted.name),
                 quote(&column.name)
             ),

@@ -134,7 +134,7 @@ impl SqliteStore {
         for number in 0..READERS {
             let (shared, waiting) = (Arc::clone(&shared), Arc::clone(&waiting_reads));
             spawn(&format!("stoa-read-{number}"), move || {
-                serve_reads(&shared, &waiting)
+                serve_reads(&shared, &waiting);
             })?;
         }
         let writer = Arc::clone(&shared);
@@ -254,7 +254,7 @@ impl Store for SqliteStore {
         Box::pin(self.write_there(write, deadline, render))
     }
 
-    fn ready<'a>(&'a self, deadline: Instant) -> StoreFuture<'a, ()> {
+    fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let result = with_connection(&self.shared, |limited| {
                 limited.limit.set(Some(deadline));
@@ -341,27 +341,25 @@ thread_local! {
 /// Runs something on this thread's connection to the store, which is opened at first use.
 fn with_connection<T>(shared: &Arc<Shared>, run: impl FnOnce(&Limited) -> Run<T>) -> Run<T> {
     CONNECTIONS.with_borrow_mut(|list| {
-        let position = match list.iter().position(|own| own.store == shared.id) {
-            Some(position) => position,
-            None => {
-                list.retain(|own| {
-                    own.shared
-                        .upgrade()
-                        .is_some_and(|s| !s.closed.load(Ordering::Relaxed))
-                });
-                if list.len() >= CONNECTIONS_MAX {
-                    list.remove(0);
-                }
-                // A lock that is held for a moment is waited for by a reader, not here.
-                let limited =
-                    open_limited(&shared.path, Use::Read, Duration::ZERO).map_err(|_| Fail::Slow)?;
-                list.push(Own {
-                    store: shared.id,
-                    shared: Arc::downgrade(shared),
-                    limited,
-                });
-                list.len() - 1
+        let position = if let Some(position) = list.iter().position(|own| own.store == shared.id) {
+            position
+        } else {
+            list.retain(|own| {
+                own.shared
+                    .upgrade()
+                    .is_some_and(|s| !s.closed.load(Ordering::Relaxed))
+            });
+            if list.len() >= CONNECTIONS_MAX {
+                list.remove(0);
             }
+            // A lock that is held for a moment is waited for by a reader, not here.
+            let limited = open_limited(&shared.path, Use::Read, Duration::ZERO).map_err(|_| Fail::Slow)?;
+            list.push(Own {
+                store: shared.id,
+                shared: Arc::downgrade(shared),
+                limited,
+            });
+            list.len() - 1
         };
         let own = list
             .get(position)

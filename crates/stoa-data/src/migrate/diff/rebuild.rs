@@ -74,9 +74,7 @@ fn convert(
     refused: &mut Vec<String>,
 ) {
     let name = quote(&column.name);
-    change
-        .why
-        .push_str(&format!(" from {from} to {};", column.encoding));
+    change.why = format!("{} from {from} to {};", change.why, column.encoding);
     let scale = |text: &str| {
         text.strip_prefix("decimal scaled ")
             .and_then(|s| s.parse::<u32>().ok())

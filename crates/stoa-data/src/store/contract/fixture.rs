@@ -130,14 +130,10 @@ pub(crate) fn plan(path: &Path, resources: Vec<Resource>) -> Plan {
 /// The positions of the fields of [`things`].
 pub(crate) mod thing {
     pub(crate) const ID: usize = 0;
-    pub(crate) const NAME: usize = 1;
     pub(crate) const N: usize = 2;
     pub(crate) const PRICE: usize = 3;
     pub(crate) const BIG: usize = 4;
-    pub(crate) const RATIO: usize = 5;
     pub(crate) const OK: usize = 6;
-    pub(crate) const AT: usize = 7;
-    pub(crate) const DAY: usize = 8;
     pub(crate) const DATA: usize = 9;
     pub(crate) const TAGS: usize = 10;
     pub(crate) const CODE: usize = 11;

@@ -122,28 +122,10 @@ fn judge(condition: &Condition, n: Option<i64>) -> Option<bool> {
     match condition {
         Condition::True => Some(true),
         Condition::False => Some(false),
-        Condition::And(list) => list
-            .iter()
-            .map(|c| judge(c, n))
-            .fold(Some(true), |a, b| match (a, b) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                _ => None,
-            }),
-        Condition::Or(list) => list
-            .iter()
-            .map(|c| judge(c, n))
-            .fold(Some(false), |a, b| match (a, b) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            }),
-        Condition::Not(inner) => judge(inner, n).map(|b| !b),
-        Condition::In { values, .. } => values.iter().map(equal).fold(Some(false), |a, b| match (a, b) {
-            (Some(true), _) | (_, Some(true)) => Some(true),
-            (Some(false), Some(false)) => Some(false),
-            _ => None,
-        }),
+        Condition::And(list) => not(either(list.iter().map(|c| not(judge(c, n))))),
+        Condition::Or(list) => either(list.iter().map(|c| judge(c, n))),
+        Condition::Not(inner) => not(judge(inner, n)),
+        Condition::In { values, .. } => either(values.iter().map(equal)),
         Condition::Compare {
             op: Compare::IsDistinct,
             value,
@@ -167,6 +149,19 @@ fn judge(condition: &Condition, n: Option<i64>) -> Option<bool> {
         }),
         _ => None,
     }
+}
+
+fn not(truth: Option<bool>) -> Option<bool> {
+    truth.map(|b| !b)
+}
+
+/// True when one is, else unknown when one is.
+fn either(truths: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let all: Vec<_> = truths.collect();
+    if all.contains(&Some(true)) {
+        return Some(true);
+    }
+    (!all.contains(&None)).then_some(false)
 }
 
 fn truth(store: &dyn Store) {

@@ -66,9 +66,9 @@ fn order(store: &dyn Store) {
     let rows = rows
         .map(|(i, a)| {
             vec![
-                Value::Int(i as i64),
+                Value::Int(number(i)),
                 decimal(a),
-                decimal(&format!("{}.00", i as i64 - 3)),
+                decimal(&format!("{}.00", number(i) - 3)),
             ]
         })
         .collect();
@@ -100,7 +100,7 @@ fn like(store: &dyn Store) {
     let rows = names
         .iter()
         .enumerate()
-        .map(|(i, n)| vec![Value::Int(i as i64), text(n)])
+        .map(|(i, n)| vec![Value::Int(number(i)), text(n)])
         .collect();
     done(store, insert(0, &[0, 1], rows));
     done(store, insert(0, &[0], vec![vec![Value::Int(7)]]));
@@ -221,6 +221,10 @@ fn paths(store: &dyn Store) {
         ),
         "1,2"
     );
+    shown_paths(store, deep);
+}
+
+fn shown_paths(store: &dyn Store, deep: Vec<PathStep>) {
     let item = |name: &str, path| Item::Field {
         field: thing::DATA,
         path,
@@ -470,7 +474,7 @@ fn hostile(store: &dyn Store) {
     let rows = evil
         .iter()
         .enumerate()
-        .map(|(i, e)| vec![Value::Int(i as i64), text(e)])
+        .map(|(i, e)| vec![Value::Int(number(i)), text(e)])
         .collect();
     done(store, insert(0, &[0, 1], rows));
     for (i, e) in evil.iter().enumerate() {
@@ -487,7 +491,7 @@ fn hostile(store: &dyn Store) {
             path: Vec::new(),
             name: (*e).into(),
         }];
-        let shown = json(store, &read(0, renamed, is(0, i as i64)));
+        let shown = json(store, &read(0, renamed, is(0, number(i))));
         let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(shown[*e], serde_json::json!(i));
     }
@@ -495,4 +499,8 @@ fn hostile(store: &dyn Store) {
         page(store, &read(0, items(&things(), &[0]), Condition::True)).rows,
         evil.len() as u64
     );
+}
+
+fn number(i: usize) -> i64 {
+    i64::try_from(i).unwrap()
 }

@@ -146,7 +146,7 @@ fn references(store: &dyn Store) {
         "1",
     );
     let asked = with(insert(1, &[0], vec![vec![Value::Int(9)]]), |w| {
-        w.must_exist = vec![(0, Value::Int(3))]
+        w.must_exist = vec![(0, Value::Int(3))];
     });
     broken(try_write(store, asked).map(drop), false, "things", "3");
     done(store, delete(1, Condition::True));
@@ -393,11 +393,11 @@ fn checks(store: &dyn Store) {
 fn bounds(store: &dyn Store) {
     done(store, insert(0, &[0, 1], rows(&[(1, "a"), (2, "b"), (3, "c")])));
     let two = with(update(0, Condition::True, vec![(1, text("z"))]), |w| {
-        w.max_affected = Some(2)
+        w.max_affected = Some(2);
     });
     assert!(matches!(try_write(store, two), Err(StoreError::Affected(3))));
     let one = with(delete(0, compare(0, Compare::Gt, Value::Int(1))), |w| {
-        w.exactly_one = true
+        w.exactly_one = true;
     });
     assert!(matches!(try_write(store, one), Err(StoreError::Affected(2))));
     let none = with(delete(0, is(0, 9)), |w| w.exactly_one = true);
@@ -420,12 +420,12 @@ fn rollback(store: &dyn Store) {
     assert_eq!(all_things(store), "");
 }
 
-fn claim(scope: u8, fingerprint: u8) -> Option<IdempotencyClaim> {
-    Some(IdempotencyClaim {
+fn claim(scope: u8, fingerprint: u8) -> IdempotencyClaim {
+    IdempotencyClaim {
         scope: [scope; 32],
         fingerprint: [fingerprint; 32],
         bucket: 0,
-    })
+    }
 }
 
 fn reply() -> StoredReply {
@@ -439,7 +439,7 @@ fn reply() -> StoredReply {
 fn idempotency(store: &dyn Store) {
     let keyed = |id: i64, key| {
         with(insert(0, &[0], vec![vec![Value::Int(id)]]), |w| {
-            w.idempotency = key
+            w.idempotency = Some(key);
         })
     };
     let send = |w: Write| {
@@ -481,7 +481,7 @@ fn race(store: &dyn Store) {
                 loop {
                     id += 1;
                     let one = with(insert(0, &[0], vec![vec![Value::Int(1)]]), |w| {
-                        w.idempotency = claim(9, 9)
+                        w.idempotency = Some(claim(9, 9));
                     });
                     match run(store.write(one, soon(), Some(Box::new(|_| reply())))) {
                         Ok(Outcome::Written(_)) => return,

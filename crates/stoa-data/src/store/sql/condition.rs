@@ -63,7 +63,7 @@ impl<'a> Builder<'a> {
                 self.compare(scope.column(*field)?, path, *op, value, scope)?;
             }
             Condition::In { field, path, values } => {
-                self.in_list(scope.column(*field)?, path, values, scope)?
+                self.in_list(scope.column(*field)?, path, values, scope)?;
             }
             Condition::Is { field, path, what } => self.is(scope.column(*field)?, path, *what, scope),
             Condition::Embedded { item } => self.embedded(*item, scope)?,
@@ -210,9 +210,9 @@ impl<'a> Builder<'a> {
             }
             if second == swapped {
                 if path.is_empty() {
-                    self.reference(scope, column)
+                    self.reference(scope, column);
                 } else {
-                    self.path(column, path, scope)
+                    self.path(column, path, scope);
                 }
             } else {
                 self.against(column, path, value);
@@ -436,7 +436,7 @@ fn render_path(path: &[PathStep]) -> String {
         PathStep::Key(key) | PathStep::TextKey(key) => serde_json::Value::from(&**key),
         PathStep::Index(index) | PathStep::TextIndex(index) => serde_json::Value::from(*index),
     });
-    serde_json::Value::from_iter(steps).to_string()
+    steps.collect::<serde_json::Value>().to_string()
 }
 
 fn symbol(op: Compare) -> Built<&'static str> {

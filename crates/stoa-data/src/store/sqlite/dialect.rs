@@ -19,13 +19,6 @@ impl Dialect for Sqlite {
     }
 
     fn operand(&self, out: &mut String, column: &Column, reference: &str) {
-        let wrapped = |out: &mut String, function: &str, rest: &str| {
-            out.push_str(function);
-            out.push('(');
-            out.push_str(reference);
-            out.push_str(rest);
-            out.push(')');
-        };
         let Storage::Found(affinity) = column.storage else {
             out.push_str(reference);
             if !column.ty.is_scalar() {
@@ -35,13 +28,17 @@ impl Dialect for Sqlite {
         };
         let numeric = affinity == Affinity::Numeric;
         match (&column.ty, numeric) {
-            (Type::Int | Type::Float, false) => wrapped(out, "CAST", " AS NUMERIC"),
-            (Type::Decimal { scale, .. }, false) => wrapped(out, "stoa_decimal", &format!(", {scale}")),
-            (Type::Bool, false) => wrapped(out, "stoa_bool", ""),
-            (Type::Text | Type::Enum(_), _) if affinity != Affinity::Text => wrapped(out, "stoa_text", ""),
-            (Type::Uuid | Type::Uuid7, _) => wrapped(out, "stoa_uuid", ""),
-            (Type::Time, _) => wrapped(out, "stoa_time", ""),
-            (Type::Date, _) => wrapped(out, "stoa_date", ""),
+            (Type::Int | Type::Float, false) => wrapped(out, "CAST", reference, " AS NUMERIC"),
+            (Type::Decimal { scale, .. }, false) => {
+                wrapped(out, "stoa_decimal", reference, &format!(", {scale}"));
+            }
+            (Type::Bool, false) => wrapped(out, "stoa_bool", reference, ""),
+            (Type::Text | Type::Enum(_), _) if affinity != Affinity::Text => {
+                wrapped(out, "stoa_text", reference, "");
+            }
+            (Type::Uuid | Type::Uuid7, _) => wrapped(out, "stoa_uuid", reference, ""),
+            (Type::Time, _) => wrapped(out, "stoa_time", reference, ""),
+            (Type::Date, _) => wrapped(out, "stoa_date", reference, ""),
             (Type::Json | Type::List(_), _) => {
                 out.push_str(reference);
                 out.push_str(JSON_ORDER);
@@ -53,10 +50,10 @@ impl Dialect for Sqlite {
     fn common(&self, out: &mut String, column: &Column, reference: &str) {
         match (&column.ty, column.storage) {
             (Type::Decimal { scale, .. }, Storage::Native) => {
-                out.push_str(&format!("stoa_scaled({reference}, {scale})"));
+                wrapped(out, "stoa_scaled", reference, &format!(", {scale}"));
             }
             (Type::Decimal { .. } | Type::Int | Type::Float, _) => {
-                out.push_str(&format!("stoa_decimal({reference}, 18)"));
+                wrapped(out, "stoa_decimal", reference, ", 18");
             }
             _ => self.operand(out, column, reference),
         }
@@ -131,4 +128,13 @@ impl Dialect for Sqlite {
         high.push(next);
         Some((prefix, high.into_iter().collect()))
     }
+}
+
+/// `function(reference rest)`
+fn wrapped(out: &mut String, function: &str, reference: &str, rest: &str) {
+    out.push_str(function);
+    out.push('(');
+    out.push_str(reference);
+    out.push_str(rest);
+    out.push(')');
 }

@@ -145,7 +145,7 @@ fn hash(context: &Context<'_>) -> i64 {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(&bytes);
     }
-    (hasher.digest() >> 1) as i64
+    i64::try_from(hasher.digest() >> 1).unwrap_or(i64::MAX)
 }
 
 /// `stoa_decimal(value, scale)`: text that sorts as the number does.

@@ -29,12 +29,17 @@ fn is_made(conn: &Connection) -> Run<bool> {
     Ok(statement.exists([])?)
 }
 
+/// Seconds since 1970, so many ago.
+fn seconds_ago(seconds: u64) -> i64 {
+    i64::try_from(clock::unix_seconds().saturating_sub(seconds)).unwrap_or(i64::MAX)
+}
+
 /// The reply that was kept for a key.
 pub(super) fn kept(conn: &Connection, claim: &IdempotencyClaim) -> Run<Option<StoredReply>> {
     if !is_made(conn)? {
         return Ok(None);
     }
-    let since = clock::unix_seconds().saturating_sub(KEPT_SECONDS) as i64;
+    let since = seconds_ago(KEPT_SECONDS);
     let mut statement = conn.prepare_cached(
         "SELECT fingerprint, status, headers, body FROM _stoa_idempotency WHERE scope = ? AND created > ?",
     )?;
@@ -94,7 +99,7 @@ pub(super) fn keep(conn: &Connection, claim: &IdempotencyClaim, reply: &StoredRe
         reply.status,
         headers.to_string(),
         &reply.body[..],
-        clock::unix_seconds() as i64,
+        seconds_ago(0),
     ])?;
     Ok(())
 }
@@ -104,7 +109,7 @@ pub(super) fn clean(conn: &Connection) -> Run<bool> {
     if !is_made(conn)? {
         return Ok(false);
     }
-    let before = clock::unix_seconds().saturating_sub(KEPT_SECONDS) as i64;
+    let before = seconds_ago(KEPT_SECONDS);
     let mut statement = conn.prepare_cached(
         "DELETE FROM _stoa_idempotency WHERE scope IN \
          (SELECT scope FROM _stoa_idempotency WHERE created <= ? LIMIT ?)",

@@ -57,7 +57,7 @@ pub(super) fn run(conn: &Connection, shared: &Shared, write: &Write) -> Run<Writ
             Conflict::Refuse => writing.insert(fields, rows, buckets)?,
             Conflict::Ignore { on } => writing.upsert(fields, rows, buckets, on, None)?,
             Conflict::Merge { on, set, filter } => {
-                writing.upsert(fields, rows, buckets, on, Some((set, filter)))?
+                writing.upsert(fields, rows, buckets, on, Some((set, filter)))?;
             }
         },
         Change::Update {
@@ -325,7 +325,9 @@ impl<'a> Writing<'a> {
         };
         match (self.standing(&parts, filter)?, precondition) {
             (Some(standing), _) if !standing.allowed => Err(StoreError::CheckFailed.into()),
-            (Some(_), Precondition::Absent) => Err(StoreError::PreconditionFailed.into()),
+            (Some(_), Precondition::Absent) | (None, Precondition::Versions(_)) => {
+                Err(StoreError::PreconditionFailed.into())
+            }
             (Some(standing), Precondition::Versions(versions)) if !versions.contains(&standing.version) => {
                 Err(StoreError::PreconditionFailed.into())
             }
@@ -334,7 +336,6 @@ impl<'a> Writing<'a> {
                 self.set_located(&set, &standing.mark)
             }
             (None, Precondition::Exists) => Err(StoreError::NotFound.into()),
-            (None, Precondition::Versions(_)) => Err(StoreError::PreconditionFailed.into()),
             (None, Precondition::None | Precondition::Absent) => {
                 let fields: Vec<FieldIndex> = insert.iter().map(|(field, _)| *field).collect();
                 let row: Vec<Value> = insert.iter().map(|(_, value)| value.clone()).collect();

@@ -19,7 +19,7 @@ const BATCH_TIME: Duration = Duration::from_millis(5);
 /// How long another process's lock is waited for.
 const BUSY: Duration = Duration::from_secs(1);
 /// Time between two cleanings of old idempotency keys.
-const CLEAN_EVERY: Duration = Duration::from_secs(60);
+const CLEAN_EVERY: Duration = Duration::from_mins(1);
 
 /// A write that waits for its turn.
 pub(super) struct Job {

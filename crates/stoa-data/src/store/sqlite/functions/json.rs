@@ -162,7 +162,7 @@ fn numbers(left: &str, right: &str) -> Ordering {
 /// A number as `0.DIGITS × 10^exponent` without zeros at either end.
 struct Digits {
     negative: bool,
-    digits: String,
+    figures: String,
     exponent: i64,
 }
 
@@ -197,15 +197,20 @@ impl Digits {
             exponent: if zero {
                 i64::MIN / 2
             } else {
-                exponent + whole.len() as i64 - leading as i64
+                exponent + length(whole.len()) - length(leading)
             },
-            digits,
+            figures: digits,
         }
     }
 
     fn magnitude(&self, other: &Self) -> Ordering {
         self.exponent
             .cmp(&other.exponent)
-            .then_with(|| self.digits.cmp(&other.digits))
+            .then_with(|| self.figures.cmp(&other.figures))
     }
+}
+
+/// A length as a number that can be subtracted.
+fn length(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX / 8)
 }

@@ -10,9 +10,8 @@ fn plain(text: &[char], pattern: &[char]) -> bool {
     match pattern {
         [] => text.is_empty(),
         ['%', rest @ ..] => (0..=text.len()).any(|skip| plain(&text[skip..], rest)),
-        ['\\', c, rest @ ..] => text.first() == Some(c) && plain(&text[1..], rest),
         ['_', rest @ ..] => !text.is_empty() && plain(&text[1..], rest),
-        [c, rest @ ..] => text.first() == Some(c) && plain(&text[1..], rest),
+        ['\\', c, rest @ ..] | [c, rest @ ..] => text.first() == Some(c) && plain(&text[1..], rest),
     }
 }
 
