@@ -163,10 +163,10 @@ pub(crate) fn read_csv(bytes: &[u8]) -> Result<Payload> {
         if i == ROWS_MAX {
             return Err(too_complex(format!("A body holds at most {ROWS_MAX} rows.")));
         }
-        let cell = |(name, cell): (&Box<str>, Cell)| {
+        let cell = |(name, cell): (&str, Cell)| {
             let null = !cell.quoted && cell.text == "NULL";
             (
-                name.clone(),
+                Box::from(name),
                 if null {
                     Json::Null
                 } else {
@@ -174,7 +174,7 @@ pub(crate) fn read_csv(bytes: &[u8]) -> Result<Payload> {
                 },
             )
         };
-        rows.push(names.iter().zip(line).map(cell).collect());
+        rows.push(names.iter().map(AsRef::as_ref).zip(line).map(cell).collect());
     }
     Ok(Payload {
         rows,
