@@ -9,8 +9,8 @@ pub(super) fn shared() -> Value {
     json!({
         "Select": query("select", "The members of each row, comma separated: `name,price`, renamed `label:name`, into JSON `details->>colour`, \
             rows along a `ref` `relation(name)`. Left out: every field.", &json!({ "type": "string" })),
-        "And": query("and", "All of several filters: `(price.gte.10,price.lt.20)`. They nest: `or(…)`, `not.and(…)`.", &json!({ "type": "string" })),
-        "Or": query("or", "Any of several filters: `(price.lt.10,stock.eq.0)`. They nest: `and(…)`, `not.or(…)`.", &json!({ "type": "string" })),
+        "And": query("and", "All of several filters: `(price.gte.10,price.lt.20)`. They nest: `or(…)`, `not.and(…)`.", &json!({ "type": "string", "pattern": r"^\(.+\)$" })),
+        "Or": query("or", "Any of several filters: `(price.lt.10,stock.eq.0)`. They nest: `and(…)`, `not.or(…)`.", &json!({ "type": "string", "pattern": r"^\(.+\)$" })),
         "Limit": query("limit", "At most so many rows; more than the resource's `max` is reduced to it.",
             &json!({ "type": "integer", "minimum": 0 })),
         "Offset": query("offset", "Leave out so many rows. For deep pages follow `Link` instead.",
