@@ -58,15 +58,15 @@ pub fn open(auth: &plan::Auth, realm: &str) -> Result<Auth, Vec<Fault>> {
 /// What [`open`] would refuse of the key files, for a check that serves nothing. A file that is not there is a
 /// warning: keys are often mounted only where the API runs.
 pub fn check(auth: &plan::Auth) -> Vec<Fault> {
-    let path = match auth.jwt.as_ref().map(|jwt| &jwt.keys) {
-        Some(JwtKeys::PublicKey(path) | JwtKeys::JwksFile(path)) => path,
-        _ => return Vec::new(),
+    let keys = auth.jwt.as_ref().map(|jwt| &jwt.keys);
+    let Some(JwtKeys::PublicKey(path) | JwtKeys::JwksFile(path)) = keys else {
+        return Vec::new();
     };
     let mut faults = open(auth, "").err().unwrap_or_default();
     if !path.exists() {
-        faults
-            .iter_mut()
-            .for_each(|fault| fault.severity = Severity::Warning);
+        for fault in &mut faults {
+            fault.severity = Severity::Warning;
+        }
     }
     faults
 }
