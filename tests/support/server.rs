@@ -71,16 +71,8 @@ impl Server {
         panic!("stoa {} did not start:\n{last}", setup.command);
     }
 
-    /// Starts the server; the error is everything it said before it ended. `serve` finds the tables made, as in
-    /// production, where `stoa migrate apply` runs before it.
+    /// Starts the server; the error is everything it said before it ended.
     pub(crate) fn try_start(setup: &Setup<'_>) -> Result<Self, String> {
-        if setup.command == "serve" {
-            let env: Vec<(&str, &str)> = setup.env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-            let ran = stoa_with(setup.folder, &["migrate", "apply"], &env);
-            if ran.code != 0 {
-                return Err(format!("stoa migrate apply: {}{}", ran.stdout, ran.stderr));
-            }
-        }
         let [http, admin] = free_ports();
         let mut child = command(setup.folder)
             .arg(setup.command)

@@ -176,10 +176,7 @@ pub fn check_schema(plan: &Plan, store_index: usize) -> Result<(), MigrateError>
     if missing.is_empty() {
         return Ok(());
     }
-    let name = plan.stores.get(store_index).map_or("", |s| s.name.as_str());
-    let mut reasons = vec![format!(
-        "the store {name} is not as the file says: run `stoa migrate apply`"
-    )];
+    let mut reasons = vec!["it is not as the file says: run `stoa migrate apply`".to_owned()];
     reasons.extend(missing.iter().map(|step| {
         let flag = if step.destructive {
             " (loses data: --allow-destructive)"

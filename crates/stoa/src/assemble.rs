@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc};
 use stoa_config::plan::Plan;
 use stoa_data::{
     Data, allow,
-    migrate::{self, Step},
+    migrate::{self, MigrateError, Step},
     store::{self, Store, StoreError},
 };
 use stoa_edge::{Gateway, Parts};
@@ -109,26 +109,17 @@ pub(crate) fn stores_in_use(plan: &Plan) -> impl Iterator<Item = usize> {
     (0..plan.stores.len()).filter(|position| plan.resources.iter().any(|r| r.store == *position))
 }
 
-/// `dev` makes what is missing and loses nothing; `serve` refuses and names what is missing.
+/// Makes what is missing and loses nothing. `serve` refuses what is still not as the file says; `dev` says so.
 fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<(), Refused> {
     let mut words = Vec::new();
     for position in stores_in_use(plan) {
         let name = &plan.stores[position].name;
-        if mode == Mode::Serve {
-            if let Err(why) = migrate::check_schema(plan, position) {
-                words.push(why.to_string());
-            }
-            continue;
-        }
-        match migrate::apply(plan, position, false) {
-            Ok(applied) => {
-                let done = |step: &Step| format!("{name}: {}", step.why);
-                notes.extend(applied.steps.iter().map(done));
-                let left =
-                    |step: &Step| format!("{name}, left as it is: {} (`stoa migrate apply`)", step.why);
-                notes.extend(applied.left.iter().map(left));
-            }
-            Err(why) => words.push(format!("store {name}: {why}")),
+        let fitted = fit(plan, position, notes).and_then(|()| match mode {
+            Mode::Serve => migrate::check_schema(plan, position),
+            Mode::Dev => Ok(()),
+        });
+        if let Err(why) = fitted {
+            words.push(format!("store {name}: {why}"));
         }
     }
     if words.is_empty() {
@@ -136,6 +127,20 @@ fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<(), Re
     } else {
         Err(Refused::Words(words))
     }
+}
+
+/// Makes the steps of one store that lose nothing. A store that needs none is not opened to write.
+fn fit(plan: &Plan, position: usize, notes: &mut Vec<String>) -> Result<(), MigrateError> {
+    if migrate::plan(plan, position)?.steps.is_empty() {
+        return Ok(());
+    }
+    let name = &plan.stores[position].name;
+    let applied = migrate::apply(plan, position, false)?;
+    let done = |step: &Step| format!("{name}: {}", step.why);
+    notes.extend(applied.steps.iter().map(done));
+    let left = |step: &Step| format!("{name}, left as it is: {} (`stoa migrate apply`)", step.why);
+    notes.extend(applied.left.iter().map(left));
+    Ok(())
 }
 
 /// The data half of a plan whose tables fit.

@@ -34,6 +34,9 @@ pub(crate) fn full() -> String {
     )
 }
 
+/// hyper's own bound of the number of fields; with any other it allocates for every head.
+const HYPER_FIELDS_MAX: usize = 100;
+
 /// How long an idle connection stays open once the worker drains: a request that its client is just sending
 /// still gets its reply, with `Connection: close`.
 const GRACE: Duration = Duration::from_millis(500);
@@ -53,9 +56,10 @@ pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: Socke
     });
     let mut builder = http1::Builder::new();
     // The guard holds all bounds already; these only must not be narrower.
-    builder
-        .max_headers(bounds.fields_max.max(16))
-        .max_buf_size((bounds.head_bytes_max + 4096).max(64 * 1024));
+    builder.max_buf_size((bounds.head_bytes_max + 4096).max(64 * 1024));
+    if bounds.fields_max > HYPER_FIELDS_MAX {
+        builder.max_headers(bounds.fields_max);
+    }
     let connection = pin!(
         builder
             .serve_connection(TokioIo::new(guard), service)
