@@ -28,6 +28,8 @@ pub(crate) trait Dialect: Sync {
     fn parts(&self, function: Function) -> [&'static str; 3];
     /// Put behind an operand that is JSON, so that it compares as JSON.
     fn json_order(&self) -> &'static str;
+    /// Put behind the table of a read that one key and its bucket fix, so that the primary key finds the row.
+    fn by_primary_key(&self) -> &'static str;
     /// Whether equality needs several spellings of the value (a UUID in a table that Stoa did not make).
     fn spellings(&self, column: &Column) -> &'static [Spelling];
     /// What stands around the columns of an embedded row.

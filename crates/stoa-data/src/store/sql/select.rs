@@ -2,7 +2,7 @@
 
 use super::condition::is_text;
 use super::{Arg, Builder, Built, Scope, Unbuildable};
-use crate::operation::{Embed, FieldIndex, Item, Join, Order, PathStep, Read};
+use crate::operation::{Compare, Condition, Embed, FieldIndex, Item, Join, Order, PathStep, Read};
 use crate::store::table::{Column, Table, Tables};
 use crate::value::Value;
 
@@ -129,6 +129,20 @@ fn column(table: &Table, field: FieldIndex) -> Built<&Column> {
         .ok_or_else(|| Unbuildable(format!("{} has no field {field}", table.label)))
 }
 
+/// Whether a filter asks for one key.
+fn fixes_key(filter: &Condition, table: &Table) -> bool {
+    match filter {
+        Condition::And(all) => all.iter().any(|one| fixes_key(one, table)),
+        Condition::Compare {
+            field,
+            path,
+            op: Compare::Eq,
+            ..
+        } => path.is_empty() && table.key == [*field],
+        _ => false,
+    }
+}
+
 impl<'a> Builder<'a> {
     /// A read: one row more than asked for, so that it is known whether there are more.
     pub(crate) fn read(&mut self, read: &'a Read, shape: &Shape<'a>) -> Built<()> {
@@ -137,6 +151,9 @@ impl<'a> Builder<'a> {
         self.push("SELECT ");
         self.slots(shape, scope)?;
         self.from(scope);
+        if table.created && read.bucket.is_some() && fixes_key(&read.filter, table) {
+            self.push(self.dialect.by_primary_key());
+        }
         self.filter(&read.filter, read.bucket, scope)?;
         if let Some(values) = &read.after {
             self.after(&read.order, values, scope)?;

@@ -102,6 +102,8 @@ fn set_up(conn: &Connection, purpose: Use, busy: Duration) -> rusqlite::Result<(
         (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, purpose == Use::Write),
+        // A plan does not depend on the values that are bound: otherwise each run prepares the statement anew.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
     ] {
         conn.set_db_config(what, on)?;
     }
