@@ -32,6 +32,8 @@ fn durations_sizes_percentages() {
             ("0s", Err("longer than nothing")),
             ("1.5s", Err("whole number")),
             ("10 s", Err("blank")),
+            ("30 parsecs", Err("not a unit")),
+            ("30 seconds", Err("not a unit")),
             ("-1s", Err("not a duration")),
             ("", Err("not a duration")),
         ],

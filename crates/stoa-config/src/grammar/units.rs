@@ -44,34 +44,32 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Flaw> {
 }
 
 pub(crate) fn duration_or_zero(text: &str) -> Result<Duration, Flaw> {
-    let (number, unit, unit_at) = number_and_unit(text, "a duration", "10s")?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "" => {
+    let Parts {
+        number,
+        unit,
+        unit_at,
+    } = number_and_unit(text, "a duration", "10s")?;
+    let Some(millis) = millis(unit) else {
+        if unit.is_empty() {
             return Err(Flaw::whole(text, "the duration has no unit")
                 .help(format!("write `{number}s` for seconds; units are ms, s, m, h, d")));
         }
-        other => {
-            let meant = match other {
-                "min" | "mins" | "minute" | "minutes" => "m",
-                "sec" | "secs" | "second" | "seconds" | "S" => "s",
-                "hour" | "hours" | "hr" | "H" => "h",
-                "day" | "days" | "D" => "d",
-                "milliseconds" | "millis" => "ms",
-                _ => "",
-            };
-            let flaw = Flaw::at(unit_at..text.len(), format!("`{other}` is not a unit of time"));
-            return Err(flaw.help(if meant.is_empty() {
-                "units are ms, s, m, h, d".to_owned()
-            } else {
-                format!("write `{number}{meant}`")
-            }));
-        }
+        let meant = match unit {
+            "min" | "mins" | "minute" | "minutes" => "m",
+            "sec" | "secs" | "second" | "seconds" | "S" => "s",
+            "hour" | "hours" | "hr" | "H" => "h",
+            "day" | "days" | "D" => "d",
+            "millisecond" | "milliseconds" | "millis" => "ms",
+            _ => "",
+        };
+        let flaw = Flaw::at(unit_at..text.len(), format!("`{unit}` is not a unit of time"));
+        return Err(flaw.help(if meant.is_empty() {
+            "units are ms, s, m, h, d".to_owned()
+        } else {
+            format!("write `{number}{meant}`")
+        }));
     };
+    no_blank(text, number, unit, unit_at)?;
     number
         .checked_mul(millis)
         .map(Duration::from_millis)
@@ -79,8 +77,23 @@ pub(crate) fn duration_or_zero(text: &str) -> Result<Duration, Flaw> {
         .ok_or_else(|| Flaw::whole(text, "the duration is longer than 366d"))
 }
 
+fn millis(unit: &str) -> Option<u64> {
+    Some(match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    })
+}
+
 pub(crate) fn size(text: &str) -> Result<u64, Flaw> {
-    let (number, unit, unit_at) = number_and_unit(text, "a size", "64KiB")?;
+    let Parts {
+        number,
+        unit,
+        unit_at,
+    } = number_and_unit(text, "a size", "64KiB")?;
     let shift = match unit {
         "B" => 0,
         "KiB" => 10,
@@ -105,6 +118,7 @@ pub(crate) fn size(text: &str) -> Result<u64, Flaw> {
             }));
         }
     };
+    no_blank(text, number, unit, unit_at)?;
     number
         .checked_mul(1_u64 << shift)
         .filter(|bytes| *bytes <= 1 << 40)
@@ -131,7 +145,14 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn number_and_unit<'t>(text: &'t str, what: &str, such_as: &str) -> Result<(u64, &'t str, usize), Flaw> {
+/// What a duration or a size consists of.
+struct Parts<'t> {
+    number: u64,
+    unit: &'t str,
+    unit_at: usize,
+}
+
+fn number_and_unit<'t>(text: &'t str, what: &str, such_as: &str) -> Result<Parts<'t>, Flaw> {
     let end = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(end);
     let unit = rest.trim_start();
@@ -144,14 +165,24 @@ fn number_and_unit<'t>(text: &'t str, what: &str, such_as: &str) -> Result<(u64,
             Flaw::whole(text, format!("{what} is a whole number and a unit")).help("use a smaller unit")
         );
     }
-    if unit_at != end {
-        return Err(
-            Flaw::at(end..unit_at, "a blank stands between the number and its unit")
-                .help(format!("write `{number}{unit}`")),
-        );
-    }
     let number = number
         .parse()
         .map_err(|_| Flaw::whole(text, "the number is too large"))?;
-    Ok((number, unit, unit_at))
+    Ok(Parts {
+        number,
+        unit,
+        unit_at,
+    })
+}
+
+/// Asked after the unit is known to be one: the edit must be one that is taken.
+fn no_blank(text: &str, number: u64, unit: &str, unit_at: usize) -> Result<(), Flaw> {
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    if unit_at == end {
+        return Ok(());
+    }
+    Err(
+        Flaw::at(end..unit_at, "a blank stands between the number and its unit")
+            .help(format!("write `{number}{unit}`")),
+    )
 }

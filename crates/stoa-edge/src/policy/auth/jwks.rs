@@ -1,5 +1,6 @@
 //! A JWK set (RFC 7517), judged whole before any of it is used: a key that is not what it should be is a
-//! fault of the file, not a key to skip.
+//! fault of the file, not a key to skip. Only a public key that says it is for encryption (`use: enc`, section
+//! 4.2) is left out: identity providers publish theirs in the same set.
 
 use super::{
     jws,
@@ -33,7 +34,17 @@ pub(super) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, Vec<S
     let mut keys = Vec::new();
     let mut faults = Vec::new();
     let mut ids = std::collections::HashSet::new();
-    for (position, member) in members.iter().enumerate() {
+    let signing: Vec<(usize, &Value)> = members
+        .iter()
+        .enumerate()
+        .filter(|(_, member)| !is_for_encryption(member))
+        .collect();
+    if signing.is_empty() {
+        return Err(vec![String::from(
+            "every key of it has the use \"enc\": none may check a signature",
+        )]);
+    }
+    for &(position, member) in &signing {
         let id = member.get("kid").and_then(Value::as_str);
         if id.is_some_and(|id| !ids.insert(id)) {
             faults.push(format!(
@@ -46,20 +57,29 @@ pub(super) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, Vec<S
             Err(why) => faults.push(format!("{}: {why}", title(position, id))),
         }
     }
-    if members.len() > 1 && ids.len() < members.len() && members.iter().any(|m| m.get("kid").is_none()) {
+    if signing.len() > 1 && signing.iter().any(|(_, m)| m.get("kid").is_none()) {
         faults.push(String::from("every key of a set with several keys needs a kid"));
     }
     let has = |wanted: bool| {
-        members
+        signing
             .iter()
-            .any(|m| (m.get("kty") == Some(&"oct".into())) == wanted)
+            .any(|(_, m)| (m.get("kty") == Some(&"oct".into())) == wanted)
     };
-    if has(true) && has(false) && members.iter().any(|m| m.get("alg").is_none()) {
+    if has(true) && has(false) && signing.iter().any(|(_, m)| m.get("alg").is_none()) {
         faults.push(String::from(
             "it mixes secrets (`oct`) with public keys: every key of such a set must fix its `alg`",
         ));
     }
     if faults.is_empty() { Ok(keys) } else { Err(faults) }
+}
+
+/// Whether the key is one to leave out. A private one is not: that it was published is a fault whatever its use.
+fn is_for_encryption(member: &Value) -> bool {
+    member.get("use").and_then(Value::as_str) == Some("enc") && !is_private(member)
+}
+
+fn is_private(member: &Value) -> bool {
+    PRIVATE.iter().any(|name| member.get(name).is_some())
 }
 
 fn title(position: usize, id: Option<&str>) -> String {
@@ -70,6 +90,7 @@ fn title(position: usize, id: Option<&str>) -> String {
 }
 
 fn key(member: &Value, allowed: &[Algorithm]) -> Result<Key, String> {
+    let private = is_private(member);
     let Value::Object(member) = member else {
         return Err(String::from("it is not a JSON object"));
     };
@@ -78,7 +99,7 @@ fn key(member: &Value, allowed: &[Algorithm]) -> Result<Key, String> {
         Some(Value::String(id)) if !id.is_empty() => Some(id.clone()),
         Some(_) => return Err(String::from("its kid is not a text, or empty")),
     };
-    if PRIVATE.iter().any(|name| member.contains_key(*name)) {
+    if private {
         return Err(String::from(
             "it is a private key: only who signs tokens may hold it. Keep its public members alone, and make a new pair if the file was shared",
         ));

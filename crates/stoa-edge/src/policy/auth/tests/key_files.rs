@@ -187,7 +187,10 @@ fn poisoned_key_sets() {
         (one(key(rsa, json!({ "alg": "none" }))), "not an algorithm"),
         (one(key(rsa, json!({ "alg": 7 }))), "not an algorithm"),
         (one(key(rsa, json!({ "alg": "RSA-OAEP" }))), "not an algorithm"),
-        (one(key(rsa, json!({ "use": "enc" }))), "use is \"enc\""),
+        (
+            one(key(rsa, json!({ "use": "enc" }))),
+            "none may check a signature",
+        ),
         (one(key(rsa, json!({ "use": "SIG" }))), "use is \"SIG\""),
         (one(key(rsa, json!({ "use": 7 }))), "use is 7"),
         (
@@ -257,8 +260,22 @@ fn poisoned_key_sets() {
             "mixes secrets",
         ),
         (
-            set(&[key(rsa, json!({})), key(p256, json!({ "use": "enc" }))]),
-            "use is \"enc\"",
+            set(&[
+                key(rsa, json!({ "use": "enc" })),
+                key(p256, json!({ "use": "enc" })),
+            ]),
+            "none may check a signature",
+        ),
+        (
+            set(&[
+                key(rsa, json!({})),
+                key(p256, json!({ "use": "enc", "d": "AQAB" })),
+            ]),
+            "private key",
+        ),
+        (
+            set(&[key(rsa, json!({})), key(p256, json!({ "use": "ENC" }))]),
+            "use is \"ENC\"",
         ),
         (set(&[]), "0 keys"),
         (set(&vec![key(rsa, json!({})); 257]), "257 keys"),
@@ -276,6 +293,23 @@ fn poisoned_key_sets() {
         let message = refused_text(text, true);
         assert!(message.contains(reason), "{text}: {message}");
     }
+}
+
+/// Identity providers publish their encryption key beside the signing ones, under an algorithm of its own.
+#[test]
+fn a_key_for_encryption_is_left_out_of_a_set() {
+    let pairs: Value = serde_json::from_str(&PAIRS.jwks()).unwrap();
+    let mut signing = pairs["keys"][1].clone();
+    signing.as_object_mut().unwrap().shift_remove("kid");
+    let mut encryption = pairs["keys"][0].clone();
+    encryption["use"] = json!("enc");
+    encryption["alg"] = json!("RSA-OAEP");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    std::fs::write(&path, json!({ "keys": [encryption, signing] }).to_string()).unwrap();
+    let auth = open_one(jwt(JwtKeys::JwksFile(path)));
+    let token = forge(r#"{"alg":"RS256"}"#, r#"{"sub":"ada"}"#, RS256);
+    assert!(outcome(&auth, &token).is_ok());
 }
 
 #[test]
