@@ -23,6 +23,8 @@ stoa_exchange::codes! {
         "The request is well formed in PostgREST's dialect, but asks for something that a declared resource does not offer. `detail` names it.";
     TOO_COMPLEX = "too-complex", 400, "The request asks for too much at once",
         "Filters, list items, nesting, selected items and rows of a body are bounded, so that one request cannot hold a database. `detail` names the bound.";
+    UNKNOWN_SCHEMA = "unknown-schema", 406, "There is no such schema",
+        "`Accept-Profile` and `Content-Profile` choose a schema in PostgREST. Here there is one, `public`.";
     BAD_CURSOR = "bad-cursor", 400, "The cursor does not fit this request",
         "`after` takes what a `Link` of the same list gave: same resource, same filters, same order, same caller. Start again without `after`.";
     BAD_BODY = "bad-body", 400, "The body cannot be read",

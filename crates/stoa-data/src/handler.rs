@@ -4,11 +4,11 @@ use crate::{
     allow::{self, Allowed, RequestFacts, Verb},
     codes,
     cursor::Signer,
-    operation::{Read, ResourceIndex, Write},
+    operation::{IdempotencyClaim, Read, ResourceIndex, Write},
     parse::body::{self, Takes},
     read, refusal,
     refusal::{Refusal, Result},
-    store::{Outcome, Page, Render, Store},
+    store::{Outcome, Page, Render, Store, StoredReply},
     trouble,
     validate::Rules,
     value::{Value, from_text},
@@ -261,9 +261,20 @@ impl<'a> Call<'a> {
             .await
     }
 
+    /// The reply kept for an idempotency key.
+    pub(crate) async fn kept(&self, claim: &IdempotencyClaim) -> Result<Option<StoredReply>> {
+        self.inner.stores[self.resource.store]
+            .kept(claim, self.deadline)
+            .await
+            .map_err(|error| trouble::refusal(error, self, None))
+    }
+
     async fn answer(&self, method: &Method, place: Place<'_>, body: Body) -> Result<Reply> {
         if *method == Method::OPTIONS {
             return Ok(self.options(place.id.is_some()));
+        }
+        if self.alias {
+            self.profile(method)?;
         }
         let id = place.id.map(|id| self.key(id)).transpose()?;
         let head = *method == Method::HEAD;
@@ -293,6 +304,27 @@ impl<'a> Call<'a> {
             ("DELETE", Some(id)) => write::delete_one(self, id).await,
             ("DELETE", None) => write::delete_many(self).await,
             (other, id) => Err(self.not_allowed(other, id.is_some())),
+        }
+    }
+
+    /// The schema that a client of the alias asks for. There is one, and PostgREST calls its own `public`.
+    fn profile(&self, method: &Method) -> Result<()> {
+        let name = match *method {
+            Method::GET | Method::HEAD => "accept-profile",
+            _ => "content-profile",
+        };
+        match self.headers.get(name).map(http::HeaderValue::to_str) {
+            None | Some(Ok("public")) => Ok(()),
+            Some(other) => {
+                let schema = refusal::shorten(other.unwrap_or_default());
+                Err(Refusal::new(
+                    &codes::UNKNOWN_SCHEMA,
+                    format!("There is no schema `{schema}`; every resource is in `public`."),
+                )
+                .postgrest("PGRST106", 406, format!("Invalid schema: {schema}"))
+                .details(serde_json::Value::Null)
+                .postgrest_hint("Only the following schemas are exposed: public"))
+            }
         }
     }
 

@@ -156,7 +156,10 @@ impl<'a> Scope<'a> {
 
 /// Reads a query string. On the alias `after` is no parameter, and a `limit` that is no number is ignored.
 pub(crate) fn query(plan: &Plan, resource: ResourceIndex, text: &str, alias: bool) -> Result<Query> {
-    let pairs = scan::pairs(text)?;
+    let pairs = scan::pairs(text, alias)?;
+    if !alias {
+        said_once(&pairs)?;
+    }
     let selected = first(&pairs, "select");
     let items = select::select(plan, resource, selected.unwrap_or(""))?;
     let scope = Scope::new(plan, resource, &items);
@@ -185,6 +188,26 @@ pub(crate) fn query(plan: &Plan, resource: ResourceIndex, text: &str, alias: boo
     }
     query.select = reader.items;
     Ok(query)
+}
+
+/// Of these the first would win and the others would do nothing.
+fn said_once(pairs: &[Pair]) -> Result<()> {
+    const ONCE: [&str; 7] = [
+        "select",
+        "order",
+        "limit",
+        "offset",
+        "after",
+        "columns",
+        "on_conflict",
+    ];
+    for word in ONCE {
+        if pairs.iter().filter(|p| p.key == word).count() > 1 {
+            let detail = format!("`{word}` stands twice in the query string.");
+            return Err(Refusal::new(&codes::BAD_QUERY, detail));
+        }
+    }
+    Ok(())
 }
 
 fn first<'a>(pairs: &'a [Pair], key: &str) -> Option<&'a str> {
@@ -301,7 +324,11 @@ impl Reader<'_> {
             }
             "offset" if many => embed.offset = number("offset", value, self.alias)?.unwrap_or(0),
             // One row has no order: PostgREST takes these and does nothing.
-            "order" | "limit" | "offset" => {}
+            "order" | "limit" | "offset" if self.alias => {}
+            word @ ("order" | "limit" | "offset") => {
+                let detail = format!("`{name}` is one row, which takes no `{word}`.");
+                return Err(Refusal::new(&codes::UNKNOWN_PARAMETER, detail));
+            }
             rest @ ("and" | "or" | "not.and" | "not.or") => {
                 let (or, negated) = (rest.ends_with("or"), rest.starts_with("not."));
                 let tree = filter::tree(&scope, value, or, negated, &mut self.budget)?;

@@ -20,7 +20,7 @@ use stoa_exchange::Reply;
 
 /// A list.
 pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
-    let preferences = prefer::prefer(call.headers)?;
+    let preferences = prefer::prefer(call.headers, call.alias)?;
     let media = accept::accept(call.headers)?;
     let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
     query.only(
@@ -224,7 +224,7 @@ fn content_location(call: &Call<'_>) -> String {
 
 /// One row by its key.
 pub(crate) async fn one(call: &Call<'_>, id: &Value, head: bool) -> Result<Reply> {
-    let preferences = prefer::prefer(call.headers)?;
+    let preferences = prefer::prefer(call.headers, call.alias)?;
     let media = accept::accept(call.headers)?;
     let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
     query.only(&[Kind::Select, Kind::Embedded], "A row")?;

@@ -24,6 +24,12 @@ pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, KEY).to_string()
 }
 
+/// Whether a text can be a segment of a path: what could be read as another path is refused at the edge.
+pub(crate) fn fits_path(text: &str) -> bool {
+    let clear = |c: char| !c.is_ascii_control() && c != '/' && c != '\\';
+    !matches!(text, "" | "." | "..") && text.chars().all(clear)
+}
+
 /// Rows as a body: `rows` of them, joined by commas in `json`.
 pub(crate) fn body(json: &[u8], rows: u64, media: Media, columns: &[&str]) -> Result<Vec<u8>> {
     match media {

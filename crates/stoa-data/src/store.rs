@@ -8,7 +8,7 @@ pub(crate) mod table;
 
 pub use table::is_enforced;
 
-use crate::operation::{Read, Version, Write};
+use crate::operation::{IdempotencyClaim, Read, Version, Write};
 use crate::value::Value;
 use bytes::Bytes;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Instant};
@@ -34,6 +34,17 @@ pub trait Store: Send + Sync {
     /// Runs a write in one transaction. `render` makes the reply that is kept for the write's idempotency key
     /// in the same transaction; it runs once, on the store's own thread, and not at all without a key.
     fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Outcome>;
+
+    /// The reply that was kept for an idempotency key, before anything else is looked at: a repeated request must
+    /// not depend on what became of the row since. `None` when the key is new.
+    ///
+    /// # Errors
+    /// [`StoreError::IdempotencyMismatch`] and [`StoreError::IdempotencyRunning`], as [`Self::write`] has them.
+    fn kept<'a>(
+        &'a self,
+        claim: &'a IdempotencyClaim,
+        deadline: Instant,
+    ) -> StoreFuture<'a, Option<StoredReply>>;
 
     /// Whether the store answers: what `/readyz` asks.
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()>;

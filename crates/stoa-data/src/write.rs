@@ -13,7 +13,7 @@ use crate::{
     operation::{Change, IdempotencyClaim, Item, Write},
     refusal::Result,
     render,
-    store::{Outcome, Render, Written},
+    store::{Outcome, Render, StoredReply, Written},
     trouble,
     value::Value,
 };
@@ -36,6 +36,34 @@ struct Ready<'a> {
     bytes: &'a Bytes,
     /// The key in the path.
     id: Option<&'a Value>,
+}
+
+/// What the idempotency key of the request claims.
+fn claim(call: &Call<'_>, scope: [u8; 32], bucket: Option<u16>, bytes: &Bytes) -> IdempotencyClaim {
+    IdempotencyClaim {
+        scope,
+        fingerprint: fingerprint(call, bytes),
+        bucket: bucket.unwrap_or_else(|| bucket::bucket_of_bytes(&scope)),
+    }
+}
+
+/// The kept reply of a repeated request. Asked before the row is looked at, which may be another by now, or gone.
+async fn replayed(
+    call: &Call<'_>,
+    asked: &Asked,
+    bucket: Option<u16>,
+    bytes: &Bytes,
+) -> Result<Option<Reply>> {
+    let Some(scope) = asked.claim else { return Ok(None) };
+    let kept = call.kept(&claim(call, scope, bucket, bytes)).await?;
+    Ok(kept.map(replay))
+}
+
+fn replay(mut stored: StoredReply) -> Reply {
+    stored
+        .headers
+        .push((String::from("idempotent-replayed"), String::from("true")));
+    render::stored_reply(stored)
 }
 
 /// Runs the change and makes the reply; with an idempotency key the reply is kept in the same transaction.
@@ -62,11 +90,7 @@ async fn finish(call: &Call<'_>, asked: &Asked, ready: Ready<'_>) -> Result<Repl
             .filter(|_| filtered && asked.counts_affected(call)),
         exactly_one: asked.media.is_object(),
         rollback: asked.prefer.rollback == Some(true),
-        idempotency: asked.claim.map(|scope| IdempotencyClaim {
-            scope,
-            fingerprint: fingerprint(call, bytes),
-            bucket: bucket.unwrap_or_else(|| bucket::bucket_of_bytes(&scope)),
-        }),
+        idempotency: asked.claim.map(|scope| claim(call, scope, bucket, bytes)),
         must_exist: Vec::new(),
     };
     existing::references(call, &write).await?;
@@ -78,12 +102,7 @@ async fn finish(call: &Call<'_>, asked: &Asked, ready: Ready<'_>) -> Result<Repl
     };
     match call.run(write, render).await {
         Ok(Outcome::Written(written)) => Ok(render::stored_reply(shape.stored(&written))),
-        Ok(Outcome::Replayed(mut stored)) => {
-            stored
-                .headers
-                .push((String::from("idempotent-replayed"), String::from("true")));
-            Ok(render::stored_reply(stored))
-        }
+        Ok(Outcome::Replayed(stored)) => Ok(replay(stored)),
         Err(error) => Err(trouble::of_write(error, call, id, max)),
     }
 }

@@ -33,6 +33,9 @@ use stoa_exchange::{
     Context, Handler, Observer, Problem, Reply, Request, RequestId, Trace, Trail, clock, codes,
 };
 
+/// Where resources are served to PostgREST clients.
+const ALIAS: &str = "/rest/v1/";
+
 /// The routes, policies and targets of one plan. Immutable.
 pub struct Gateway {
     routes: Table<Arc<Route>>,
@@ -195,9 +198,8 @@ impl Gateway {
                 let mut problem = Problem::new(&codes::NOT_FOUND, format!("nothing is served at `{path}`"));
                 problem.hint = near.map(|near| format!("did you mean `{near}`?"));
                 // The alias speaks PostgREST's codes, and its clients look at them.
-                if let Some(relation) = path.strip_prefix("/rest/v1/") {
-                    let deeper = relation.contains('/');
-                    problem.code_shown = Some(Cow::Borrowed(if deeper { "PGRST125" } else { "PGRST205" }));
+                if let Some(relation) = path.strip_prefix(ALIAS) {
+                    as_postgrest(&mut problem, relation, near);
                 }
                 Err(problem)
             }
@@ -243,6 +245,23 @@ impl Gateway {
     pub(crate) fn sweep(&self, worker: usize) {
         self.endpoints.sweep(worker);
     }
+}
+
+/// What PostgREST says where it has no such relation.
+fn as_postgrest(problem: &mut Problem, relation: &str, near: Option<&str>) {
+    if relation.is_empty() || relation.contains('/') {
+        problem.code_shown = Some(Cow::Borrowed("PGRST125"));
+        "Invalid path specified in request URL".clone_into(&mut problem.detail);
+        return;
+    }
+    let relation = path::decode(relation);
+    problem.code_shown = Some(Cow::Borrowed("PGRST205"));
+    problem.detail = format!("Could not find the table 'public.{relation}' in the schema cache");
+    // Half of every path here is the same, so likeness is asked of the names alone.
+    problem.hint = near
+        .and_then(|near| near.strip_prefix(ALIAS))
+        .filter(|near| strsim::jaro_winkler(near, &relation) > 0.75)
+        .map(|near| format!("Perhaps you meant the table 'public.{near}'"));
 }
 
 impl Settings {

@@ -44,7 +44,7 @@ pub(crate) enum Missing {
 }
 
 /// Reads every `Prefer` field. With `handling=strict` an unknown preference is refused.
-pub(crate) fn prefer(headers: &HeaderMap) -> Result<Prefer> {
+pub(crate) fn prefer(headers: &HeaderMap, alias: bool) -> Result<Prefer> {
     let mut prefer = Prefer::default();
     let mut unknown = Vec::new();
     for value in headers.get_all("prefer") {
@@ -56,6 +56,12 @@ pub(crate) fn prefer(headers: &HeaderMap) -> Result<Prefer> {
             // Parameters behind `;` say how; the preference itself stands before.
             let preference = preference.split(';').next().unwrap_or_default().trim();
             if !prefer.take(preference) {
+                if !alias && preference.starts_with("max-affected") {
+                    // A guard that is not understood must not be passed by.
+                    let shown = crate::refusal::shorten(preference);
+                    let detail = format!("`{shown}` is not a bound; `max-affected` takes a number of rows.");
+                    return Err(Refusal::new(&codes::BAD_PREFERENCE, detail));
+                }
                 unknown.push(crate::refusal::shorten(preference));
             }
         }

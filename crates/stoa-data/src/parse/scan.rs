@@ -20,12 +20,17 @@ pub(crate) struct Pair {
     pub(crate) raw: String,
 }
 
-/// Splits and decodes a query string. Parameters without `=` are ignored, as the dialect says.
-pub(crate) fn pairs(query: &str) -> Result<Vec<Pair>> {
+/// Splits and decodes a query string. Parameters without `=` are ignored on the alias, as the dialect says; elsewhere
+/// nothing is.
+pub(crate) fn pairs(query: &str, alias: bool) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     for raw in query.split('&') {
         let Some((key, value)) = raw.split_once('=') else {
-            continue;
+            if raw.is_empty() || alias {
+                continue;
+            }
+            let says = "it has no value, as in `name=eq.value`";
+            return Err(syntax("parameter", raw, 0, says));
         };
         if pairs.len() == PAIRS_MAX {
             return Err(crate::refusal::too_complex(format!(

@@ -22,14 +22,23 @@ fn read(text: &str) -> Result<Query> {
 }
 
 #[test]
-fn the_first_of_a_kind_decides() {
-    let query = read("limit=1&limit=2&offset=3&offset=4&select=name&select=sku&order=name&order=price&a&")
-        .expect("read");
+fn the_first_of_a_kind_decides_on_the_alias() {
+    let text = "limit=1&limit=2&offset=3&offset=4&select=name&select=sku&order=name&order=price&a&";
+    let query = query(&PLAN, 0, text, true).expect("read");
     assert_eq!(
         (query.limit, query.offset, query.order.len(), query.select.len()),
         (Some(1), Some(3), 1, 1)
     );
     assert_eq!(select::name_of(&query.select[0]), "name");
+    for text in [
+        "limit=1&limit=2",
+        "select=name&select=sku",
+        "name",
+        "name=eq.a&name",
+    ] {
+        assert!(read(text).is_err(), "{text}");
+    }
+    assert!(read("name=eq.a&&").is_ok());
 }
 
 #[test]

@@ -16,8 +16,8 @@ mod write;
 mod writer;
 
 use super::table::{Table, Tables};
-use super::{Outcome, Page, Render, Store, StoreError, StoreFuture};
-use crate::operation::{Read, Write};
+use super::{Outcome, Page, Render, Store, StoreError, StoreFuture, StoredReply};
+use crate::operation::{IdempotencyClaim, Read, Write};
 pub(crate) use codec::{Cell, boolean as read_boolean, decimal, read_date, read_time, uuid as read_uuid};
 pub(crate) use errors::unavailable;
 
@@ -216,6 +216,34 @@ impl SqliteStore {
         }))
     }
 
+    /// The reply of an idempotency key. It is found by its key, so the worker itself looks.
+    fn kept_here(
+        &self,
+        claim: &IdempotencyClaim,
+        deadline: Instant,
+    ) -> Result<Option<StoredReply>, StoreError> {
+        let running = self
+            .shared
+            .claims
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&claim.scope);
+        if running {
+            return Err(StoreError::IdempotencyRunning);
+        }
+        let found = with_connection(&self.shared, |limited| {
+            limited.limit.set(Some(deadline));
+            let found = idempotency::kept(&limited.conn, claim);
+            limited.limit.set(None);
+            found
+        });
+        match found {
+            // The writer, which can wait for a lock, looks again.
+            Err(fail) if fail.is_busy() || matches!(fail, Fail::Slow) => Ok(None),
+            found => found.map_err(|fail| fail.plain(&self.shared.path)),
+        }
+    }
+
     async fn write_there(
         &self,
         write: Write,
@@ -252,6 +280,14 @@ impl Store for SqliteStore {
 
     fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Outcome> {
         Box::pin(self.write_there(write, deadline, render))
+    }
+
+    fn kept<'a>(
+        &'a self,
+        claim: &'a IdempotencyClaim,
+        deadline: Instant,
+    ) -> StoreFuture<'a, Option<StoredReply>> {
+        Box::pin(async move { self.kept_here(claim, deadline) })
     }
 
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()> {

@@ -137,7 +137,25 @@ fn rfc3339(text: &str) -> Result<i64, String> {
     if !offset {
         return Err(wrong());
     }
-    micros(text.parse().map_err(|_| wrong())?)
+    let last = bytes.len() - 1;
+    if !bytes[last].eq_ignore_ascii_case(&b'z') && !within(&bytes[last - 4..last - 2], 23) {
+        return Err(wrong());
+    }
+    let moment: jiff::Timestamp = text.parse().map_err(|_| match &bytes[..4] {
+        b"9999" => String::from("must be a time up to 9999-12-30T22:00:00Z"),
+        _ => wrong(),
+    })?;
+    // A leap second comes at the end of an hour in UTC and nowhere else; it is kept as the second before.
+    let minutes = moment.as_second().div_euclid(60);
+    if &bytes[17..19] == b"60" && (minutes + 1) % 60 != 0 {
+        return Err(wrong());
+    }
+    micros(moment)
+}
+
+/// Whether two digits are a number up to this.
+fn within(digits: &[u8], most: u8) -> bool {
+    matches!(digits, [a @ b'0'..=b'9', b @ b'0'..=b'9'] if (a - b'0') * 10 + (b - b'0') <= most)
 }
 
 /// As [`rfc3339`]; also a day, a time without offset (UTC), and `+` that a query turned into a space.

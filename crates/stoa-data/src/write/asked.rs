@@ -31,7 +31,7 @@ impl Asked {
         let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
         query.only(allowed, on)?;
         Ok(Self {
-            prefer: prefer::prefer(call.headers)?,
+            prefer: prefer::prefer(call.headers, call.alias)?,
             media: accept::accept(call.headers)?,
             query,
             claim: claim(call)?,

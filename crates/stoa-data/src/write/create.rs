@@ -3,7 +3,7 @@
 use super::{
     Ready,
     asked::{Asked, both},
-    finish,
+    finish, replayed,
     shape::What,
 };
 use crate::{
@@ -72,6 +72,10 @@ pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
         return Ok(render::stored_reply(shape.stored(&Written::default())));
     }
     let fixed = matches!(call.resource.shard, Shard::Field(_)).then(|| rows[0].bucket);
+    // Rows of other stores that it refers to may be gone since.
+    if let Some(reply) = replayed(call, &asked, fixed, &bytes).await? {
+        return Ok(reply);
+    }
     let (fields, rows, buckets) = columns_of(rows, call.resource.fields.len());
     let change = Change::Insert {
         fields,

@@ -4,7 +4,7 @@ use super::{
     Ready,
     asked::Asked,
     create::columns,
-    existing, finish,
+    existing, finish, replayed,
     shape::{Shape, What},
 };
 use crate::{
@@ -42,6 +42,9 @@ pub(crate) async fn patch_one(call: &Call<'_>, id: Value, bytes: Bytes) -> Resul
     let shape = asked.shape(call, What::Patched { many: false }, returning.is_some());
     let filter = prepare::key_is(call.resource, &id).and(allowed.filter);
     let bucket = prepare::bucket(call.resource, &filter);
+    if let Some(reply) = replayed(call, &asked, bucket, &bytes).await? {
+        return Ok(reply);
+    }
     for left in (0..TRIES).rev() {
         let stored = existing::for_patch(call, &id, row, &wanted).await?;
         let mut checker = Check::new(call.resource, call.rules());
@@ -137,6 +140,14 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
         payload.rows[0].retain(|(name, _)| kept(name));
     }
     let row = &payload.rows[0];
+    let found = filter
+        .clone()
+        .and(asked.readable.clone())
+        .and(allowed.filter.clone());
+    let bucket = prepare::bucket(call.resource, &found);
+    if let Some(reply) = replayed(call, &asked, bucket, &bytes).await? {
+        return Ok(reply);
+    }
     let known = known(call, &filter, row).await?;
     let mut checker = Check::new(call.resource, call.rules());
     let set = checker.patch(row, &known);
@@ -146,13 +157,11 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let mut check = allowed.check;
     let returning = asked.returning(call, Some(Returning::Representation), &mut check)?;
     let shape = asked.shape(call, What::Patched { many: true }, returning.is_some());
-    let filter = filter.and(asked.readable.clone()).and(allowed.filter);
     if set.is_empty() {
         return Ok(render::stored_reply(shape.stored(&Written::default())));
     }
-    let bucket = prepare::bucket(call.resource, &filter);
     let change = Change::Update {
-        filter,
+        filter: found,
         bucket,
         set,
         precondition: Precondition::None,

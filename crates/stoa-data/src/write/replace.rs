@@ -4,7 +4,7 @@ use super::{
     Ready,
     asked::{Asked, both},
     create::owners,
-    existing, finish,
+    existing, finish, replayed,
     shape::What,
 };
 use crate::{
@@ -72,6 +72,10 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
     let [row] = &payload.rows[..] else {
         return Err(mismatch("The body must hold exactly one row."));
     };
+    let place = prepare::bucket(call.resource, &prepare::key_is(call.resource, &id));
+    if let Some(reply) = replayed(call, &asked, place, bytes).await? {
+        return Ok(reply);
+    }
     let NewRow { values, bucket } = new_row(call, &rights, &id, row).await?;
     let set = |(position, value): (usize, &Option<Value>)| {
         let fixed = validate::is_fixed(call.resource, position);

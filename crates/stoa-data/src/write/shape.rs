@@ -57,6 +57,9 @@ impl Shape {
             .maybe("location", self.location(written))
             .maybe("content-range", self.content_range(written))
             .maybe("preference-applied", self.applied.clone());
+        if self.kept_out(written) {
+            return draft.stored();
+        }
         if !self.representation {
             let tag = written
                 .version
@@ -76,6 +79,12 @@ impl Shape {
         draft.maybe("etag", tag).body(self.media, body).stored()
     }
 
+    /// Whether the one row of the body was left out because it is there already: there is nothing to show.
+    fn kept_out(&self, written: &Written) -> bool {
+        let one = matches!(self.what, What::Created { array: false, .. });
+        one && !self.alias && written.affected == 0
+    }
+
     fn is_delete(&self) -> bool {
         matches!(self.what, What::Deleted { .. })
     }
@@ -91,6 +100,7 @@ impl Shape {
 
     fn status(&self, written: &Written) -> u16 {
         match self.what {
+            What::Created { .. } if self.kept_out(written) => 204,
             What::Created { merge: true, .. } if written.inserted == 0 => 200,
             What::Created { .. } => 201,
             What::Replaced if written.inserted > 0 && (self.representation || !self.alias) => 201,
@@ -110,6 +120,9 @@ impl Shape {
             What::Created { array, .. } if self.alias => (self.headers_only
                 && (!array || written.affected == 1))
                 .then(|| format!("/{resource}?{key}=eq.{value}")),
+            What::Created { array: false, .. } if !render::fits_path(&one.to_string()) => {
+                Some(format!("/{resource}?{key}=eq.{value}"))
+            }
             What::Created { array: false, .. } => Some(format!("/{resource}/{value}")),
             What::Replaced if !self.alias && written.inserted > 0 => Some(format!("/{resource}/{value}")),
             _ => None,
