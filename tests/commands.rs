@@ -301,6 +301,8 @@ resources: { r: { fields: { n: int }, read: role admin, write: scope r.write } }
         "{}",
         read.stdout
     );
+    let pasted = stoa_with(&folder, &["token", "decode", &bearer], &env);
+    assert_eq!(pasted.code, 0, "{}", pasted.stderr);
     let mut caller = serde_json::Map::new();
     caller.insert("user".into(), json!("ann"));
     caller.insert("claims".into(), json!({ "exp": "$now-3600" }));

@@ -361,6 +361,8 @@ fn syntax_fault(error: &ScanError, builder: &Builder, report: &mut Report<'_>) {
         })
     } else if in_flow.is_some() {
         Some("inside { } quote a value that holds any of `, [ ] { }`")
+    } else if let Some(close) = unclosed(&report.text.content[at..]) {
+        Some(close)
     } else if line.contains("${") || line.trim_end().ends_with([':', '-']) {
         Some("quote the value")
     } else {
@@ -370,6 +372,15 @@ fn syntax_fault(error: &ScanError, builder: &Builder, report: &mut Report<'_>) {
     let fault = report.add(codes::SYNTAX, span, format!("this is not YAML: {kind}"));
     if let Some(help) = help {
         fault.help(help);
+    }
+}
+
+/// What to do about a bracket that the error points at: it is one that nothing closes.
+fn unclosed(rest: &str) -> Option<&'static str> {
+    match rest.bytes().next()? {
+        b'[' => Some("close it with a `]`, or quote the value if the bracket belongs to it"),
+        b'{' => Some("close it with a `}`, or quote the value if the brace belongs to it"),
+        _ => None,
     }
 }
 

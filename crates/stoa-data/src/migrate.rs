@@ -82,7 +82,7 @@ impl fmt::Display for MigrateError {
         match self {
             Self::Refused(reasons) => f.write_str(&reasons.join("\n")),
             Self::Destructive(steps) => {
-                f.write_str("these steps lose data and need --allow-destructive:")?;
+                f.write_str("these steps lose data and need `stoa migrate apply --allow-destructive`:")?;
                 for step in steps {
                     write!(f, "\n  {}", step.why)?;
                 }

@@ -3,8 +3,9 @@
 
 use crate::{
     docs_page,
-    run::{Mode, Refused, Setup},
+    run::{self, Mode, Refused, Setup},
     seed,
+    terminal::{self, style},
 };
 use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
@@ -61,8 +62,10 @@ impl Assembly {
         observer: Arc<dyn Observer>,
         before: Option<&Gateway>,
     ) -> Result<Built, Refused> {
-        // With or without `auth`, a rule left out means another thing.
-        let identity = json!([tree["api"], tree["stores"], tree["resources"], tree["auth"]]);
+        // With or without `auth`, a rule left out means another thing. In `dev` a changed seed is tried again.
+        let seed = plan.seed.as_deref().filter(|_| setup.mode == Mode::Dev);
+        let seed = format!("{:?}", seed.map(run::written));
+        let identity = json!([tree["api"], tree["stores"], tree["resources"], tree["auth"], seed]);
         let mut notes = Vec::new();
         let data = match &self.kept {
             Some(kept) if kept.identity == identity => Kept {
@@ -138,7 +141,12 @@ fn fit(plan: &Plan, position: usize, notes: &mut Vec<String>) -> Result<(), Migr
     let applied = migrate::apply(plan, position, false)?;
     let done = |step: &Step| format!("{name}: {}", step.why);
     notes.extend(applied.steps.iter().map(done));
-    let left = |step: &Step| format!("{name}, left as it is: {} (`stoa migrate apply`)", step.why);
+    let left = |step: &Step| {
+        format!(
+            "{name}, left as it is: {} (`stoa migrate apply --allow-destructive`)",
+            step.why
+        )
+    };
     notes.extend(applied.left.iter().map(left));
     Ok(())
 }
@@ -178,21 +186,25 @@ pub(crate) fn words(error: &StoreError) -> String {
     }
 }
 
-/// Loads the file's first rows into tables that are empty, past the access rules.
+/// Loads the file's first rows into tables that are empty, past the access rules. Rows that are refused are
+/// said, and are no reason not to start: the API does not need them.
 async fn sow(plan: &Arc<Plan>, notes: &mut Vec<String>) -> Result<(), Refused> {
     if plan.seed.is_none() {
         return Ok(());
     }
     let open_to_all = Arc::new(seed::without_rules(plan));
     let (_, handlers) = open(&open_to_all)?;
-    let loaded = seed::load(plan, &handlers)
-        .await
-        .map_err(|e| Refused::words(e.to_string()))?;
-    notes.extend(
-        loaded
-            .iter()
-            .map(|l| format!("{}: {} first rows loaded", l.resource, l.rows)),
-    );
+    match seed::load(plan, &handlers).await {
+        Ok(loaded) => notes.extend(
+            loaded
+                .iter()
+                .map(|l| format!("{}: {} first rows loaded", l.resource, l.rows)),
+        ),
+        Err(why) => {
+            let warn = style::WARN;
+            terminal::say(format_args!("  {warn}!{warn:#} {why}"));
+        }
+    }
     Ok(())
 }
 

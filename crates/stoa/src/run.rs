@@ -3,9 +3,11 @@
 mod descriptors;
 mod next;
 mod parts;
+mod seen;
 mod signals;
 
 pub(crate) use next::Refused;
+pub(crate) use seen::written;
 pub(crate) use signals::Event;
 
 use crate::{
@@ -20,8 +22,9 @@ use crate::{
 };
 use next::Next;
 use parts::Parts;
+use seen::{Beside, Seen, beside};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use stoa_config::{Source, plan::Plan};
+use stoa_config::plan::Plan;
 use stoa_edge::{Edge, Gateway};
 use stoa_exchange::clock;
 use tokio::sync::mpsc;
@@ -85,8 +88,8 @@ pub(crate) struct Live {
     pub(crate) plan: Arc<Plan>,
     /// The plan in force as a tree, to tell what a reload changed.
     tree: serde_json::Value,
-    /// The texts that were read last, taken or not.
-    seen: Vec<Source>,
+    /// What was read last, taken or not.
+    seen: Seen,
     /// The gateway in force.
     pub(crate) gateway: Arc<Gateway>,
     assembly: Assembly,
@@ -137,9 +140,9 @@ impl Live {
         };
         let live = Self {
             setup,
+            seen: Seen::new(&next.plan, next.loaded.sources),
             plan: next.plan,
             tree: next.tree,
-            seen: next.loaded.sources,
             gateway: next.gateway,
             assembly,
             parts,
@@ -220,9 +223,11 @@ impl Live {
     async fn reload(&mut self, asked: bool) {
         let began = clock::now();
         let loaded = next::read(&self.setup);
-        if !asked && same_texts(&loaded.sources, &self.seen) {
+        if !asked && self.seen.is_same(&loaded.sources) {
             return;
         }
+        // Noted before they are read: a write in between is then one more reload, not a lost one.
+        let beside = beside(loaded.plan.as_ref().unwrap_or(&self.plan));
         let telemetry = Arc::clone(&self.telemetry);
         let mut observe = |_: &Plan| Ok(Arc::clone(&telemetry));
         let before = Arc::clone(&self.gateway);
@@ -235,7 +240,7 @@ impl Live {
         )
         .await;
         match built {
-            Ok(next) => self.take(next, clock::now().duration_since(began)),
+            Ok(next) => self.take(next, beside, clock::now().duration_since(began)),
             Err((refused, loaded)) => {
                 refused.say(&loaded);
                 warn("the file was not taken; what ran before goes on");
@@ -245,14 +250,15 @@ impl Live {
                     &[("error.message", &refused.first())],
                 );
                 self.status.reloaded(false);
-                if !loaded.sources.is_empty() {
-                    self.seen = loaded.sources;
-                }
+                self.seen = Seen {
+                    sources: loaded.sources,
+                    beside,
+                };
             }
         }
     }
 
-    fn take(&mut self, next: Next, took: Duration) {
+    fn take(&mut self, next: Next, beside: Vec<Beside>, took: Duration) {
         let dim = style::DIM;
         for note in &next.notes {
             terminal::say(format_args!("  {dim}{note}{dim:#}"));
@@ -263,7 +269,10 @@ impl Live {
         let changed = changes::on_one_line(&changes::between(&self.tree, &next.tree));
         self.parts.swap(Arc::clone(&next.gateway), next.stores);
         (self.plan, self.gateway, self.tree) = (next.plan, next.gateway, next.tree);
-        self.seen = next.loaded.sources;
+        self.seen = Seen {
+            sources: next.loaded.sources,
+            beside,
+        };
         self.status.reloaded(true);
         self.telemetry
             .event(Level::Info, "reloaded", &[("stoa.changes", &changed)]);
@@ -307,14 +316,10 @@ impl Live {
     }
 }
 
-fn follow(watch: &mut dev::watch::Watch, sources: &[Source]) {
-    if let Err(e) = watch.follow(sources.iter().map(|s| s.path.as_path())) {
+fn follow(watch: &mut dev::watch::Watch, seen: &Seen) {
+    if let Err(e) = watch.follow(seen.paths()) {
         warn(&format!("saves are not noticed ({e}); press r to reload"));
     }
-}
-
-fn same_texts(a: &[Source], b: &[Source]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.path == b.path && a.text == b.text)
 }
 
 /// What a reload cannot change.

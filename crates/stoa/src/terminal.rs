@@ -32,9 +32,17 @@ pub(crate) fn say_raw(text: impl Display) {
     let _ = write!(anstream::stderr(), "{text}");
 }
 
-/// One line of the result. A closed stdout (`stoa schema | head`) is no reason to complain.
+/// One line of the result. A closed stdout (`stoa schema | head`) is no reason to complain; a result that was
+/// lost otherwise (a full disk) ends the process, or a script would go on with half of it.
 pub(crate) fn result(text: impl Display) {
-    let _ = writeln!(anstream::stdout(), "{text}");
+    let mut out = anstream::stdout();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(e) = written
+        && e.kind() == std::io::ErrorKind::StorageFull
+    {
+        say(format_args!("error: the result cannot be written: {e}"));
+        std::process::exit(1);
+    }
 }
 
 /// The result as indented JSON.

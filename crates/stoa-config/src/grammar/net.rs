@@ -175,16 +175,17 @@ fn url(text: &str, schemes: &[&str]) -> Result<Url, Flaw> {
         .collect::<Vec<_>>()
         .join(" or ");
     let Some((scheme, _)) = text.split_once("://") else {
-        return Err(Flaw::whole(
-            text,
-            format!("this is not a URL: it must start with {wanted}"),
-        ));
+        return Err(
+            Flaw::whole(text, format!("this is not a URL: it must start with {wanted}"))
+                .help(format!("put `{}://` before it", schemes[0])),
+        );
     };
     if !schemes.contains(&scheme) {
-        return Err(Flaw::at(
-            0..scheme.len(),
-            format!("a URL with {wanted} belongs here"),
-        ));
+        let flaw = Flaw::at(0..scheme.len(), format!("a URL with {wanted} belongs here"));
+        return Err(match crate::report::nearest(scheme, schemes.iter().copied()) {
+            Some(meant) => flaw.help(format!("did you mean `{meant}`?")),
+            None => flaw,
+        });
     }
     let url = Url::parse(text).map_err(|e| {
         let what = match e {

@@ -45,7 +45,9 @@ fn decode(text: &str, file: &ProfiledFile, json: bool) -> Outcome {
         let read = std::io::stdin().take(STDIN_BYTES_MAX).read_to_string(&mut piped);
         read.map_err(|e| Failure::Input(format!("stdin cannot be read: {e}")))?;
     }
-    let text = if text == "-" { piped.trim() } else { text };
+    let text = if text == "-" { &piped } else { text }.trim();
+    // As it stands in a request's header.
+    let text = text.strip_prefix("Bearer ").map_or(text, str::trim_start);
     let report = token::explain(&plan.auth, text);
     if json {
         terminal::result_json(&report);
