@@ -297,6 +297,10 @@ impl<'a> Check<'a> {
             Type::Time | Type::Date if field.auto => Some(now(&field.ty, self.now_micros)),
             Type::Uuid | Type::Uuid7 if field.auto => Some(Value::Uuid(bucket::new_id(0))),
             _ if field.auto => None,
+            // What the API file does not say about a table of others, the table itself may: its columns have
+            // defaults, and its integer keys are counted up.
+            _ if self.resource.table.is_some() && field.optional => None,
+            Type::Int if self.resource.table.is_some() && self.resource.key == [position] => None,
             _ if field.optional => Some(Value::Null),
             _ => {
                 self.say(at, &field.name, BadKind::Missing, "is required");

@@ -124,3 +124,30 @@ fn errors_are_bounded() {
     check.create(0, &many, Completion::default());
     assert_eq!(check.bad.len(), ERRORS_MAX);
 }
+
+#[test]
+fn a_table_of_others_fills_in_what_is_left_out() {
+    let fields = || {
+        vec![
+            field("id", Type::Int, "key"),
+            field("name", Type::Text, ""),
+            field("at", Type::Text, "optional"),
+        ]
+    };
+    let bound = crate::store::contract::fixture::bound("old", "old", fields(), &[0]);
+    let own = resource("own", fields(), &[0]);
+    let made = |resource: &Resource| {
+        let rules = Rules::new(resource);
+        let mut check = Check::new(resource, &rules);
+        let completion = Completion {
+            fill: None,
+            null_when_missing: None,
+            key: None,
+        };
+        let new = check.create(0, &row(r#"{"name": "x"}"#), completion);
+        (new.values, check.finish(false).is_some())
+    };
+    let text = |text: &str| Some(Value::Text(text.into()));
+    assert_eq!(made(&bound), (vec![None, text("x"), None], false));
+    assert_eq!(made(&own), (vec![None, text("x"), Some(Value::Null)], true));
+}

@@ -117,6 +117,9 @@ impl Of<'_> {
         responses.insert("200".into(), response::good(said, Some(&result), &fields));
         let said = "Created. No body with `Prefer: return=minimal`.";
         responses.insert("201".into(), response::good(said, Some(&result), &fields));
+        let said =
+            "The one row is there already and `Prefer: resolution=ignore-duplicates` leaves it as it is.";
+        responses.insert("204".into(), response::good(said, None, &fields));
         response::refuse(&mut responses, ANY);
         response::refuse(&mut responses, BODY);
         response::refuse(&mut responses, WRITE);

@@ -144,7 +144,8 @@ fn body(plan: &Plan, resource: &Resource, about: &str, purpose: Use) -> Value {
             schema["default"] = value.clone();
         }
         properties.insert(field.name.clone(), schema);
-        if field.required() && purpose != Use::Patch && !filled_in(resource, position) {
+        let filled = filled_in(resource, position) || counted(resource, position);
+        if field.required() && purpose != Use::Patch && !filled {
             required.push(field.name.clone());
         }
     }
@@ -168,6 +169,12 @@ fn writable(resource: &Resource, position: usize, field: &Field, purpose: Use) -
             !key && !shard && !field.auto && !field.immutable
         }
     }
+}
+
+/// Whether the table, which others made, may count the key up.
+fn counted(resource: &Resource, position: usize) -> bool {
+    let number = matches!(resource.fields[position].ty, Type::Int);
+    number && resource.table.is_some() && resource.key == [position]
 }
 
 /// Whether an `owner` rule fills the field in from the caller.

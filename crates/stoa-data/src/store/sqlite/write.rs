@@ -106,13 +106,20 @@ impl<'a> Writing<'a> {
 
     /// New rows, as many as fit in one statement at a time.
     fn insert(&mut self, fields: &[FieldIndex], rows: &[Vec<Value>], buckets: &[u16]) -> Run<()> {
-        let at_once = (VALUES_MAX / (fields.len() + 1)).clamp(1, ROWS_MAX);
+        let at_once = match fields.len() {
+            // `DEFAULT VALUES` makes one row.
+            0 => 1,
+            columns => (VALUES_MAX / (columns + 1)).clamp(1, ROWS_MAX),
+        };
         let mut done = 0;
         for part in rows.chunks(at_once) {
             let mut builder = self.builder();
             builder.insert(self.table, fields, part, buckets.get(done..).unwrap_or_default())?;
             self.changed(&builder, &[])?;
             done += part.len();
+        }
+        if self.done.keys.iter().any(Value::is_null) {
+            return Err(StoreError::Refused("the table makes no key by itself".to_owned()).into());
         }
         self.done.inserted = self.done.affected;
         Ok(())

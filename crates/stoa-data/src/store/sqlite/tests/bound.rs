@@ -363,3 +363,37 @@ fn an_embed_follows_into_an_old_table() {
         r#"{"rowid":1,"e":{"name":"American"}},{"rowid":2,"e":{"name":"American"}},{"rowid":3,"e":null}"#
     );
 }
+
+#[test]
+fn what_is_left_out_is_filled_in_by_the_table() {
+    let fields = vec![field("id", Type::Int, "key"), field("at", Type::Text, "optional")];
+    let counts = bound("counts", "counts", fields.clone(), &[0]);
+    let stays = bound("stays", "stays", fields, &[0]);
+    let (_folder, _path, _plan, store) = open(
+        "CREATE TABLE counts (id INTEGER PRIMARY KEY, at TEXT DEFAULT 'now');
+         CREATE TABLE stays (id INT PRIMARY KEY, at TEXT DEFAULT 'now');",
+        vec![counts, stays],
+    );
+    let empty = |resource| {
+        write(
+            resource,
+            Change::Insert {
+                fields: Vec::new(),
+                rows: vec![Vec::new(), Vec::new()],
+                buckets: vec![0, 0],
+                conflict: crate::operation::Conflict::Refuse,
+                check: Condition::True,
+            },
+        )
+    };
+    let made = done(&*store, empty(0));
+    assert_eq!(
+        (made.affected, made.keys),
+        (2, vec![Value::Int(1), Value::Int(2)])
+    );
+    // SQLite would take a row without a key here, which nobody could ever address.
+    assert!(matches!(
+        try_write(&*store, empty(1)),
+        Err(StoreError::Refused(_))
+    ));
+}
