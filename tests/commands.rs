@@ -98,6 +98,7 @@ fn ends_tell_right_from_wrong_input_from_wrong_usage() {
         (0, &["config"]),
         (0, &["completions", "bash"]),
         (0, &["explain", "not-found"]),
+        (0, &["explain", "/docs/errors/not-found"]),
         (0, &["route", "GET", "/r"]),
         (1, &["check", "nowhere.yaml"]),
         (1, &["check", "--profile", "nope"]),

@@ -30,7 +30,7 @@ pub(crate) static LIMIT_WORDS: Words = Words::new(
         "10/s by header x-tenant burst 50",
     ],
 )
-.pattern("^(\\s*[0-9]+\\s*/\\s*(s|min|hour|day)(\\s.*)?|.*\\$\\{.*)$");
+.pattern("^(\\s*0*[1-9][0-9]*\\s*/\\s*(s|min|hour|day)(\\s.*)?|.*\\$\\{.*)$");
 
 pub(crate) static KEY: Grammar<LimitKey> = Grammar {
     words: &KEY_WORDS,

@@ -30,7 +30,7 @@ pub(crate) static PERCENT: Grammar<u8> = Grammar {
     parse: percent,
 };
 pub(crate) static PERCENT_WORDS: Words =
-    Words::new("a percentage", codes::PERCENT, &["20%"]).pattern("^([0-9]{1,3}%|.*\\$\\{.*)$");
+    Words::new("a percentage", codes::PERCENT, &["20%"]).pattern("^(0*(100|[0-9]{1,2})%|.*\\$\\{.*)$");
 
 /// The longest duration a file may name.
 const LONGEST: Duration = Duration::from_hours(8784);

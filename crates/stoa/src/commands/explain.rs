@@ -9,8 +9,9 @@ use crate::{
 };
 use serde_json::json;
 
-/// Prints the text, or says which code was probably meant.
+/// Prints the text, or says which code was probably meant. The `type` of a problem is taken as its code.
 pub(crate) fn run(code: &str, json: bool) -> Outcome {
+    let code = code.rsplit('/').next().unwrap_or(code);
     if let Some(text) = stoa_config::fault::explain(&code.to_ascii_uppercase()) {
         let code = code.to_ascii_uppercase();
         if json {
