@@ -435,10 +435,11 @@ impl<'a> Check<'a> {
                 ),
             ),
         };
+        let stop = if first.message.ends_with('?') { "" } else { "." };
         let detail = match self.bad.len() {
-            1 => format!("`{field}` {}.", first.message),
+            1 => format!("`{field}` {}{stop}", first.message),
             n => format!(
-                "{n} fields do not fit; the first is `{field}`, which {}.",
+                "{n} fields do not fit; the first is `{field}`, which {}{stop}",
                 first.message
             ),
         };

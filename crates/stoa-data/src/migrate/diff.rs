@@ -96,7 +96,7 @@ pub(super) fn diff(
             required: false,
         });
         migration.notes.push(format!(
-            "the table {name} belongs to no resource any more and is left as it is"
+            "the table {name} belongs to no resource any more; it stays until a destructive step is allowed"
         ));
     }
     Ok(())
