@@ -117,6 +117,21 @@ fn ends_tell_right_from_wrong_input_from_wrong_usage() {
 }
 
 #[test]
+fn a_missing_key_file_is_told_where_it_is_named() {
+    let (_keep, folder) = folder_with(
+        "api: k\nauth: { jwt: { public_key: nothere.pem } }\nresources: { p: { fields: { n: int } } }\n",
+    );
+    let ran = stoa(&folder, &["check", "--json"]);
+    let report: Value = serde_json::from_str(&ran.stdout).expect("the report is JSON");
+    let fault = &report["faults"][0];
+    assert_eq!(
+        (ran.code, &fault["line"], &fault["column"]),
+        (0, &json!(2), &json!(16)),
+        "{report:#}"
+    );
+}
+
+#[test]
 fn config_shows_the_plan_and_no_secret() {
     let secret = "super-secret-that-nobody-may-see-0123456789";
     let (_keep, folder) = folder_with(

@@ -42,11 +42,24 @@ fn faults_of(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = loaded.faults.clone();
     if let Some(plan) = &loaded.plan {
         faults.extend(plan.resources.iter().flat_map(stoa_data::allow::check));
-        faults.extend(stoa_edge::policy::auth::check(&plan.auth));
+        faults.extend(at_its_key(plan, stoa_edge::policy::auth::check(&plan.auth)));
         faults.extend(stoa_config::not_built(plan).into_iter().map(|mut fault| {
             fault.severity = Severity::Warning;
             fault
         }));
+    }
+    faults
+}
+
+/// Faults of a key file point at the key of the API file that names it.
+fn at_its_key(plan: &Plan, mut faults: Vec<Fault>) -> Vec<Fault> {
+    let named = ["public_key", "jwks"].map(|key| ["auth", "jwt", key].join("\u{1f}"));
+    let Some(mark) = named.iter().find_map(|path| plan.marks.get(path)) else {
+        return faults;
+    };
+    for fault in faults.iter_mut().filter(|fault| fault.place.line == 0) {
+        fault.place = mark.place.clone();
+        fault.span = mark.span.clone();
     }
     faults
 }
