@@ -82,6 +82,7 @@ pub(crate) async fn exchange(
 async fn answer(seat: &Seat, context: &mut Context, way: &mut Way, request: Request) -> Result<Reply, Halt> {
     let gateway = &*seat.gateway;
     let (mut parts, body) = request.into_parts();
+    way.cors.clone_from(&gateway.settings.cors);
     // `OPTIONS *` asks about the server as a whole, which no route is.
     if parts.uri.path() == "*" {
         return Err(no_content().into());

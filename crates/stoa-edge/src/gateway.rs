@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
     pub(crate) waits: Waits,
     pub(crate) body_timeout: Duration,
+    /// For replies that no route gives: a page should be able to read why its request met nothing.
+    pub(crate) cors: Option<Arc<Cors>>,
     /// How this process calls itself in `Via`; a request that names it has gone round.
     pub(crate) via: String,
     pub(crate) via_field: HeaderValue,
@@ -286,6 +288,7 @@ impl Settings {
                 write: server.body_timeout,
             },
             body_timeout: server.body_timeout,
+            cors: server.cors.clone().map(Arc::new),
             via_field: crate::headers::value(format!("1.1 {via}")),
             via,
         }

@@ -1,10 +1,10 @@
 //! Who the client is, and how that is told to services.
 //!
 //! Only peers within `trusted_proxies` are believed. What anybody else sends in `X-Forwarded-*` and `Forwarded`
-//! is dropped. With both families sent by a trusted peer, `X-Forwarded-For` decides. The client is the rightmost
+//! is dropped. `X-Real-IP` is the client as found here. With both families sent by a trusted peer, `X-Forwarded-For` decides. The client is the rightmost
 //! address that is not itself a trusted proxy.
 
-use super::value;
+use super::{REQUEST_ID, value};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 use std::{
@@ -17,6 +17,18 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Fields by which frameworks let a request name another path or method than its first line does. What the access
+/// rules judged is what the service gets, so they end here, whoever sent them.
+const OVERRIDES: [HeaderName; 5] = [
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
 
 /// Hops that are read from the right; more than any honest chain has.
 const HOPS_MAX: usize = 32;
@@ -79,6 +91,9 @@ pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -
 /// Writes the fields for a service.
 pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet]) {
     drop_aliases(headers);
+    for name in &OVERRIDES {
+        headers.remove(name);
+    }
     let peer = context.peer.ip().to_canonical();
     let believed = is_trusted(trusted, peer);
     let before = |name: &HeaderName| {
@@ -109,6 +124,7 @@ pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet
     let _ = write!(forwarded, ";proto={}", context.scheme.as_str());
 
     headers.insert(FOR, value(chain));
+    headers.insert(REAL_IP, value(context.client.to_string()));
     headers.insert(header::FORWARDED, value(forwarded));
     headers.insert(PROTO, HeaderValue::from_static(context.scheme.as_str()));
     if context.host.is_empty() {
@@ -126,7 +142,10 @@ fn drop_aliases(headers: &mut HeaderMap) {
         let name = name.as_str();
         memchr::memchr(b'_', name.as_bytes()).is_some() && {
             let name = name.replace('_', "-");
-            name.starts_with("x-forwarded-") || name == "x-request-id"
+            name.starts_with("x-forwarded-")
+                || name == REQUEST_ID.as_str()
+                || name == REAL_IP.as_str()
+                || OVERRIDES.iter().any(|field| name == field.as_str())
         }
     };
     if headers.keys().any(|name| is_alias(&name)) {

@@ -3,6 +3,9 @@
 
 use super::head::{self, Bounds, Framing, Refusal, Side};
 
+/// Interim replies (1xx) to one request; more than any service has a use for.
+const INTERIM_MAX: u8 = 32;
+
 /// Follows one direction of one connection.
 #[derive(Debug)]
 pub(crate) struct Framer {
@@ -10,6 +13,8 @@ pub(crate) struct Framer {
     bounds: Bounds,
     at: At,
     blank_lines: u8,
+    /// Interim replies since the last final one.
+    interim: u8,
     /// The reply that is expected has no body whatever its head says (HEAD).
     pub(crate) bodiless: bool,
     /// Heads that were passed on; of replies only the final ones.
@@ -63,6 +68,9 @@ pub(crate) enum Then {
     /// The rest is the beginning of a head, or comes behind a request to change the protocol: show it again
     /// together with what follows.
     Hold,
+    /// The rest begins with a head of this many bytes that is in order once it was through `head::escaped`. What
+    /// comes behind it is still to be shown.
+    Escape(usize),
     /// The rest is refused: a head.
     Refuse(Refusal),
     /// The rest is refused: inside a body.
@@ -76,6 +84,7 @@ impl Framer {
             bounds,
             at: At::Head,
             blank_lines: 0,
+            interim: 0,
             bodiless: false,
             heads: 0,
             asked: u64::MAX,
@@ -156,7 +165,13 @@ impl Framer {
                     }
                 },
                 At::Head => match self.head(rest) {
-                    Ok(Some(used)) => pass += used,
+                    Ok(Some((used, false))) => pass += used,
+                    Ok(Some((used, true))) => {
+                        return Verdict {
+                            pass,
+                            then: Then::Escape(used),
+                        };
+                    }
                     Ok(None) => {
                         return Verdict {
                             pass,
@@ -179,15 +194,16 @@ impl Framer {
         }
     }
 
-    /// Bytes of the head (or the empty line before one, RFC 9112 section 2.2) at the start of `rest`.
-    fn head(&mut self, rest: &[u8]) -> Result<Option<usize>, Refusal> {
+    /// Bytes of the head (or the empty line before one, RFC 9112 section 2.2) at the start of `rest`, and whether
+    /// it must be escaped.
+    fn head(&mut self, rest: &[u8]) -> Result<Option<(usize, bool)>, Refusal> {
         const BLANK_LINES_MAX: u8 = 4;
         if rest[0] == b'\r' && self.side == Side::Request {
             return match rest.get(1) {
                 None => Ok(None),
                 Some(b'\n') if self.blank_lines < BLANK_LINES_MAX => {
                     self.blank_lines += 1;
-                    Ok(Some(2))
+                    Ok(Some((2, false)))
                 }
                 Some(_) => Err(Refusal::Malformed("there are stray line ends before the request")),
             };
@@ -200,6 +216,10 @@ impl Framer {
         };
         self.blank_lines = 0;
         let interim = self.side == Side::Reply && (100..200).contains(&head.status) && head.status != 101;
+        self.interim = if interim { self.interim + 1 } else { 0 };
+        if self.interim > INTERIM_MAX {
+            return Err(Refusal::Malformed("there are interim replies without end"));
+        }
         self.heads += u64::from(!interim);
         self.at = match head.framing {
             _ if self.side == Side::Reply && head.status == 101 => At::Tunnel,
@@ -211,7 +231,7 @@ impl Framer {
             Framing::Empty if head.upgrade && self.side == Side::Request => At::Decision,
             Framing::Empty => At::Head,
         };
-        Ok(Some(head.bytes))
+        Ok(Some((head.bytes, head.escape)))
     }
 }
 

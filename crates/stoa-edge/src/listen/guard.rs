@@ -5,8 +5,8 @@
 //! it when its turn comes: so replies keep their order and the refusal is written and recorded like any reply.
 
 use super::{
-    framer::{Framer, Then},
-    head::{Bounds, Refusal, Side},
+    framer::{Framer, Then, Verdict},
+    head::{self, Bounds, Refusal, Side},
 };
 use std::{
     future::Future,
@@ -205,6 +205,11 @@ impl Guard {
     fn follow(&mut self, then: Then, rest: &[u8]) {
         match then {
             Then::More => {}
+            Then::Escape(bytes) => {
+                let (head, behind) = rest.split_at(bytes);
+                self.ready.extend_from_slice(&head::escaped(head));
+                self.show(behind);
+            }
             Then::Hold => {
                 self.held = rest.to_vec();
                 if self.held_since.is_none() && self.framer.at_head() {
@@ -221,12 +226,22 @@ impl Guard {
     /// Shows what is held to the framer again, now that there is more of it or a decision.
     fn review(&mut self) {
         let held = std::mem::take(&mut self.held);
-        if held.is_empty() {
-            return;
+        self.show(&held);
+    }
+
+    /// Shows bytes to the framer and makes ready what is in order.
+    fn show(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Verdict { pass, then } = self.framer.advance(bytes);
+            let (passed, rest) = bytes.split_at(pass);
+            self.ready.extend_from_slice(passed);
+            let Then::Escape(head) = then else {
+                return self.follow(then, rest);
+            };
+            let (head, behind) = rest.split_at(head);
+            self.ready.extend_from_slice(&head::escaped(head));
+            bytes = behind;
         }
-        let verdict = self.framer.advance(&held);
-        self.ready.extend_from_slice(&held[..verdict.pass]);
-        self.follow(verdict.then, &held[verdict.pass..]);
     }
 
     /// Reads behind bytes that are held. Ready when there is something to pass on, or the end.

@@ -76,6 +76,11 @@ async fn origins() {
             ))
             .await;
         assert_eq!(refused.status, 404);
+        assert_eq!(
+            refused.field("access-control-allow-origin"),
+            allowed,
+            "404 for {origin}"
+        );
     }
 }
 

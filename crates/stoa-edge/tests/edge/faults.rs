@@ -337,7 +337,7 @@ async fn a_reply_without_a_body_that_has_one_spoils_nothing() {
 }
 
 #[tokio::test]
-async fn interim_replies_without_end_are_bounded_in_time() {
+async fn interim_replies_without_end_are_refused() {
     let backend = Backend::script(|mut client: Client, _| async move {
         client.request().await;
         while tokio::io::AsyncWriteExt::write_all(&mut client.stream, b"HTTP/1.1 102 Processing\r\n\r\n")
@@ -348,9 +348,54 @@ async fn interim_replies_without_end_are_bounded_in_time() {
         }
     })
     .await;
-    let mut one = service("backend", &[backend.address], &["/**"]);
-    one.timeouts = timeouts(Duration::from_millis(100), None);
-    assert_eq!(serve(plan(vec![one])).ask(get("/")).await.status, 504);
+    let reply = serve_all(backend.address).ask(get("/")).await;
+    assert_eq!(reply.status, 502, "{}", reply.text());
+    let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("interim replies without end"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_accepted_in_time_is_named() {
+    // A queue of one place that is full: the system leaves whoever comes next unanswered.
+    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    full.listen(0).unwrap();
+    let address = full.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    let connect = |to| tokio::time::timeout(Duration::from_millis(50), tokio::net::TcpStream::connect(to));
+    while let Ok(stream) = connect(address).await {
+        waiting.push(stream.unwrap());
+    }
+    let mut one = service("backend", &[address], &["/**"]);
+    one.timeouts.connect = Duration::from_millis(60);
+    let reply = serve(plan(vec![one.clone()])).ask(get("/")).await;
+    assert_eq!(reply.status, 504);
+    assert_eq!(
+        reply.json()["detail"],
+        "service `backend` did not accept a connection within `connect`"
+    );
+
+    // With another endpoint the client does not notice.
+    let other = Backend::says("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let mut two = service("backend", &[address, other.address], &["/**"]);
+    two.timeouts.connect = Duration::from_millis(60);
+    let served = serve(plan(vec![two]));
+    for _ in 0..4 {
+        assert_eq!(served.ask(get("/")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn the_version_of_a_service_ends_at_this_hop() {
+    let backend = Backend::says("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let served = serve_all(backend.address);
+    let mut client = served.connect().await;
+    for _ in 0..2 {
+        client.send(get("/")).await;
+        let reply = client.reply().await;
+        assert!(reply.head.starts_with("HTTP/1.1 200"), "{}", reply.head);
+        assert_eq!(reply.field("connection"), None, "{}", reply.head);
+    }
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ async fn what_a_stranger_says_about_itself_is_dropped() {
     let seen = sees(
         "GET / HTTP/1.1\r\nhost: Api.Test:8080\r\nx-forwarded-for: 1.2.3.4\r\nx-forwarded-proto: https\r\n\
          x-forwarded-host: evil.test\r\nx-forwarded-port: 1\r\nforwarded: for=1.2.3.4;proto=https\r\n\
-         x_forwarded_for: 1.2.3.4\r\nX-Forwarded_Host: evil.test\r\nx_own: kept\r\n\r\n",
+         x_forwarded_for: 1.2.3.4\r\nX-Forwarded_Host: evil.test\r\nx_own: kept\r\nx-real-ip: 1.2.3.4\r\n\
+         X_Real_IP: 1.2.3.4\r\n\r\n",
     )
     .await;
     assert_eq!(field(&seen, "x-forwarded-for"), Some("127.0.0.1"));
@@ -73,6 +74,7 @@ async fn what_a_stranger_says_about_itself_is_dropped() {
         field(&seen, "forwarded"),
         Some("for=127.0.0.1;host=\"api.test:8080\";proto=http")
     );
+    assert_eq!(field(&seen, "x-real-ip"), Some("127.0.0.1"));
     assert_eq!(field(&seen, "x_own"), Some("kept"));
     assert!(!seen.contains("1.2.3.4") && !seen.contains("evil.test"), "{seen}");
 }
@@ -96,6 +98,18 @@ async fn what_a_trusted_proxy_says_is_kept_and_added_to() {
     assert_eq!(field(&seen, "x-forwarded-proto"), Some("https"));
     assert_eq!(field(&seen, "x-forwarded-host"), Some("shop.test"));
     assert_eq!(field(&seen, "x-forwarded-port"), Some("443"));
+    assert_eq!(field(&seen, "x-real-ip"), Some("9.9.9.9"));
+}
+
+#[tokio::test]
+async fn no_field_names_another_path_or_method_to_the_service() {
+    let seen = sees(
+        "GET /a HTTP/1.1\r\nhost: h\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\n\
+         X-HTTP-Method-Override: DELETE\r\nX-HTTP-Method: DELETE\r\nX-Method-Override: DELETE\r\n\
+         X_Original_URL: /admin\r\nX_HTTP_Method_Override: DELETE\r\n\r\n",
+    )
+    .await;
+    assert!(!seen.contains("/admin") && !seen.contains("DELETE"), "{seen}");
 }
 
 #[tokio::test]

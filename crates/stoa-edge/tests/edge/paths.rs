@@ -1,6 +1,6 @@
 //! Paths that mean one thing to a rule and another to a service: there are none.
 
-use crate::support::{Backend, get, plan, serve, service};
+use crate::support::{Backend, get, plan, serve, serve_all, service};
 use stoa_config::plan::Access;
 
 #[tokio::test]
@@ -90,4 +90,30 @@ async fn the_service_sees_the_path_that_was_judged() {
         let reply = served.ask(get(path)).await;
         assert_eq!(reply.text().split(' ').nth(1), Some(seen), "{path}");
     }
+}
+
+#[tokio::test]
+async fn raw_characters_of_queries_go_upstream_as_escapes() {
+    let backend = Backend::echo().await;
+    let served = serve_all(backend.address);
+    let mut client = served.connect().await;
+    for (sent, seen) in [
+        ("/a?details->>colour=eq.red", "/a?details-%3E%3Ecolour=eq.red"),
+        ("/a?b=\"x\"&c=<y", "/a?b=%22x%22&c=%3Cy"),
+        ("http://api.test/a?b>c", "/a?b%3Ec"),
+        ("/a?b%3Ec", "/a?b%3Ec"),
+    ] {
+        let body = format!("POST {sent} HTTP/1.1\r\nhost: api.test\r\ncontent-length: 3\r\n\r\n?<>");
+        client.send(body).await;
+        let reply = client.reply().await;
+        assert_eq!(reply.status, 200, "{sent}: {}", reply.text());
+        assert!(
+            reply.text().starts_with(&format!("POST {seen} HTTP/1.1\r\n")),
+            "{}",
+            reply.text()
+        );
+        assert!(reply.text().ends_with("\r\n\r\n?<>"), "{}", reply.text());
+    }
+    // In a path they stay refused: a path has one form.
+    assert_eq!(served.ask(get("/a<b>")).await.status, 400);
 }

@@ -23,14 +23,22 @@ fn feed(pieces: &[&[u8]]) -> (Vec<u8>, u64, End) {
     let (mut passed, mut held) = (Vec::new(), Vec::new());
     for piece in pieces {
         held.extend_from_slice(piece);
-        let verdict = framer.advance(&held);
-        passed.extend_from_slice(&held[..verdict.pass]);
-        held.drain(..verdict.pass);
-        match verdict.then {
-            Then::More => assert!(held.is_empty()),
-            Then::Hold => {}
-            Then::Refuse(why) => return (passed, framer.heads, End::Refused(why)),
-            Then::Break(why) => return (passed, framer.heads, End::Broken(why)),
+        loop {
+            let verdict = framer.advance(&held);
+            passed.extend_from_slice(&held[..verdict.pass]);
+            held.drain(..verdict.pass);
+            match verdict.then {
+                Then::More => assert!(held.is_empty()),
+                Then::Hold => {}
+                Then::Escape(bytes) => {
+                    passed.extend(head::escaped(&held[..bytes]));
+                    held.drain(..bytes);
+                    continue;
+                }
+                Then::Refuse(why) => return (passed, framer.heads, End::Refused(why)),
+                Then::Break(why) => return (passed, framer.heads, End::Broken(why)),
+            }
+            break;
         }
     }
     (passed, framer.heads, End::Open)
@@ -40,6 +48,34 @@ const STREAM: &[u8] = b"GET /a HTTP/1.1\r\nhost: h\r\n\r\n\
 POST /b HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nGET /\r\n\
 POST /c HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nabcd\r\n1a\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nx-sum: 1\r\n\r\n\
 GET /d HTTP/1.1\r\nhost: h\r\n\r\n";
+
+#[test]
+fn only_the_query_is_escaped() {
+    let raw = b"POST /a?x->>y=\"z\"&a<b HTTP/1.1\r\nhost: h\r\nx-a: ?<\">\r\ncontent-length: 3\r\n\r\n?<>GET /b?c>d HTTP/1.1\r\nhost: h\r\n\r\n";
+    let clean = b"POST /a?x-%3E%3Ey=%22z%22&a%3Cb HTTP/1.1\r\nhost: h\r\nx-a: ?<\">\r\ncontent-length: 3\r\n\r\n?<>GET /b?c%3Ed HTTP/1.1\r\nhost: h\r\n\r\n";
+    for at in 0..raw.len() {
+        let (passed, heads, end) = feed(&[&raw[..at], &raw[at..]]);
+        assert_eq!(
+            (text(&passed), heads, end),
+            (text(clean), 2, End::Open),
+            "cut at {at}"
+        );
+    }
+}
+
+#[test]
+fn escapes_count_towards_the_bounds() {
+    let with = |raw: usize| {
+        let head = format!("GET /?{} HTTP/1.1\r\nhost: h\r\n\r\n", ">".repeat(raw));
+        feed(&[head.as_bytes()]).2
+    };
+    assert_eq!(with(66), End::Open);
+    assert_eq!(with(67), End::Refused(Refusal::TargetTooLong));
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
 
 #[test]
 fn messages_follow_each_other() {

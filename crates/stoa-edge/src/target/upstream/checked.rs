@@ -68,6 +68,7 @@ impl Checked {
             Then::Hold => self.held = rest.to_vec(),
             Then::Refuse(Refusal::Malformed(why)) | Then::Break(why) => self.broken = Some(why),
             Then::Refuse(_) => self.broken = Some("the header is too large"),
+            Then::Escape(_) => self.broken = Some("unreachable: a reply has no query"),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::headers;
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{StatusCode, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
@@ -37,6 +37,8 @@ pub(super) fn finish(
     let (mut parts, incoming) = reply.into_parts();
     headers::strip_hop_by_hop(&mut parts.headers);
     parts.headers.remove(header::SERVER);
+    // A service's version is between it and us (RFC 9110 section 2.5); the library lowers ours for the client.
+    parts.version = Version::HTTP_11;
     parts.extensions.clear();
     let mut body = FromService {
         incoming,
