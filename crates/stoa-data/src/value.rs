@@ -79,8 +79,21 @@ impl fmt::Display for Value {
 /// RFC 3339 in UTC with six digits after the point, `2026-11-23T03:09:00.000000Z`: fixed width, so that texts
 /// sort as the moments do. Years 0000 to 9999.
 pub fn render_time(micros: i64) -> String {
-    let moment = jiff::Timestamp::from_microsecond(micros).unwrap_or_default();
-    format!("{moment:.6}")
+    // By the calendar: a `Timestamp` ends a day before the year 9999 does, and dates without an end are written as
+    // its last day.
+    let moment = EPOCH
+        .checked_add(jiff::SignedDuration::from_micros(micros))
+        .unwrap_or(EPOCH);
+    format!("{moment:.6}Z")
+}
+
+/// Midnight of 1970-01-01.
+const EPOCH: jiff::civil::DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+
+/// Microseconds since 1970 of a moment in UTC.
+pub(crate) fn civil_micros(moment: jiff::civil::DateTime) -> i64 {
+    let since = moment.duration_since(EPOCH);
+    since.as_secs() * 1_000_000 + i64::from(since.subsec_micros())
 }
 
 /// `YYYY-MM-DD`.

@@ -1,6 +1,6 @@
 //! Values from JSON and from query text. Every message completes the sentence "the field …".
 
-use super::{Value, number};
+use super::{Value, civil_micros, number};
 use crate::json::{self, Json};
 use stoa_config::plan::Type;
 use uuid::Uuid;
@@ -110,10 +110,9 @@ fn uuid(text: &str) -> Result<Uuid, String> {
     id.ok_or_else(|| String::from("must be a UUID, as in 01890a5d-ac96-774b-bcce-b302099a8057"))
 }
 
-fn micros(moment: jiff::Timestamp) -> Result<i64, String> {
-    let micros = moment.as_microsecond();
-    // Years before 0000 have no RFC 3339 form.
-    if micros < -62_167_219_200_000_000 {
+/// Years before 0000 and after 9999 have no RFC 3339 form.
+fn in_range(micros: i64) -> Result<i64, String> {
+    if !(-62_167_219_200_000_000..253_402_300_800_000_000).contains(&micros) {
         return Err(String::from("must be a time between the years 0000 and 9999"));
     }
     Ok(micros)
@@ -141,16 +140,39 @@ fn rfc3339(text: &str) -> Result<i64, String> {
     if !bytes[last].eq_ignore_ascii_case(&b'z') && !within(&bytes[last - 4..last - 2], 23) {
         return Err(wrong());
     }
-    let moment: jiff::Timestamp = text.parse().map_err(|_| match &bytes[..4] {
-        b"9999" => String::from("must be a time up to 9999-12-30T22:00:00Z"),
-        _ => wrong(),
-    })?;
+    let micros = match text.parse::<jiff::Timestamp>() {
+        Ok(moment) => moment.as_microsecond(),
+        Err(_) => last_days(text).ok_or_else(wrong)?,
+    };
     // A leap second comes at the end of an hour in UTC and nowhere else; it is kept as the second before.
-    let minutes = moment.as_second().div_euclid(60);
+    let minutes = micros.div_euclid(60_000_000);
     if &bytes[17..19] == b"60" && (minutes + 1) % 60 != 0 {
         return Err(wrong());
     }
-    micros(moment)
+    in_range(micros)
+}
+
+/// A moment in the last days of the year 9999, which `Timestamp` leaves out.
+fn last_days(text: &str) -> Option<i64> {
+    if !text.starts_with("9999-12-3") {
+        return None;
+    }
+    let (moment, offset) = if let Some(moment) = text.strip_suffix(['Z', 'z']) {
+        (moment, 0)
+    } else {
+        let (moment, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+        let sign = match offset.get(..1)? {
+            "+" => 1,
+            "-" => -1,
+            _ => return None,
+        };
+        let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+        let minutes = minutes.parse::<u8>().ok().filter(|m| *m < 60)?;
+        let hours = hours.parse::<u8>().ok()?;
+        (moment, sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60))
+    };
+    let moment: jiff::civil::DateTime = moment.parse().ok()?;
+    Some(civil_micros(moment) - offset * 1_000_000)
 }
 
 /// Whether two digits are a number up to this.
@@ -176,8 +198,7 @@ fn query_time(text: &str) -> Result<i64, String> {
         return Err(wrong());
     }
     let civil: jiff::civil::DateTime = text.parse().map_err(|_| wrong())?;
-    let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
-    micros(zoned.timestamp())
+    in_range(civil_micros(civil))
 }
 
 fn date(text: &str) -> Result<i32, String> {

@@ -95,7 +95,11 @@ fn wrong_bodies_say_what_is_wrong() {
         (Type::Time, "\"-000001-01-01T00:00:00Z\"", "RFC 3339"),
         (Type::Time, "\"2024-06-15T12:00:60Z\"", "RFC 3339"),
         (Type::Time, "\"2024-01-01T00:00:00+25:00\"", "RFC 3339"),
-        (Type::Time, "\"9999-12-31T23:59:59Z\"", "up to 9999-12-30"),
+        (
+            Type::Time,
+            "\"9999-12-31T23:59:59-01:00\"",
+            "between the years 0000 and 9999",
+        ),
         (Type::Date, "\"2025-02-29\"", "a day"),
         (statuses(), "\"piad\"", "did you mean paid?"),
         (Type::Uuid, "\"abc\"", "a UUID"),
@@ -198,5 +202,19 @@ proptest! {
     #[test]
     fn every_integer_is_exact(n: i64) {
         prop_assert_eq!(from_text(&Type::Int, &n.to_string()), Ok(Value::Int(n)));
+    }
+}
+
+#[test]
+fn the_last_day_of_the_year_9999_is_a_time() {
+    for (sent, kept) in [
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000Z"),
+        ("9999-12-31T23:59:59.999999+00:30", "9999-12-31T23:29:59.999999Z"),
+        ("9999-12-30T22:00:01z", "9999-12-30T22:00:01.000000Z"),
+        ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000000Z"),
+        ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500000Z"),
+    ] {
+        let value = body(&Type::Time, &format!("\"{sent}\"")).expect(sent);
+        assert_eq!(value.to_string(), kept, "{sent}");
     }
 }

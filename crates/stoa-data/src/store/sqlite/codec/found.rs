@@ -3,7 +3,7 @@
 
 use super::{Cell, unreadable, write_float};
 use crate::store::table::Column;
-use crate::value::Value;
+use crate::value::{Value, civil_micros};
 use base64::Engine as _;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -136,11 +136,8 @@ fn time_text(text: &str) -> Option<i64> {
     let text = text
         .strip_suffix(" UTC")
         .map_or(Cow::Borrowed(text), |t| Cow::Owned(t.to_owned()));
-    let civil: jiff::civil::DateTime = text.parse().ok()?;
-    civil
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .ok()
-        .map(|z| z.timestamp().as_microsecond())
+    let civil = text.trim_end_matches('Z').parse::<jiff::civil::DateTime>();
+    civil.ok().map(civil_micros)
 }
 
 /// A day, as days since 1970: `YYYY-MM-DD` (a time behind it is left out), or any moment.
