@@ -3,7 +3,7 @@
 use crate::{
     fault::{Fault, Severity, codes},
     node::{Node, Value},
-    plan::{Balance, JwtKeys, Mark, Plan, Service, StoreKind},
+    plan::{Balance, JwtKeys, Mark, Plan, Service, Store, StoreKind},
     source::Text,
 };
 use std::collections::BTreeMap;
@@ -198,7 +198,16 @@ fn postgres(plan: &Plan) -> Vec<String> {
         .stores
         .iter()
         .filter(|s| matches!(s.kind, StoreKind::Postgres { .. }));
-    stores.map(|s| join(&["stores", &s.name])).collect()
+    let path = |s: &Store| {
+        let long = join(&["stores", &s.name, "postgres"]);
+        // The short form is the store's URL alone.
+        if plan.marks.contains_key(&long) {
+            long
+        } else {
+            join(&["stores", &s.name])
+        }
+    };
+    stores.map(path).collect()
 }
 
 /// The services that use `key` and say so: what is left out has a default that needs nothing.

@@ -118,7 +118,7 @@ fn introduction(plan: &Plan) -> String {
              row, without an array around it (`406` when there are more or none).\n\nThe same rows are served at `/rest/v1/{resource}` with the defaults, statuses and codes of PostgREST, for its client \
              libraries (`@supabase/postgrest-js`, `supabase-js`, `postgrest`): no representation unless `Prefer: return=representation` \
              asks for it, `204` for writes, rows addressed by filters alone. Parameters and access rules are those of the \
-             operations below, so it is not described a second time.",
+             operations below, so they are not described a second time.",
         );
     }
     text

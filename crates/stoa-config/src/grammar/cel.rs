@@ -118,7 +118,12 @@ fn parse(text: &str) -> Result<Program, Flaw> {
                 let at = position(text, error.pos);
                 let what = error.msg.lines().next().unwrap_or_default();
                 let short = what.split(" expecting ").next().unwrap_or(what);
-                Flaw::at(at..at + 1, format!("this is not a CEL expression: {short}"))
+                let end = at
+                    + text
+                        .get(at..)
+                        .and_then(|t| t.chars().next())
+                        .map_or(0, char::len_utf8);
+                Flaw::at(at..end, format!("this is not a CEL expression: {short}"))
             },
         )),
         None => Err(Flaw::whole(text, "this is not a CEL expression")),
@@ -132,7 +137,8 @@ fn position(text: &str, (line, column): (isize, isize)) -> usize {
     let column = usize::try_from(column - 1).unwrap_or(0);
     let rest = text.get(start..).unwrap_or_default();
     let skip = rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at);
-    (start + skip).min(text.len().saturating_sub(1))
+    let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
+    (start + skip).min(last)
 }
 
 struct Walk<'a> {

@@ -172,8 +172,7 @@ fn field(text: &str) -> Result<RawField, Flaw> {
                 continue;
             }
             return Err(
-                Flaw::at(at.saturating_sub(1)..at, "nothing stands between two commas")
-                    .code(codes::CONSTRAINT),
+                Flaw::at(comma_before(text, at), "nothing stands between two commas").code(codes::CONSTRAINT),
             );
         }
         constraint(part)
@@ -304,6 +303,12 @@ fn bracketed(text: &str) -> Option<(usize, &str)> {
     Some((1, inner))
 }
 
+/// The comma in front of the empty part at `at`.
+fn comma_before(text: &str, at: usize) -> Range<usize> {
+    let comma = text.get(..at).and_then(|before| before.rfind(',')).unwrap_or(at);
+    comma..at
+}
+
 fn decimal(rest: &str) -> Result<RawType, Flaw> {
     let flaw = || {
         Flaw::whole(rest, "a decimal needs its digits in all and after the point")
@@ -311,13 +316,16 @@ fn decimal(rest: &str) -> Result<RawType, Flaw> {
     };
     let (at, inner) = bracketed(rest).ok_or_else(flaw)?;
     let parts = commas(inner);
-    let [(_, precision), (scale_at, scale)] = parts[..] else {
+    let [(precision_at, precision), (scale_at, scale)] = parts[..] else {
         return Err(flaw());
     };
     let number = |text: &str| units::digits(text).and_then(|n| u8::try_from(n).ok());
     let precision = number(precision)
         .filter(|p| (1..=38).contains(p))
-        .ok_or_else(|| Flaw::at(at..at + precision.len(), "a decimal has 1 to 38 digits"))?;
+        .ok_or_else(|| {
+            let at = at + precision_at;
+            Flaw::at(at..at + precision.len(), "a decimal has 1 to 38 digits")
+        })?;
     let scale = number(scale).filter(|s| *s <= precision).ok_or_else(|| {
         let at = at + scale_at;
         Flaw::at(

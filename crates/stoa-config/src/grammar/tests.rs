@@ -272,6 +272,18 @@ fn flaw_is_inside<T>(grammar: &Grammar<T>, text: &str) {
     }
 }
 
+#[test]
+fn the_caret_stands_on_whole_characters() {
+    flaw_is_inside(&field::FIELD, "decimal( é,)");
+    flaw_is_inside(&field::FIELD, "decimal(\u{2003}é, 2)");
+    flaw_is_inside(&field::FIELD, "int,\u{2003},");
+    flaw_is_inside(&access::ACCESS, "when: é");
+    flaw_is_inside(&access::ACCESS, "when: row.a == ");
+    flaw_is_inside(&access::ACCESS, "when: a ? é");
+    let flaw = (field::FIELD.parse)("decimal( é, 2)").unwrap_err();
+    assert_eq!(flaw.at, 9..11);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 

@@ -155,7 +155,7 @@ function responses(operation) {
     const fields = Object.keys(shown.headers || {}).filter((h) => h !== "x-request-id" && h !== "traceparent");
     return [status >= 400, el("tr", null,
       el("td", null, el("span", { class: status < 400 ? "ok" : status > 0 ? "bad" : "quiet" }, status)),
-      el("td", null, schemas.map(typeOf)),
+      el("td", null, schemas.map((schema) => el("p", null, typeOf(schema)))),
       el("td", null, prose(shown.description), fields.length ? el("p", { class: "quiet" }, "with ", fields.join(", ")) : null))];
   });
   const rows = (refused) => all.filter(([r]) => r === refused).map(([, row]) => row);
