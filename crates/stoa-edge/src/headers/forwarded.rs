@@ -95,29 +95,18 @@ pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet
         headers.remove(name);
     }
     let peer = context.peer.ip().to_canonical();
-    let believed = is_trusted(trusted, peer);
-    let before = |name: &HeaderName| {
-        if believed {
-            list(headers, name).join(", ")
-        } else {
-            String::new()
-        }
+    let (mut chain, mut forwarded) = if is_trusted(trusted, peer) {
+        before(headers)
+    } else {
+        Default::default()
     };
-
-    let mut chain = before(&FOR);
-    if !chain.is_empty() {
-        chain.push_str(", ");
+    for list in [&mut chain, &mut forwarded] {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
     }
     let _ = write!(chain, "{peer}");
-
-    let mut forwarded = before(&header::FORWARDED);
-    if !forwarded.is_empty() {
-        forwarded.push_str(", ");
-    }
-    match peer {
-        IpAddr::V4(ip) => drop(write!(forwarded, "for={ip}")),
-        IpAddr::V6(ip) => drop(write!(forwarded, "for=\"[{ip}]\"")),
-    }
+    forwarded.push_str(&element(Some(peer)));
     if !context.host.is_empty() {
         let _ = write!(forwarded, ";host=\"{}\"", context.host);
     }
@@ -133,6 +122,33 @@ pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet
         headers.insert(HOST, host);
     }
     headers.insert(PORT, port(context));
+}
+
+/// The hops before this one, as `X-Forwarded-For` and as `Forwarded` write them. The family that decides who the
+/// client is decides here too, and the other is written from it: a proxy that speaks only one of them passes the
+/// other on as a stranger sent it, and services read either.
+fn before(headers: &HeaderMap) -> (String, String) {
+    if headers.contains_key(FOR) {
+        let hops = list(headers, &FOR);
+        let elements: Vec<_> = hops.iter().map(|hop| element(address(hop))).collect();
+        return (hops.join(", "), elements.join(", "));
+    }
+    let elements = list(headers, &header::FORWARDED);
+    let hop = |element: &&str| {
+        let address = parameter(element, "for").and_then(address);
+        address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+    };
+    let hops: Vec<_> = elements.iter().map(hop).collect();
+    (hops.join(", "), elements.join(", "))
+}
+
+/// A hop as `Forwarded` writes it (RFC 7239 section 6).
+fn element(address: Option<IpAddr>) -> String {
+    match address {
+        Some(IpAddr::V4(ip)) => format!("for={ip}"),
+        Some(IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
+        None => "for=unknown".to_owned(),
+    }
 }
 
 /// Drops `X_Forwarded_For` and its like: servers that read fields as `HTTP_X_FORWARDED_FOR` cannot tell them from

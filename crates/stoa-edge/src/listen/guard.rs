@@ -30,7 +30,9 @@ use tokio::{
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 
 /// A client that closed its side while its reply is under way may only have half-closed: its reply has this
-/// long to come before the client counts as gone.
+/// long to come before the client counts as gone. Nothing on the socket tells the two apart before the first byte
+/// of a reply is sent (a closed peer answers that with a reset), and a client that gave up must not keep a
+/// service busy. nginx in front of a service decides alike, and at once (499).
 const HALF_CLOSED: Duration = Duration::from_millis(40);
 
 /// How long, and how many bytes, a closed connection is read on so that the last reply is not lost to a reset.

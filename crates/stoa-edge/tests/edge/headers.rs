@@ -99,6 +99,43 @@ async fn what_a_trusted_proxy_says_is_kept_and_added_to() {
     assert_eq!(field(&seen, "x-forwarded-host"), Some("shop.test"));
     assert_eq!(field(&seen, "x-forwarded-port"), Some("443"));
     assert_eq!(field(&seen, "x-real-ip"), Some("9.9.9.9"));
+    assert_eq!(
+        field(&seen, "forwarded"),
+        Some("for=6.6.6.6, for=9.9.9.9, for=127.0.0.1;host=\"shop.test\";proto=https")
+    );
+}
+
+#[tokio::test]
+async fn services_read_one_chain_out_of_both_families() {
+    let backend = Backend::echo().await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let served = serve(plan);
+    for (sent, chain, forwarded) in [
+        (
+            "forwarded: for=\"[2001:db8::7]:99\";proto=https, for=_hidden",
+            "2001:db8::7, unknown, 127.0.0.1",
+            "for=\"[2001:db8::7]:99\";proto=https, for=_hidden, for=127.0.0.1;",
+        ),
+        (
+            "x-forwarded-for: [2001:db8::7]:99, nonsense",
+            "[2001:db8::7]:99, nonsense, 127.0.0.1",
+            "for=\"[2001:db8::7]\", for=unknown, for=127.0.0.1;",
+        ),
+        // A stranger's `Forwarded`, passed on by a proxy that only knows the other family.
+        (
+            "x-forwarded-for: 9.9.9.9\r\nforwarded: for=6.6.6.6;host=evil.test",
+            "9.9.9.9, 127.0.0.1",
+            "for=9.9.9.9, for=127.0.0.1;",
+        ),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nhost: h\r\n{sent}\r\n\r\n");
+        let seen = served.ask(request).await.text();
+        assert_eq!(field(&seen, "x-forwarded-for"), Some(chain), "{sent}");
+        let written = field(&seen, "forwarded").unwrap();
+        assert!(written.starts_with(forwarded), "{sent}: {written}");
+        assert!(!seen.contains("evil.test"), "{seen}");
+    }
 }
 
 #[tokio::test]

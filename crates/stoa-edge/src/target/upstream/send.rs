@@ -8,7 +8,7 @@ use super::{
     Call, Service,
     pool::{Connection, Endpoint},
 };
-use http::Method;
+use http::{Method, header};
 use hyper::body::Incoming;
 use std::{
     error::Error as _,
@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use stoa_exchange::{Body, Problem, Request, clock};
+use stoa_exchange::{Body, Problem, Request, clock, codes};
 use tokio::time::timeout;
 
 /// A connection whose last exchange is over is ready at once. One that still sends the body of a request that was
@@ -188,6 +188,12 @@ impl Attempt<'_> {
     }
 
     fn unreachable(&self, error: io::Error) -> Problem {
+        // EMFILE and ENFILE, for which `io::ErrorKind` has no name. Not the service's fault.
+        if matches!(error.raw_os_error(), Some(24 | 23)) {
+            return Problem::new(&codes::UNAVAILABLE, "too many connections are open")
+                .header(header::RETRY_AFTER, "1")
+                .cause(error);
+        }
         let why = match error.kind() {
             io::ErrorKind::ConnectionRefused => "refused the connection",
             io::ErrorKind::NotFound => "has a host name that cannot be looked up",
