@@ -52,7 +52,8 @@ pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: Socke
     let heads = AtomicU64::new(0);
     let service = service_fn(|request| {
         let number = heads.fetch_add(1, Relaxed) + 1;
-        exchange(control.clone(), shared.clone(), peer, number, request)
+        // In a box of its own: the library keeps room for this future on idle connections too, 12 KiB each.
+        Box::pin(exchange(control.clone(), shared.clone(), peer, number, request))
     });
     let mut builder = http1::Builder::new();
     // The guard holds all bounds already; these only must not be narrower.
