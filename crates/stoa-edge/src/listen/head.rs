@@ -364,6 +364,9 @@ impl<'a> Found<'a> {
         if side == Side::Request {
             self.host_and_target()?;
         }
+        if self.status == 204 && self.length.is_some_and(|length| length > 0) {
+            return Err(Refusal::Malformed("a 204 announces a body"));
+        }
         let framing = match (self.chunked, self.length, side) {
             (true, _, _) => Framing::Chunked,
             (false, Some(0), _) | (false, None, Side::Request) => Framing::Empty,

@@ -120,7 +120,7 @@ fn a_change_of_protocol_waits_for_its_decision() {
 #[test]
 fn replies_without_a_body_are_followed_by_the_next() {
     let mut framer = Framer::new(Side::Reply, BOUNDS);
-    let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n";
+    let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n";
     assert_eq!(
         framer.advance(interim),
         Verdict {
@@ -139,7 +139,7 @@ fn replies_without_a_body_are_followed_by_the_next() {
 fn replies_that_nobody_asked_for_are_refused() {
     let mut framer = Framer::new(Side::Reply, BOUNDS);
     framer.asked = 1;
-    let reply = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello";
+    let reply = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\nhello";
     let verdict = framer.advance(reply);
     assert_eq!(verdict.pass, reply.len() - 5);
     assert!(matches!(verdict.then, Then::Refuse(_)), "{verdict:?}");
