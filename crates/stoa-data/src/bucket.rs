@@ -27,17 +27,20 @@ pub fn new_id(bucket: u16) -> Uuid {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let micros = stoa_exchange::clock::unix_micros();
     let now = ((micros / 1000) << 12) | ((micros % 1000) * 4096 / 1000);
-    let rise = |last: u64| Some(now.max(last + 1));
-    let before = LAST
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise)
-        .unwrap_or_default();
-    let tick = now.max(before + 1);
+    let tick = rise(&LAST, now);
     let mut random = [0; 8];
     aws_lc_rs::rand::fill(&mut random).expect("the system gives random bytes");
     let random = u64::from_be_bytes(random) & ((1 << 52) - 1);
     let high = ((tick >> 12) << 16) | 0x7000 | (tick & 0xfff);
     let low = (0b10 << 62) | (u64::from(bucket % BUCKETS) << 52) | random;
     Uuid::from_u64_pair(high, low)
+}
+
+/// The moment of a new id: `now`, or the one after the last where that is not earlier.
+fn rise(last: &AtomicU64, now: u64) -> u64 {
+    let next = |last: u64| now.max(last + 1);
+    let before = last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+    before.map_or_else(next, next)
 }
 
 /// The bucket that an id of [`new_id`] carries.

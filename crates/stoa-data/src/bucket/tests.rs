@@ -43,3 +43,13 @@ fn an_id_tells_the_time() {
     let ms = seconds * 1000 + u64::from(nanos) / 1_000_000;
     assert!((before..before + 60_000).contains(&ms), "{ms} follows {before}");
 }
+
+#[test]
+fn ids_rise_while_the_clock_stands_still_or_goes_back() {
+    let last = AtomicU64::new(0);
+    let ticks: Vec<u64> = [7, 7, 7, 3, 3, 20]
+        .into_iter()
+        .map(|now| rise(&last, now))
+        .collect();
+    assert_eq!(ticks, [7, 8, 9, 10, 11, 20]);
+}

@@ -16,6 +16,7 @@ proptest! {
         let opened = signer.open("list", &sealed, &things, &order);
         prop_assert_eq!(opened.expect("opens"), cursor);
         prop_assert!(signer.open("lis", &sealed, &things, &order).is_err());
+        prop_assert!(signer.open("tsil", &sealed, &things, &order).is_err());
         prop_assert!(signer.open("list", &sealed, &things, &order[..1]).is_err());
         prop_assert!(key == other || Signer::new(&other).open("list", &sealed, &things, &order).is_err());
         // Any one bit of it.

@@ -198,64 +198,50 @@ async fn known(call: &Call<'_>, filter: &Condition, row: &Row) -> Result<Vec<(Fi
 
 /// `DELETE /{r}/{id}`.
 pub(crate) async fn delete_one(call: &Call<'_>, id: Value) -> Result<Reply> {
-    let mut asked = Asked::new(call, &[Kind::Select, Kind::Embedded], "DELETE")?;
-    let allowed = call.allow(call.resource, Verb::Delete)?;
-    let mut shown = Condition::True;
-    let returning = asked.returning(call, None, &mut shown)?;
-    let shape = asked.shape(call, What::Deleted { many: false }, returning.is_some());
-    // A row that is asked for in the reply must be one that the caller may read.
-    let filter = prepare::key_is(call.resource, &id).and(allowed.filter).and(shown);
-    let bucket = prepare::bucket(call.resource, &filter);
+    let asked = Asked::new(call, &[Kind::Select, Kind::Embedded], "DELETE")?;
+    let filter = prepare::key_is(call.resource, &id);
     let precondition = match etag::precondition(call.headers) {
         Precondition::None => Precondition::Exists,
         other => other,
     };
+    delete(call, asked, filter, precondition, Some(&id)).await
+}
+
+/// `DELETE /{r}?filter`.
+pub(crate) async fn delete_many(call: &Call<'_>) -> Result<Reply> {
+    let asked = Asked::filtered(call, "DELETE")?;
+    let filter = read::required_filter(&asked.query, "Delete")?;
+    let filter = filter.and(asked.readable.clone());
+    delete(call, asked, filter, Precondition::None, None).await
+}
+
+async fn delete(
+    call: &Call<'_>,
+    mut asked: Asked,
+    filter: Condition,
+    precondition: Precondition,
+    id: Option<&Value>,
+) -> Result<Reply> {
+    let allowed = call.allow(call.resource, Verb::Delete)?;
+    // A row that is asked for in the reply must be one that the caller may read.
+    let mut shown = Condition::True;
+    let returning = asked.returning(call, None, &mut shown)?;
+    let many = id.is_none();
+    let shape = asked.shape(call, What::Deleted { many }, returning.is_some());
+    let filter = filter.and(allowed.filter).and(shown);
+    let bucket = prepare::bucket(call.resource, &filter);
     let change = Change::Delete {
         filter,
         bucket,
         precondition,
     };
-    finish(
-        call,
-        &asked,
-        Ready {
-            change,
-            returning,
-            shape,
-            bucket,
-            bytes: &Bytes::new(),
-            id: Some(&id),
-        },
-    )
-    .await
-}
-
-/// `DELETE /{r}?filter`.
-pub(crate) async fn delete_many(call: &Call<'_>) -> Result<Reply> {
-    let mut asked = Asked::filtered(call, "DELETE")?;
-    let filter = read::required_filter(&asked.query, "Delete")?;
-    let allowed = call.allow(call.resource, Verb::Delete)?;
-    let mut shown = Condition::True;
-    let returning = asked.returning(call, None, &mut shown)?;
-    let shape = asked.shape(call, What::Deleted { many: true }, returning.is_some());
-    let filter = filter.and(asked.readable.clone()).and(allowed.filter).and(shown);
-    let bucket = prepare::bucket(call.resource, &filter);
-    let change = Change::Delete {
-        filter,
+    let ready = Ready {
+        change,
+        returning,
+        shape,
         bucket,
-        precondition: Precondition::None,
+        bytes: &Bytes::new(),
+        id,
     };
-    finish(
-        call,
-        &asked,
-        Ready {
-            change,
-            returning,
-            shape,
-            bucket,
-            bytes: &Bytes::new(),
-            id: None,
-        },
-    )
-    .await
+    finish(call, &asked, ready).await
 }

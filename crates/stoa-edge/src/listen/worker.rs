@@ -197,14 +197,9 @@ async fn work(control: &Arc<Control>, listener: std::net::TcpListener) {
             }
         }
     }
-    // The queue belongs to clients that were told they are connected.
-    while control.phase() == Phase::Draining {
-        match futures_util::FutureExt::now_or_never(listener.accept()) {
-            Some(accepted) => pause = took(control, accepted, pause).await,
-            None => break,
-        }
+    if let Ok(listener) = listener.into_std() {
+        empty(control, listener, pause).await;
     }
-    drop(listener);
     control.wake_connections();
     let mut tick = tokio::time::interval(TICK);
     while control.phase() != Phase::Cut && !control.is_idle() {
@@ -212,6 +207,21 @@ async fn work(control: &Arc<Control>, listener: std::net::TcpListener) {
             _ = tick.tick() => {}
             () = control.changed.notified() => {}
         }
+    }
+}
+
+/// Takes what is left in the queue, which belongs to clients that were told they are connected, and closes it. The
+/// system itself is asked: the runtime learns of a connection only the next time that it looks.
+async fn empty(control: &Arc<Control>, listener: std::net::TcpListener, mut pause: Duration) {
+    while control.phase() == Phase::Draining {
+        let accepted = match listener.accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            accepted => accepted.and_then(|(stream, peer)| {
+                stream.set_nonblocking(true)?;
+                Ok((TcpStream::from_std(stream)?, peer))
+            }),
+        };
+        pause = took(control, accepted, pause).await;
     }
 }
 

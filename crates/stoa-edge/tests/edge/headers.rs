@@ -240,19 +240,6 @@ async fn http_1_0_and_connection_close_end_the_connection() {
 }
 
 #[tokio::test]
-async fn the_version_of_a_service_stays_behind() {
-    let backend = Backend::says("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    let served = serve_all(backend.address);
-    let mut client = served.connect().await;
-    for _ in 0..2 {
-        client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
-        let reply = client.reply().await;
-        assert!(reply.head.starts_with("HTTP/1.1 200 "), "{}", reply.head);
-        assert_eq!(reply.text(), "ok");
-    }
-}
-
-#[tokio::test]
 async fn head_has_the_head_of_get_and_no_body() {
     let backend = Backend::says("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await;
     let served = serve(plan(vec![service("backend", &[backend.address], &["GET /a"])]));

@@ -415,6 +415,18 @@ async fn bounds_of_the_head_are_kept() {
     }
 }
 
+/// A line that never ends is refused at its bound, not kept until the time for a head is over.
+#[tokio::test]
+async fn a_line_without_an_end_that_comes_in_pieces_is_refused_at_the_bound() {
+    let backend = Backend::echo().await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    // More than the first piece that is read.
+    (plan.server.header_bytes_max, plan.server.uri_bytes_max) = (64 * 1024, 32 * 1024);
+    let served = serve(plan);
+    let reply = served.ask(format!("GET /{}", "a".repeat(65 * 1024))).await;
+    assert_eq!(reply.status, 414, "{}", reply.text());
+}
+
 #[tokio::test]
 async fn what_is_in_order_passes() {
     let backend = Backend::echo().await;

@@ -135,19 +135,7 @@ impl<'a> Builder<'a> {
         self.push(") IS TRUE, ");
         self.slots(shape, scope)?;
         self.from(scope);
-        self.push(" WHERE ");
-        let before = self.sql.args.len();
-        for (position, part) in scope.table.locator.iter().enumerate() {
-            if position > 0 {
-                self.push(" AND ");
-            }
-            self.alias(scope.alias);
-            self.push(".");
-            self.push(part);
-            self.push(" IS NOT DISTINCT FROM ");
-            self.dialect
-                .placeholder(&mut self.sql.text, before + position + 1);
-        }
+        self.located(scope);
         Ok(())
     }
 

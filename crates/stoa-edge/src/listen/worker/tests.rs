@@ -82,3 +82,29 @@ fn a_phase_never_goes_back() {
     control.drain();
     assert_eq!(control.phase(), Phase::Cut);
 }
+
+/// A client in the queue when the drain begins was told that it is connected: it is answered.
+#[tokio::test]
+async fn a_drain_answers_what_is_in_the_queue() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let control = control();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("it does not block");
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let address = listener.local_addr().expect("an address");
+        let mut client = TcpStream::connect(address).await.expect("it is queued");
+        client
+            .write_all(b"GET /nothing HTTP/1.1\r\nhost: h\r\n\r\n")
+            .await
+            .expect("it is sent");
+        clients.push(client);
+    }
+    control.drain();
+    work(&control, listener).await;
+    for mut client in clients {
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).await.expect("it is answered");
+        assert!(reply.starts_with("HTTP/1.1 404 "), "{reply}");
+    }
+}

@@ -6,6 +6,7 @@ mod memory;
 mod people;
 mod random;
 mod requests;
+mod times;
 mod tokens;
 
 use super::*;

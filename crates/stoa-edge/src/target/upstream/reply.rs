@@ -40,8 +40,6 @@ pub(super) fn finish(
     // A service's version is between it and us (RFC 9110 section 2.5); the library lowers ours for the client.
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    // The version is this hop's (RFC 9110 section 2.5): an old service ends no connection of the client's.
-    parts.version = Version::HTTP_11;
     let mut body = FromService {
         incoming,
         back: Some((endpoint.clone(), call.seat.worker, connection)),

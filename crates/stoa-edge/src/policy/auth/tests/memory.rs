@@ -40,6 +40,19 @@ fn a_remembered_token_ends_when_it_says() {
 }
 
 #[test]
+fn a_token_without_an_end_is_remembered_too() {
+    let bearer = jwt::Bearer::open(&secret(), "shop").unwrap_or_else(|faults| panic!("{faults:?}"));
+    let token = super::bearer(&forge(r#"{"alg":"HS256"}"#, r#"{"sub":"ada"}"#, HS256));
+    let Ok(Identity::Known(first)) = bearer.authenticate(&token) else {
+        panic!("a token without `exp` is taken")
+    };
+    let Ok(Identity::Known(again)) = bearer.authenticate(&token) else {
+        panic!("and taken again")
+    };
+    assert!(std::sync::Arc::ptr_eq(&first, &again), "verified twice");
+}
+
+#[test]
 fn good_tokens_are_remembered_and_bad_ones_never_become_good() {
     let bearer = jwt::Bearer::open(&secret(), "shop").unwrap_or_else(|faults| panic!("{faults:?}"));
     let token = valid(years(1));
