@@ -35,9 +35,8 @@ pub(crate) struct Way {
 
 impl Way {
     pub(crate) fn new(context: &Context) -> Self {
-        let id = HeaderValue::from_str(context.request_id.as_str());
         let told = [
-            id.unwrap_or_else(|_| HeaderValue::from_static("")),
+            context.request_id.to_field(),
             headers::value(context.trace.to_traceparent()),
         ];
         Self {

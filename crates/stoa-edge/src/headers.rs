@@ -13,7 +13,7 @@ pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// The decisions taken on a request, asked for and answered under one name.
 pub(crate) const EXPLAIN: HeaderName = HeaderName::from_static("stoa-explain");
 
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::TE,
     header::TRANSFER_ENCODING,
@@ -27,23 +27,26 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// Removes the fields that are only for this hop, those that `Connection` names too. `TE: trailers` stays, since
 /// trailers are passed on.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let mut own: Vec<HeaderName> = headers
+        .keys()
+        .filter(|n| HOP_BY_HOP.contains(n))
+        .cloned()
+        .collect();
+    if own.is_empty() {
+        return;
+    }
     let trailers = headers
         .get_all(header::TE)
         .iter()
         .any(|v| names(v).any(|n| n.eq_ignore_ascii_case("trailers")));
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .flat_map(names)
-            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    for name in &HOP_BY_HOP {
+    let named = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(names)
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH);
+    own.extend(named);
+    for name in own {
         headers.remove(name);
     }
     if trailers {

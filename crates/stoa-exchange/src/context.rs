@@ -1,6 +1,10 @@
 //! What is known about an exchange from its first byte on.
 
-use crate::{Identity, Trail};
+use crate::{
+    Identity, Trail,
+    text::{DIGITS, push_hex},
+};
+use http::HeaderValue;
 use std::{
     cell::RefCell,
     fmt,
@@ -81,37 +85,51 @@ impl Scheme {
     }
 }
 
-/// `x-request-id`: 1 to 128 visible ASCII characters without spaces.
+/// `x-request-id`: 1 to 128 visible ASCII characters without spaces. Kept as the field that it is sent as.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RequestId(Arc<str>);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// A new one: 32 random hexadecimal digits.
     pub fn generate() -> Self {
-        Self(hex(&random::<16>()).into())
+        let mut text = String::with_capacity(32);
+        push_hex(&mut text, &random::<16>());
+        // Never empty: hexadecimal digits are legal in a field.
+        Self(HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("")))
     }
 
     /// The caller's, if it is well formed.
     pub fn accept(text: &str) -> Option<Self> {
         let fine = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        fine.then(|| Self(text.into()))
+        let value = if fine {
+            HeaderValue::from_str(text).ok()
+        } else {
+            None
+        };
+        value.map(Self)
     }
 
     /// As text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Never empty: only visible ASCII is taken.
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As the value of a header field.
+    pub fn to_field(&self) -> HeaderValue {
+        self.0.clone()
     }
 }
 
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -192,21 +210,6 @@ fn random<const N: usize>() -> [u8; N] {
         *used += N;
         bytes
     })
-}
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    push_hex(&mut text, bytes);
-    text
-}
-
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
 }
 
 /// Lower case only, as the standard says.

@@ -4,14 +4,15 @@
 //! is dropped. `X-Real-IP` is the client as found here. With both families sent by a trusted peer, `X-Forwarded-For` decides. The client is the rightmost
 //! address that is not itself a trusted proxy.
 
-use super::{REQUEST_ID, value};
+use super::REQUEST_ID;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 use std::{
-    fmt::Write,
     net::{IpAddr, SocketAddr},
+    ops::Range,
 };
-use stoa_exchange::{Context, Scheme};
+use stoa_exchange::{Context, Scheme, text::push_address};
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -22,7 +23,7 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Fields by which frameworks let a request name another path or method than its first line does. What the access
 /// rules judged is what the service gets, so they end here, whoever sent them.
-const OVERRIDES: [HeaderName; 5] = [
+static OVERRIDES: [HeaderName; 5] = [
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-http-method-override"),
@@ -91,37 +92,74 @@ pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -
 /// Writes the fields for a service.
 pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet]) {
     drop_aliases(headers);
-    for name in &OVERRIDES {
-        headers.remove(name);
+    if headers.keys().any(|name| OVERRIDES.contains(name)) {
+        for name in &OVERRIDES {
+            headers.remove(name);
+        }
     }
     let peer = context.peer.ip().to_canonical();
-    let (mut chain, mut forwarded) = if is_trusted(trusted, peer) {
+    let (hops, elements) = if is_trusted(trusted, peer) {
         before(headers)
     } else {
         Default::default()
     };
-    for list in [&mut chain, &mut forwarded] {
-        if !list.is_empty() {
-            list.push_str(", ");
+    // One text that the values share: a request is often kept for a repetition, and each value would be copied.
+    let mut text = String::with_capacity(192);
+    let chain = pushed(&mut text, |text| {
+        push_before(text, &hops);
+        push_address(text, peer);
+    });
+    let mut host = 0..0;
+    let forwarded = pushed(&mut text, |text| {
+        push_before(text, &elements);
+        let brackets = if peer.is_ipv6() { ["\"[", "]\""] } else { ["", ""] };
+        text.push_str("for=");
+        text.push_str(brackets[0]);
+        push_address(text, peer);
+        text.push_str(brackets[1]);
+        if !context.host.is_empty() {
+            text.push_str(";host=\"");
+            host = pushed(text, |text| text.push_str(&context.host));
+            text.push('"');
         }
-    }
-    let _ = write!(chain, "{peer}");
-    forwarded.push_str(&element(Some(peer)));
-    if !context.host.is_empty() {
-        let _ = write!(forwarded, ";host=\"{}\"", context.host);
-    }
-    let _ = write!(forwarded, ";proto={}", context.scheme.as_str());
+        text.push_str(";proto=");
+        text.push_str(context.scheme.as_str());
+    });
+    let real = pushed(&mut text, |text| push_address(text, context.client));
+    let port = port(&context.host).map(|at| host.start + at..host.end);
 
-    headers.insert(FOR, value(chain));
-    headers.insert(REAL_IP, value(context.client.to_string()));
-    headers.insert(header::FORWARDED, value(forwarded));
+    let text = Bytes::from(text);
+    let part = |range: Range<usize>| {
+        HeaderValue::from_maybe_shared(text.slice(range)).unwrap_or_else(|_| HeaderValue::from_static(""))
+    };
+    headers.insert(FOR, part(chain));
+    headers.insert(REAL_IP, part(real));
+    headers.insert(header::FORWARDED, part(forwarded));
     headers.insert(PROTO, HeaderValue::from_static(context.scheme.as_str()));
-    if context.host.is_empty() {
+    if host.is_empty() {
         headers.remove(HOST);
-    } else if let Ok(host) = HeaderValue::from_str(&context.host) {
-        headers.insert(HOST, host);
+    } else {
+        headers.insert(HOST, part(host));
     }
-    headers.insert(PORT, port(context));
+    let unsaid = match context.scheme {
+        Scheme::Http => "80",
+        Scheme::Https => "443",
+    };
+    headers.insert(PORT, port.map_or(HeaderValue::from_static(unsaid), part));
+}
+
+/// Where in `text` stands what `write` writes.
+fn pushed(text: &mut String, write: impl FnOnce(&mut String)) -> Range<usize> {
+    let start = text.len();
+    write(text);
+    start..text.len()
+}
+
+fn push_before(text: &mut String, list: &str) {
+    if !list.is_empty() {
+        text.push_str(list);
+        text.push_str(", ");
+    }
 }
 
 /// The hops before this one, as `X-Forwarded-For` and as `Forwarded` write them. The family that decides who the
@@ -172,17 +210,10 @@ fn drop_aliases(headers: &mut HeaderMap) {
     }
 }
 
-fn port(context: &Context) -> HeaderValue {
-    let written = context
-        .host
-        .rsplit_once(':')
-        .map(|(_, port)| port)
-        .filter(|p| p.parse::<u16>().is_ok());
-    match (written, context.scheme) {
-        (Some(port), _) => value(port.to_owned()),
-        (None, Scheme::Http) => HeaderValue::from_static("80"),
-        (None, Scheme::Https) => HeaderValue::from_static("443"),
-    }
+/// Where the port begins in `host[:port]`.
+fn port(host: &str) -> Option<usize> {
+    let at = host.rfind(':')? + 1;
+    host[at..].parse::<u16>().is_ok().then_some(at)
 }
 
 /// The members of a list field, over all its lines.

@@ -3,7 +3,7 @@
 //! The HTTP library behind is lenient in places where leniency lets two servers disagree on where a message
 //! ends: bare line feeds, repeated lengths, both framings at once. Everything of that kind is refused here.
 
-use crate::codes as edge;
+use crate::{codes as edge, route::path::is_plain};
 use stoa_exchange::{Problem, codes};
 
 /// Bounds of a head.
@@ -392,6 +392,10 @@ impl<'a> Found<'a> {
             _ => {}
         }
         let malformed = Refusal::Malformed("the request target is not a path");
+        // Nearly every target is of characters that are legal anywhere behind the first `/`: no more to see.
+        if self.target.first() == Some(&b'/') && self.target.iter().all(|&b| is_plain(b) || b == b'?') {
+            return Ok(());
+        }
         match self.target {
             b"*" if self.options => return Ok(()),
             [b'/', ..] => {}

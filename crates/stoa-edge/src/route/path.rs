@@ -37,8 +37,24 @@ pub(crate) fn decode(segment: &str) -> Cow<'_, str> {
 }
 
 /// Characters of a path that stand for themselves: `pchar` and `/` of RFC 3986.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
+#[inline]
+pub(crate) fn is_plain(byte: u8) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            table[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let others = b"-._~!$&'()*+,;=:@/";
+        let mut at = 0;
+        while at < others.len() {
+            table[others[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TABLE[usize::from(byte)]
 }
 
 fn rewrite(bytes: &[u8]) -> Result<String, &'static str> {

@@ -3,8 +3,11 @@
 //! Field names are those of Elastic Common Schema; `@timestamp`, `log.level` and `message` come first. The
 //! query of a request, its headers and its body are never written: they may hold personal data or secrets.
 
-use std::fmt::Write as _;
-use stoa_exchange::{Record, clock};
+use std::{cell::RefCell, fmt::Write as _};
+use stoa_exchange::{
+    Record, clock,
+    text::{push_address, push_hex, push_number},
+};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,24 +56,28 @@ pub(crate) fn access(out: &mut String, names: &Names, record: &Record<'_>) {
     escape(out, record.method.as_str());
     out.push(' ');
     escape(out, record.path);
-    let _ = write!(out, " {status}\"{}", names.common);
+    out.push(' ');
+    push_number(out, u64::from(status));
+    out.push('"');
+    out.push_str(&names.common);
     out.push_str(r#","event.dataset":"stoa.access","http.request.method":""#);
     escape(out, record.method.as_str());
-    let _ = write!(out, r#"","http.response.status_code":{status},"url.path":""#);
+    out.push_str(r#"","http.response.status_code":"#);
+    push_number(out, u64::from(status));
+    out.push_str(r#","url.path":""#);
     escape(out, record.path);
     let context = record.context;
-    let _ = write!(out, r#"","client.ip":"{}","event.duration":"#, context.client);
-    let _ = write!(
-        out,
-        r#"{},"http.response.body.bytes":{}"#,
-        record.took.as_nanos(),
-        record.sent_bytes
-    );
+    out.push_str(r#"","client.ip":""#);
+    push_address(out, context.client);
+    out.push_str(r#"","event.duration":"#);
+    push_number(out, u64::try_from(record.took.as_nanos()).unwrap_or(u64::MAX));
+    out.push_str(r#","http.response.body.bytes":"#);
+    push_number(out, record.sent_bytes);
     member(out, "http.request.id", context.request_id.as_str());
     out.push_str(r#","trace.id":""#);
-    hex(out, &context.trace.trace_id);
+    push_hex(out, &context.trace.trace_id);
     out.push_str(r#"","span.id":""#);
-    hex(out, &context.trace.span_id);
+    push_hex(out, &context.trace.span_id);
     out.push('"');
     if let Some(route) = &context.route {
         member(out, "http.route", route);
@@ -158,16 +165,38 @@ pub(crate) fn access_for_people(out: &mut String, record: &Record<'_>, colour: b
 }
 
 fn begin(out: &mut String, level: Level) {
-    let now = jiff::Timestamp::try_from(clock::wall()).unwrap_or_default();
-    let _ = write!(
-        out,
-        r#"{{"@timestamp":"{now:.3}","log.level":"{}","message":""#,
-        level.as_str()
-    );
+    out.push_str(r#"{"@timestamp":""#);
+    timestamp(out, clock::unix_micros() / 1000);
+    out.push_str(r#"","log.level":""#);
+    out.push_str(level.as_str());
+    out.push_str(r#"","message":""#);
+}
+
+/// A moment in milliseconds since 1970, as RFC 3339 writes it.
+fn timestamp(out: &mut String, millis: u64) {
+    thread_local! {
+        /// The second of the thread's last line and how it is written: a busy worker writes many lines in one.
+        static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    }
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != millis / 1000 {
+            *second = millis / 1000;
+            let moment = i64::try_from(*second)
+                .ok()
+                .and_then(|s| jiff::Timestamp::from_second(s).ok());
+            text.clear();
+            let _ = write!(text, "{}", moment.unwrap_or_default());
+        }
+        out.push_str(text.trim_end_matches('Z'));
+    });
+    let digit = |place: u64| char::from(b'0' + (millis / place % 10) as u8);
+    out.extend(['.', digit(100), digit(10), digit(1), 'Z']);
 }
 
 fn member(out: &mut String, name: &str, value: &str) {
-    let _ = write!(out, r#","{name}":""#);
+    out.push_str(",\"");
+    out.push_str(name);
+    out.push_str("\":\"");
     escape(out, value);
     out.push('"');
 }
@@ -175,7 +204,10 @@ fn member(out: &mut String, name: &str, value: &str) {
 /// JSON string content. Runs without anything to escape are copied whole.
 fn escape(out: &mut String, text: &str) {
     let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\' || c == '\u{7f}') {
+    while let Some(at) = rest
+        .bytes()
+        .position(|b| b < b' ' || matches!(b, b'"' | b'\\' | 0x7f))
+    {
         out.push_str(&rest[..at]);
         let bad = rest.as_bytes()[at];
         match bad {
@@ -199,13 +231,5 @@ fn visible(out: &mut String, text: &str) {
         } else {
             out.push(c);
         }
-    }
-}
-
-fn hex(out: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
 }

@@ -140,7 +140,11 @@ impl AsyncWrite for Checked {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        // A request without a body is one part, which is cheaper to send alone.
+        match bufs {
+            [whole] => Pin::new(&mut self.inner).poll_write(cx, whole),
+            _ => Pin::new(&mut self.inner).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
