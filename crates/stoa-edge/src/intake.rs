@@ -10,10 +10,10 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
-use stoa_exchange::{Body, BodyError, Problem, codes};
-use tokio::time::{Instant, Sleep};
+use stoa_exchange::{Body, BodyError, Problem, clock, codes};
+use tokio::time::Sleep;
 
 /// A body that arrives slower than this after the first `body_timeout` is cut off: bytes a second.
 const PACE_MIN: u64 = 128;
@@ -113,7 +113,7 @@ impl Metered {
 
     /// The next part must be here by then: within the wait, and at the least pace over the whole.
     fn until(&mut self) -> Instant {
-        let now = Instant::now();
+        let now = clock::now();
         let began = *self.began.get_or_insert(now);
         let paced = began + self.wait + Duration::from_secs(self.progress.bytes() / PACE_MIN);
         paced.min(now + self.wait)
@@ -152,7 +152,7 @@ impl HttpBody for Metered {
             Poll::Pending => {
                 if this.timer.is_none() {
                     let until = this.until();
-                    this.timer = Some(Box::pin(tokio::time::sleep_until(until)));
+                    this.timer = Some(Box::pin(tokio::time::sleep_until(until.into())));
                 }
                 let late = this
                     .timer
