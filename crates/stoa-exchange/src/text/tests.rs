@@ -1,3 +1,5 @@
+//! Text written without the formatter is the text that the formatter writes.
+
 use super::*;
 
 #[test]
