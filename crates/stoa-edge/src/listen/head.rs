@@ -443,22 +443,24 @@ impl Found<'_> {
 /// RFC 9110 section 5.6.2.
 #[inline]
 pub(crate) fn is_token(byte: u8) -> bool {
-    const TABLE: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 128 {
-            table[byte] = (byte as u8).is_ascii_alphanumeric();
-            byte += 1;
-        }
-        let others = b"!#$%&'*+-.^_`|~";
-        let mut at = 0;
-        while at < others.len() {
-            table[others[at] as usize] = true;
-            at += 1;
-        }
-        table
-    };
+    const TABLE: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
     TABLE[usize::from(byte)]
+}
+
+/// A table of ASCII letters, digits and these.
+pub(crate) const fn alphanumeric_or(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 /// Control characters but the tab, which a field value may hold.

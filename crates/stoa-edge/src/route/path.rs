@@ -8,6 +8,7 @@
 //!
 //! What is routed, what access rules judge and what goes upstream are this form, byte for byte.
 
+use crate::listen::head::alphanumeric_or;
 use std::borrow::Cow;
 
 /// The canonical form of the path of a request, or what is wrong with it.
@@ -39,21 +40,7 @@ pub(crate) fn decode(segment: &str) -> Cow<'_, str> {
 /// Characters of a path that stand for themselves: `pchar` and `/` of RFC 3986.
 #[inline]
 pub(crate) fn is_plain(byte: u8) -> bool {
-    const TABLE: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 128 {
-            table[byte] = (byte as u8).is_ascii_alphanumeric();
-            byte += 1;
-        }
-        let others = b"-._~!$&'()*+,;=:@/";
-        let mut at = 0;
-        while at < others.len() {
-            table[others[at] as usize] = true;
-            at += 1;
-        }
-        table
-    };
+    const TABLE: [bool; 256] = alphanumeric_or(b"-._~!$&'()*+,;=:@/");
     TABLE[usize::from(byte)]
 }
 
