@@ -3,7 +3,7 @@
 //! Policies stand in one fixed order; each line says why it stands there.
 
 use crate::{
-    gateway::{Route, Seat},
+    gateway::{ALIAS, Route, Seat},
     headers::{self, EXPLAIN, REQUEST_ID, TRACEPARENT},
     intake::{self, Progress},
     listen::guard::Shared,
@@ -193,6 +193,10 @@ fn authenticate(
         Err(why) if matches!(route.access, Some(Access::Public)) => {
             context.trail.note("token", || json!(why.detail));
             Identity::Anonymous
+        }
+        Err(mut why) if parts.uri.path().starts_with(ALIAS) => {
+            why.code_shown = why.code_postgrest.map(Cow::Borrowed);
+            return Err(why);
         }
         judged => judged?,
     };

@@ -34,7 +34,7 @@ use stoa_exchange::{
 };
 
 /// Where resources are served to PostgREST clients.
-const ALIAS: &str = "/rest/v1/";
+pub(crate) const ALIAS: &str = "/rest/v1/";
 
 /// The routes, policies and targets of one plan. Immutable.
 pub struct Gateway {

@@ -12,6 +12,8 @@ pub struct Problem {
     pub code: &'static Code,
     /// `code` in the body where another dialect's is promised (`PGRST116`); the kind's name otherwise.
     pub code_shown: Option<Cow<'static, str>>,
+    /// PostgREST's code for it, shown only where its clients ask (`/rest/v1`).
+    pub code_postgrest: Option<&'static str>,
     /// Status where another dialect's is promised; the kind's otherwise.
     pub status_shown: Option<u16>,
     /// This occurrence, for the caller. Never holds a secret, SQL, a file path or an address inside.
@@ -43,6 +45,7 @@ impl Problem {
         Self {
             code,
             code_shown: None,
+            code_postgrest: None,
             status_shown: None,
             detail: detail.into(),
             hint: None,

@@ -21,11 +21,13 @@ impl Times {
         let leeway = leeway.as_secs_f64();
         if let Some(expires) = self.expires.filter(|expires| now >= expires + leeway) {
             let since = moment(expires);
-            refusals.push(Refusal::new(format!("the token expired {since}")));
+            refusals.push(Refusal::of_claims(format!("the token expired {since}")));
         }
         if let Some(from) = self.not_before.filter(|from| now < from - leeway) {
             let from = moment(from);
-            refusals.push(Refusal::new(format!("the token is not valid before {from}")));
+            refusals.push(Refusal::of_claims(format!(
+                "the token is not valid before {from}"
+            )));
         }
     }
 }
@@ -45,7 +47,7 @@ pub(super) fn moment(unix: f64) -> String {
 
 /// Judges every claim that does not depend on the moment.
 pub(super) fn judge(claims: &Map<String, Value>, demands: &plan::Jwt, refusals: &mut Vec<Refusal>) -> Times {
-    let mut refuse = |reason: String| refusals.push(Refusal::new(reason));
+    let mut refuse = |reason: String| refusals.push(Refusal::of_claims(reason));
     let mut number = |name: &str| match claims.get(name) {
         None => None,
         Some(value) => {

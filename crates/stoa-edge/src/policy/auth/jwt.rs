@@ -76,9 +76,11 @@ impl Bearer {
             self.realm,
             quotable(&refusal.to_string())
         );
-        Problem::new(&codes::INVALID_TOKEN, refusal.to_string())
+        let mut problem = Problem::new(&codes::INVALID_TOKEN, refusal.to_string())
             .hint("`stoa token decode TOKEN` lists every reason why a token is refused")
-            .header(header::WWW_AUTHENTICATE, challenge)
+            .header(header::WWW_AUTHENTICATE, challenge);
+        problem.code_postgrest = Some(if refusal.of_claims { "PGRST303" } else { "PGRST301" });
+        problem
     }
 
     fn malformed(&self, why: &str) -> Problem {
