@@ -193,7 +193,21 @@ pub enum StoreKind {
     Postgres {
         /// The shards in the order of the file; one for the short form.
         shards: Vec<PostgresShard>,
+        /// `max_lag`: a replica that is further behind its primary is read by nobody. Default 10 s.
+        max_lag: Duration,
+        /// `durability`.
+        durability: Durability,
     },
+}
+
+/// `durability`: what has happened when a write is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The primary's disk has it. Replicas follow; a promotion may lose what they had not received.
+    #[default]
+    Local,
+    /// The primary's disk and its synchronous replicas' have it, so that a promotion of one of these loses nothing.
+    Replicated,
 }
 
 /// One shard: a PostgreSQL primary and its replicas.

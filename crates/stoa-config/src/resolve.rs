@@ -12,6 +12,7 @@ use crate::{
         services,
     },
     fault::codes,
+    grammar::{name, policy},
     node::Span,
     plan::{Auth, Field, List, Place, Resource, Rule, Rules, Shard, Store, Type},
     report::{Report, did_you_mean},
@@ -123,6 +124,8 @@ fn bind(
         policies::only_with_cache(&raw.read, &["stale"], report);
         None
     };
+    let was = was(raw, report);
+    let consistency = raw.read.value("consistency", &policy::CONSISTENCY, report);
     let key = keys
         .names
         .iter()
@@ -139,7 +142,28 @@ fn bind(
         list,
         rules,
         cache,
+        consistency: consistency.unwrap_or_default(),
+        was,
     }
+}
+
+/// The name that the table had before.
+fn was(raw: &RawResource<'_>, report: &mut Report<'_>) -> Option<String> {
+    let node = raw.read.get("was")?;
+    let was = raw.read.value("was", &name::TEXT, report)?;
+    let why = if raw.table.is_some() {
+        "an existing table is never altered"
+    } else if was == raw.name {
+        "it is the same name"
+    } else {
+        return Some(was);
+    };
+    report.add(
+        codes::CONSTRAINT,
+        node.span,
+        format!("`was` does not fit {}: {why}", raw.read.what),
+    );
+    None
 }
 
 fn shard(raw: &RawResource<'_>, fields: &mut [Field], report: &mut Report<'_>) -> Shard {
@@ -151,6 +175,12 @@ fn shard(raw: &RawResource<'_>, fields: &mut [Field], report: &mut Report<'_>) -
         return Shard::Single;
     };
     if name == "single" {
+        return Shard::Single;
+    }
+    if name == "global" && fields.iter().all(|f| f.name != name) {
+        report
+            .add(codes::SHARD, node.span, "`shard: global` is not built yet")
+            .help("leave `shard` out: the rows stay on the first shard, and other shards' rows embed them by a second query");
         return Shard::Single;
     }
     let Some(position) = fields.iter().position(|f| f.name == name) else {
@@ -215,6 +245,7 @@ fn list(read: &Reader<'_>, fields: &[Field], report: &mut Report<'_>) -> List {
         sort: scalars(),
         page: 50,
         max: 200,
+        consistency: None,
     };
     let Some(read) = read
         .get("list")
@@ -258,6 +289,7 @@ fn list(read: &Reader<'_>, fields: &[Field], report: &mut Report<'_>) -> List {
             list.filter = positions;
         }
     }
+    list.consistency = read.value("consistency", &policy::CONSISTENCY, report);
     let (page, max) = (read.int("page", report), read.int("max", report));
     list.page = page.unwrap_or(50) as u32;
     list.max = max.unwrap_or(u64::from(list.page).max(200)) as u32;

@@ -6,7 +6,7 @@ use crate::{
     grammar::{
         self, Words,
         field::{self, ConstraintKind, RawType},
-        name, units,
+        name, policy, units,
     },
     node::{Entry, Node, Span, Value},
     plan::TableName,
@@ -83,6 +83,19 @@ pub(crate) static RESOURCE: MapSpec = MapSpec {
             "none",
         ),
         Key::new(
+            "consistency",
+            Shape::Value(&policy::CONSISTENCY_WORDS),
+            "How fresh a read is, on a store with replicas. A caller may ask for a stricter one.",
+            "bounded 5s",
+        )
+        .or("session"),
+        Key::new(
+            "was",
+            Shape::Value(&name::NAME_WORDS),
+            "The name that the created table had before: it is renamed, and keeps its rows.",
+            "goods",
+        ),
+        Key::new(
             "cache",
             policies::CACHE_SHAPE,
             "How long a reply is kept. A write purges what it made stale.",
@@ -136,6 +149,12 @@ pub(crate) static LIST: MapSpec = MapSpec {
             "200",
         )
         .or("200"),
+        Key::new(
+            "consistency",
+            Shape::Value(&policy::CONSISTENCY_WORDS),
+            "How fresh a list is, where it differs from the resource's own.",
+            "eventual",
+        ),
     ],
     instead: &[
         ("order", "did you mean `sort`?"),
@@ -211,6 +230,12 @@ pub(crate) static FIELD: MapSpec = MapSpec {
             Shape::Value(&name::TEXT_WORDS),
             "A regular expression (RE2) that the whole text matches.",
             "\"^[a-z]+$\"",
+        ),
+        Key::new(
+            "was",
+            Shape::Value(&name::FIELD_WORDS),
+            "The name that the column had before: it is renamed, and keeps its values.",
+            "title",
         ),
     ],
     instead: &[
@@ -434,10 +459,11 @@ fn long_constraints(read: &Reader<'_>, report: &mut Report<'_>) -> Vec<(Constrai
             found.push((kind, read.key_span(word)));
         }
     }
-    for word in ["min", "max", "matches"] {
+    for word in ["min", "max", "matches", "was"] {
         let kind = match word {
             "min" => ConstraintKind::Min,
             "max" => ConstraintKind::Max,
+            "was" => ConstraintKind::Was,
             _ => ConstraintKind::Matches,
         };
         if let (Some(node), Some(text)) = (read.get(word), read.value(word, &name::TEXT, report)) {

@@ -1,11 +1,11 @@
 //! `stores:` and `shared:`
 
-use super::{Context, Reader, list};
+use super::{Context, Reader, list, read::default};
 use crate::{
     fault::codes,
-    grammar::{self, name, net, net::StoreUrl},
+    grammar::{self, name, net, net::StoreUrl, policy, units},
     node::{Node, Value},
-    plan::{PostgresShard, Secret, Store, StoreKind},
+    plan::{Durability, PostgresShard, Secret, Store, StoreKind},
     report::Report,
     spec::{Key, MapSpec, Shape},
 };
@@ -38,13 +38,29 @@ pub(crate) static STORE: MapSpec = MapSpec {
 pub(crate) static POSTGRES: MapSpec = MapSpec {
     name: "postgres",
     doc: "PostgreSQL in shards. Rows are spread over them by the bucket of their shard key.",
-    keys: &[Key::new(
-        "shards",
-        Shape::List(&Shape::Map(&SHARD)),
-        "The shards; their order never changes.",
-        "[{ write: \"${DB0_URL}\", read: [\"${DB0_RO_URL}\"] }]",
-    )
-    .needed()],
+    keys: &[
+        Key::new(
+            "shards",
+            Shape::List(&Shape::Map(&SHARD)),
+            "The shards; their order never changes.",
+            "[{ write: \"${DB0_URL}\", read: [\"${DB0_RO_URL}\"] }]",
+        )
+        .needed(),
+        Key::new(
+            "max_lag",
+            Shape::Value(&units::DURATION_WORDS),
+            "A replica that is further behind its primary is read by nobody until it has caught up.",
+            "10s",
+        )
+        .or("10s"),
+        Key::new(
+            "durability",
+            Shape::Value(&policy::DURABILITY_WORDS),
+            "What has happened when a write is answered: the primary's disk has it, or its synchronous replicas' too.",
+            "replicated",
+        )
+        .or("local"),
+    ],
     instead: &[("url", "write `postgres: URL`, or `shards: [{ write: URL }]`")],
 };
 
@@ -160,6 +176,8 @@ fn one_server(url: String) -> StoreKind {
             write: Secret::new(url),
             read: Vec::new(),
         }],
+        max_lag: default(&POSTGRES, "max_lag", &units::DURATION),
+        durability: Durability::default(),
     }
 }
 
@@ -197,5 +215,11 @@ fn postgres(node: &Node, report: &mut Report<'_>) -> Option<StoreKind> {
             });
         }
     }
-    (!shards.is_empty()).then_some(StoreKind::Postgres { shards })
+    let max_lag = read.value("max_lag", &units::DURATION, report);
+    let durability = read.value("durability", &policy::DURABILITY, report);
+    (!shards.is_empty()).then(|| StoreKind::Postgres {
+        shards,
+        max_lag: read.or_default(max_lag, "max_lag", &units::DURATION),
+        durability: durability.unwrap_or_default(),
+    })
 }

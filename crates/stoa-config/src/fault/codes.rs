@@ -101,9 +101,11 @@ codes! {
     FIELD_TYPE = "E0218", "not a type",
         "Types are uuid7, uuid, text, int, float, decimal(p,s), bool, time, date, json, enum(a, b), ref RESOURCE, and `list of` one of the plain ones.";
     CONSTRAINT = "E0219", "not a constraint, or one that does not fit the type",
-        "Constraints follow the type after commas: key, unique, optional, auto, immutable, index, default V, min N, max N, N..M, N..M chars, matches REGEX (last). `min` and `max` need a type with an order; `chars` counts the characters of a text or the items of a list.";
+        "Constraints follow the type after commas: key, unique, optional, auto, immutable, index, default V, min N, max N, N..M, N..M chars, was NAME, matches REGEX (last). `min` and `max` need a type with an order; `chars` counts the characters of a text or the items of a list.";
     REGEX = "E0220", "not a regular expression",
         "`matches` takes a regular expression in the syntax of RE2 (no look-around, no back-references), which runs in linear time. The whole text must match.";
+    CONSISTENCY = "E0221", "not a way of being consistent",
+        "`consistency:` is `session` (the default: a caller sees what it wrote, by the `Stoa-Consistency` of its write's reply), `strong` (the primary answers), `bounded DURATION` (a replica at most so far behind) or `eventual` (any replica within the store's `max_lag`).";
 
     PROFILE = "E0301", "an unknown profile",
         "`--profile NAME` names a key of `profiles:`. Without any profile the file is used as it is.";

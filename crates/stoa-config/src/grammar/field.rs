@@ -65,6 +65,7 @@ pub(crate) enum ConstraintKind {
     Max(String),
     Chars(u32, u32),
     Matches(String),
+    Was(String),
 }
 
 impl ConstraintKind {
@@ -81,6 +82,7 @@ impl ConstraintKind {
             Self::Max(_) => "max",
             Self::Chars(..) => "chars",
             Self::Matches(_) => "matches",
+            Self::Was(_) => "was",
         }
     }
 }
@@ -144,7 +146,7 @@ pub(crate) static CHARS_WORDS: Words =
 pub(crate) const TYPES: [&str; 13] = [
     "uuid7", "uuid", "text", "int", "float", "decimal", "bool", "time", "date", "json", "enum", "ref", "list",
 ];
-const CONSTRAINTS: [&str; 10] = [
+const CONSTRAINTS: [&str; 11] = [
     "key",
     "unique",
     "optional",
@@ -154,6 +156,7 @@ const CONSTRAINTS: [&str; 10] = [
     "default",
     "min",
     "max",
+    "was",
     "matches",
 ];
 /// Words of an `enum` at most.
@@ -380,6 +383,13 @@ fn constraint(part: &str) -> Result<Vec<ConstraintKind>, Flaw> {
     };
     match word {
         "key" => alone(ConstraintKind::Key),
+        "unique" if rest == "global" => Err(Flaw::at(
+            rest_at..part.len(),
+            "`unique: global` is not built yet",
+        )
+        .help(
+            "`unique` holds per shard key; keep the resource on one shard for a value that is unique overall",
+        )),
         "unique" => alone(ConstraintKind::Unique),
         "optional" => alone(ConstraintKind::Optional),
         "auto" => alone(ConstraintKind::Auto),
@@ -389,6 +399,7 @@ fn constraint(part: &str) -> Result<Vec<ConstraintKind>, Flaw> {
         "min" => with(ConstraintKind::Min),
         "max" => with(ConstraintKind::Max),
         "matches" => with(ConstraintKind::Matches),
+        "was" => with(ConstraintKind::Was),
         _ if part.contains("..") => range(part),
         other => Err(
             Flaw::at(0..end, format!("`{other}` is not a constraint")).help(match other {

@@ -3,7 +3,7 @@
 use super::{Flaw, Grammar, Words, name, units, words};
 use crate::{
     fault::codes,
-    plan::{Algorithm, Balance, CacheScope, Idempotency, LimitKey},
+    plan::{Algorithm, Balance, CacheScope, Consistency, Durability, Idempotency, LimitKey},
     report::did_you_mean,
 };
 use std::{num::NonZeroU32, time::Duration};
@@ -53,6 +53,36 @@ pub(crate) static BALANCE_WORDS: Words = Words::new(
     &["least-latency", "least-requests", "round-robin", "hash ip"],
 )
 .pattern("^(round-robin|least-requests|least-latency|hash\\s+.+|.*\\$\\{.*)$");
+
+pub(crate) static CONSISTENCY: Grammar<Consistency> = Grammar {
+    words: &CONSISTENCY_WORDS,
+    parse: consistency,
+};
+pub(crate) static CONSISTENCY_WORDS: Words = Words::new(
+    "how fresh a read is",
+    codes::CONSISTENCY,
+    &["session", "strong", "bounded 5s", "eventual"],
+)
+.pattern("^(strong|session|eventual|bounded\\s+[0-9]+(ms|s|m|h|d)|.*\\$\\{.*)$");
+
+pub(crate) static DURABILITY: Grammar<Durability> = Grammar {
+    words: &DURABILITY_WORDS,
+    parse: |text| {
+        choose(
+            text,
+            &[
+                ("local", Durability::Local),
+                ("replicated", Durability::Replicated),
+            ],
+        )
+    },
+};
+pub(crate) static DURABILITY_WORDS: Words = Words::new(
+    "what has happened when a write is answered",
+    codes::STORE,
+    &["local", "replicated"],
+)
+.pattern("^(local|replicated|.*\\$\\{.*)$");
 
 pub(crate) static CACHE: Grammar<(CacheScope, Duration)> = Grammar {
     words: &CACHE_WORDS,
@@ -276,6 +306,30 @@ fn balance(text: &str) -> Result<Balance, Flaw> {
         return Err(Flaw::whole(text, "`hash` needs what to hash").help("such as `hash ip`"));
     }
     choose(text, &words)
+}
+
+fn consistency(text: &str) -> Result<Consistency, Flaw> {
+    let mut parts = words(text);
+    let (_, first) = parts.next().unwrap_or((0, ""));
+    if first != "bounded" {
+        let words = [
+            ("strong", Consistency::Strong),
+            ("session", Consistency::Session),
+            ("eventual", Consistency::Eventual),
+        ];
+        return choose(text, &words);
+    }
+    let Some((at, lag)) = parts.next() else {
+        return Err(Flaw::whole(text, "`bounded` needs a duration").help("such as `bounded 5s`"));
+    };
+    let lag = units::duration(lag).map_err(|flaw| flaw.shifted(at))?;
+    match parts.next() {
+        Some((at, word)) => Err(Flaw::at(
+            at..at + word.len(),
+            format!("`{word}` is not expected here"),
+        )),
+        None => Ok(Consistency::Bounded(lag)),
+    }
 }
 
 fn cache(text: &str) -> Result<(CacheScope, Duration), Flaw> {

@@ -1,7 +1,7 @@
 //! The data half's part of the plan: resources, fields, constraints.
 
 use super::{Cache, Place, Rule};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// `resources.NAME`.
 #[derive(Clone, Debug)]
@@ -26,6 +26,35 @@ pub struct Resource {
     pub rules: Rules,
     /// `cache`.
     pub cache: Option<Cache>,
+    /// `consistency`: how fresh what `GET` shows is, for stores with replicas.
+    pub consistency: Consistency,
+    /// `was`: the name that the created table had before.
+    pub was: Option<String>,
+}
+
+/// `consistency`: which of a shard's servers may answer a read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// The primary.
+    Strong,
+    /// A replica that has what the caller wrote, as the caller's `Stoa-Consistency` says; else the primary.
+    #[default]
+    Session,
+    /// A replica that is at most so far behind; else the primary.
+    Bounded(Duration),
+    /// Any replica within `max_lag`.
+    Eventual,
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Strong => f.write_str("strong"),
+            Self::Session => f.write_str("session"),
+            Self::Bounded(lag) => write!(f, "bounded {}ms", lag.as_millis()),
+            Self::Eventual => f.write_str("eventual"),
+        }
+    }
 }
 
 impl Resource {
@@ -97,6 +126,8 @@ pub struct List {
     pub page: u32,
     /// `max`: the most rows of a page. Default 200.
     pub max: u32,
+    /// `consistency` of lists, where it differs from the resource's.
+    pub consistency: Option<Consistency>,
 }
 
 /// One field of a resource.
@@ -128,6 +159,8 @@ pub struct Field {
     pub chars: Option<(u32, u32)>,
     /// `matches`: the whole text must match.
     pub matches: Option<Pattern>,
+    /// `was`: the name that the column had before.
+    pub was: Option<String>,
 }
 
 impl Field {

@@ -135,6 +135,7 @@ pub(crate) fn fields(
             field.auto |= field.ty == Type::Uuid7;
         }
         check_auto(&field, declared, report);
+        check_was(&field, raw, declared, report);
         check_bounds(&field, declared, report);
         check_default(&mut field, declared, report);
         fields.push(field);
@@ -204,6 +205,7 @@ fn blank(name: &str, ty: Type, report: &Report<'_>, span: Span) -> Field {
         max: None,
         chars: None,
         matches: None,
+        was: None,
     }
 }
 
@@ -247,6 +249,8 @@ fn apply(field: &mut Field, kind: &ConstraintKind, span: Span, report: &mut Repo
                 }
             }
         },
+        ConstraintKind::Was(name) if *name == field.name => misfit(report, "it is the same name"),
+        ConstraintKind::Was(name) => field.was = Some(name.clone()),
         ConstraintKind::Matches(source) => {
             if field.ty == Type::Text {
                 field.matches = pattern(source, span, report);
@@ -310,6 +314,33 @@ fn check_auto(field: &Field, declared: &RawDeclaration, report: &mut Report<'_>)
         report
             .add_with(codes::EXCLUSIVE, *default, message, (*span, "the other one"))
             .help("keep one of them");
+    }
+}
+
+/// An existing table is never altered, and a name that is still used was not given up.
+fn check_was(field: &Field, raw: &RawResource<'_>, declared: &RawDeclaration, report: &mut Report<'_>) {
+    let (Some(was), Some((_, span))) = (&field.was, declared.constraint("was")) else {
+        return;
+    };
+    if raw.table.is_some() {
+        report
+            .add(
+                codes::CONSTRAINT,
+                *span,
+                format!(
+                    "`was` does not fit `{}`: an existing table is never altered",
+                    field.name
+                ),
+            )
+            .help("leave it out");
+    } else if let Some(other) = raw.fields.iter().find(|f| f.name == *was) {
+        let message = format!("`{}` was `{was}`, and `{was}` is a field still", field.name);
+        report.add_with(
+            codes::CONSTRAINT,
+            *span,
+            message,
+            (other.name_span, "declared here"),
+        );
     }
 }
 

@@ -25,6 +25,7 @@ fn field(name: &str, ty: Type) -> Field {
         max: None,
         chars: None,
         matches: None,
+        was: None,
     }
 }
 
@@ -82,6 +83,7 @@ fn resource(access: Access) -> Resource {
             sort: vec![],
             page: 50,
             max: 200,
+            consistency: None,
         },
         rules: Rules {
             read: rule.clone(),
@@ -90,6 +92,8 @@ fn resource(access: Access) -> Resource {
             delete: rule,
         },
         cache: None,
+        consistency: stoa_config::plan::Consistency::default(),
+        was: None,
     }
 }
 

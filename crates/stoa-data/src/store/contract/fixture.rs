@@ -33,6 +33,7 @@ pub(crate) fn field(name: &str, ty: Type, words: &str) -> Field {
         max: None,
         chars: None,
         matches: None,
+        was: None,
     }
 }
 
@@ -53,6 +54,7 @@ pub(crate) fn resource(name: &str, fields: Vec<Field>, key: &[usize]) -> Resourc
             sort: (0..fields.len()).collect(),
             page: 50,
             max: 200,
+            consistency: None,
         },
         fields,
         key: key.to_vec(),
@@ -63,6 +65,8 @@ pub(crate) fn resource(name: &str, fields: Vec<Field>, key: &[usize]) -> Resourc
             delete: rule(),
         },
         cache: None,
+        consistency: stoa_config::plan::Consistency::default(),
+        was: None,
     }
 }
 

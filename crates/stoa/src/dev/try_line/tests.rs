@@ -18,6 +18,7 @@ fn field(ty: Type) -> Field {
         max: None,
         chars: None,
         matches: None,
+        was: None,
     }
 }
 
