@@ -6,6 +6,7 @@
 mod api;
 mod clients;
 mod commands;
+mod crash;
 mod examples;
 mod fault;
 mod openapi;

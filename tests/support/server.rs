@@ -174,6 +174,19 @@ impl Server {
         assert!(status.is_ok_and(|s| s.success()), "kill -s {name} works");
     }
 
+    /// Waits until the process is dead, as it is after a kill, and leaves its end for [`Self::wait`].
+    pub(crate) fn is_gone(&self) {
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // A zombie: every thread has ended.
+        while !state()
+            .rsplit(')')
+            .next()
+            .is_some_and(|s| s.trim_start().starts_with(['Z', 'X']))
+        {
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("the process can be waited for")

@@ -49,7 +49,7 @@ fn values(store: &dyn Store) {
     let all = read(0, items(&things(), &fields), Condition::True);
     assert_eq!(json(store, &all), format!("{nulls},{full}"));
     let one = page(store, &all);
-    assert_eq!((one.rows, one.more, one.version), (2, false, Some(1)));
+    assert_eq!((one.rows, one.more, one.version.is_some()), (2, false, true));
 }
 
 fn order(store: &dyn Store) {

@@ -4,6 +4,7 @@ use super::{Arg, Builder, Built, Scope, Shape};
 use crate::operation::{Condition, FieldIndex, Version};
 use crate::store::table::{BUCKET, Table, VERSION, quote};
 use crate::value::Value;
+use stoa_exchange::clock;
 
 impl<'a> Builder<'a> {
     /// New rows.
@@ -14,6 +15,8 @@ impl<'a> Builder<'a> {
         rows: &'a [Vec<Value>],
         buckets: &[u16],
     ) -> Built<()> {
+        // Not 1: a row that is removed and made again would meet the tags of the one before it.
+        let first = i64::try_from(clock::unix_micros()).unwrap_or(i64::MAX / 2);
         let scope = self.scope(table, &[]);
         self.push("INSERT INTO ");
         self.push(&table.name);
@@ -41,7 +44,8 @@ impl<'a> Builder<'a> {
                 self.bind(Arg::Int(i64::from(
                     buckets.get(index).copied().unwrap_or_default(),
                 )));
-                self.push(", 1");
+                self.push(", ");
+                self.bind(Arg::Int(first));
             }
             for (position, (field, value)) in fields.iter().zip(row).enumerate() {
                 if position > 0 || table.created {

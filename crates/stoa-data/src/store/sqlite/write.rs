@@ -109,7 +109,7 @@ impl<'a> Writing<'a> {
         let at_once = match fields.len() {
             // `DEFAULT VALUES` makes one row.
             0 => 1,
-            columns => (VALUES_MAX / (columns + 1)).clamp(1, ROWS_MAX),
+            columns => (VALUES_MAX / (columns + 2)).clamp(1, ROWS_MAX),
         };
         let mut done = 0;
         for part in rows.chunks(at_once) {
