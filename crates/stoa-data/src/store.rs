@@ -1,7 +1,11 @@
 //! Stores: what runs an operation.
 
+mod changes;
 #[cfg(test)]
 pub(crate) mod contract;
+mod json;
+pub(crate) mod postgres;
+mod slow;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
 pub(crate) mod table;
@@ -22,7 +26,7 @@ pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, Stor
         .ok_or_else(|| StoreError::Internal(format!("the plan has no store {store_index}")))?;
     match &store.kind {
         StoreKind::Sqlite { path } => Ok(Arc::new(sqlite::SqliteStore::open(plan, store_index, path)?)),
-        StoreKind::Postgres { .. } => Err(StoreError::Unavailable("not built yet".to_owned())),
+        StoreKind::Postgres { shards } => Ok(Arc::new(postgres::PgStore::open(plan, store_index, shards)?)),
     }
 }
 

@@ -4,6 +4,7 @@
 pub(crate) mod fixture;
 mod paging;
 mod reads;
+pub(crate) mod server;
 mod writes;
 
 use super::Store;
@@ -17,6 +18,17 @@ pub(crate) fn all() -> Vec<(&'static str, Check)> {
     list.extend(writes::all());
     list.extend(paging::all());
     list
+}
+
+/// PostgreSQL passes each on a database of its own.
+#[test]
+fn postgres() {
+    let server = server::Server::start();
+    for (name, check) in all() {
+        let (_plan, store) = server.store(vec![fixture::things(), fixture::parts()]);
+        eprintln!("{name}");
+        check(&*store);
+    }
 }
 
 /// SQLite passes each on a file of its own.

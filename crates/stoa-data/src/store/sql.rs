@@ -7,10 +7,11 @@ mod change;
 mod condition;
 mod select;
 
+pub(crate) use condition::render_path;
 pub(crate) use select::{Out, OutKind, Shape};
 
 use super::table::{Column, Table, Tables};
-use crate::operation::{FieldIndex, Item};
+use crate::operation::{FieldIndex, Item, PathStep};
 use crate::value::Value;
 use std::borrow::Cow;
 
@@ -36,6 +37,8 @@ pub(crate) trait Dialect: Sync {
     fn row(&self) -> [&'static str; 2];
     /// What stands around the name of a column of embedded rows that are gathered into one list.
     fn gather(&self) -> [&'static str; 2];
+    /// Put behind a column that is read, so that it comes in a form that the store reads.
+    fn shown(&self, column: &Column) -> &'static str;
     /// A pair of bounds that hold for every text that matches the pattern, for the index's sake.
     fn prefix_bounds(&self, column: &Column, pattern: &str) -> Option<(String, String)>;
 }
@@ -86,6 +89,15 @@ pub(crate) enum Arg<'a> {
     Stored(&'a Column, &'a Value),
     /// Text as it is.
     Text(Cow<'a, str>),
+    /// JSON as it is.
+    Json(Cow<'a, str>),
+    /// Null beside a path into JSON: JSON, or text.
+    Null {
+        /// Whether JSON.
+        json: bool,
+    },
+    /// Steps into JSON.
+    Path(&'a [PathStep]),
     /// A number as it is.
     Int(i64),
 }
@@ -104,6 +116,22 @@ pub(crate) struct Scope<'a> {
     pub(crate) table: &'a Table,
     pub(crate) alias: usize,
     pub(crate) items: &'a [Item],
+}
+
+/// For `abc%`: from `abc` to before `abd`, where texts sort by their bytes.
+pub(crate) fn prefix_bounds(pattern: &str) -> Option<(String, String)> {
+    let prefix: String = pattern
+        .chars()
+        .take_while(|c| !matches!(c, '%' | '_' | '\\'))
+        .collect();
+    let mut high: Vec<char> = prefix.chars().collect();
+    let last = high.pop()?;
+    let next = match last {
+        '\u{D7FF}' => '\u{E000}',
+        other => char::from_u32(u32::from(other) + 1)?,
+    };
+    high.push(next);
+    Some((prefix, high.into_iter().collect()))
 }
 
 /// Why a statement cannot be built: the plan or the parser let through what it should not have.

@@ -9,7 +9,6 @@ mod errors;
 mod functions;
 pub(crate) mod idempotency;
 mod read;
-mod slow;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -21,9 +20,9 @@ use crate::operation::{IdempotencyClaim, Read, Write};
 pub(crate) use codec::{Cell, boolean as read_boolean, decimal, read_date, read_time, uuid as read_uuid};
 pub(crate) use errors::unavailable;
 
+use super::slow::{self, Slow};
 use connect::{Limited, Use, open_limited};
 use errors::{Fail, Run};
-use slow::Slow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -76,6 +76,8 @@ pub(crate) enum Storage {
     Native,
     /// A bound SQLite table's: whatever is there, kept and compared by the affinity of the declared type.
     Found(Affinity),
+    /// A bound PostgreSQL table's: a column of the type with this number (`pg_type.oid`), of its base for a domain.
+    Server(u32),
 }
 
 /// What SQLite makes of values in a column (SQLite, "Determination Of Column Affinity").
@@ -120,6 +122,12 @@ impl Table {
     /// The column of a field.
     pub(crate) fn column(&self, field: FieldIndex) -> Option<&Column> {
         self.columns.get(field)
+    }
+
+    /// Whether this is the name of the table in the database, without its schema.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let quoted = quote(name);
+        self.name == quoted || self.name.ends_with(&format!(".{quoted}"))
     }
 
     /// The one key column, where there is exactly one.

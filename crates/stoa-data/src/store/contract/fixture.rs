@@ -324,12 +324,15 @@ pub(crate) fn delete(resource: usize, filter: Condition) -> Write {
     )
 }
 
+/// Runs a future in this thread's runtime, as a worker does: connections outlive a request.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+    }
+    RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
 pub(crate) fn page(store: &dyn Store, read: &Read) -> Page {

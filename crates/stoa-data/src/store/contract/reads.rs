@@ -36,7 +36,8 @@ fn values(store: &dyn Store) {
         Value::Bool(true),
         Value::Time(1_764_000_000_123_456),
         Value::Date(-1),
-        Value::Json(r#"{"b":1.00000000000000000000000000001,"a":[]}"#.into()),
+        // A store may put the members in an order of its own, the shorter and smaller names first.
+        Value::Json(r#"{"a":1.00000000000000000000000000001,"bb":[{},"x y"]}"#.into()),
         Value::List(vec![text("x,y"), text("{z}")]),
         text("c1"),
     ];
@@ -44,7 +45,7 @@ fn values(store: &dyn Store) {
     done(store, insert(0, &[0], vec![vec![Value::Int(1)]]));
     let nulls = r#"{"id":1,"name":null,"n":null,"price":null,"big":null,"ratio":null,"ok":null,"at":null,"day":null,"data":null,"tags":null,"code":null}"#;
     let full = format!(
-        r#"{{"id":9223372036854775807,"name":"naïve \"quote\" \\ \u0001\n😀","n":-9223372036854775808,"price":-1234567890.10,"big":{digits},"ratio":0.30000000000000004,"ok":true,"at":"2025-11-24T16:00:00.123456Z","day":"1969-12-31","data":{{"b":1.00000000000000000000000000001,"a":[]}},"tags":["x,y","{{z}}"],"code":"c1"}}"#
+        r#"{{"id":9223372036854775807,"name":"naïve \"quote\" \\ \u0001\n😀","n":-9223372036854775808,"price":-1234567890.10,"big":{digits},"ratio":0.30000000000000004,"ok":true,"at":"2025-11-24T16:00:00.123456Z","day":"1969-12-31","data":{{"a":1.00000000000000000000000000001,"bb":[{{}},"x y"]}},"tags":["x,y","{{z}}"],"code":"c1"}}"#
     );
     let all = read(0, items(&things(), &fields), Condition::True);
     assert_eq!(json(store, &all), format!("{nulls},{full}"));

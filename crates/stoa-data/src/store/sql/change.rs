@@ -7,22 +7,23 @@ use crate::value::Value;
 use stoa_exchange::clock;
 
 impl<'a> Builder<'a> {
-    /// New rows.
+    /// New rows, without `RETURNING`.
     pub(crate) fn insert(
         &mut self,
-        table: &'a Table,
+        scope: Scope<'a>,
         fields: &[FieldIndex],
         rows: &'a [Vec<Value>],
         buckets: &[u16],
     ) -> Built<()> {
         // Not 1: a row that is removed and made again would meet the tags of the one before it.
         let first = i64::try_from(clock::unix_micros()).unwrap_or(i64::MAX / 2);
-        let scope = self.scope(table, &[]);
+        let table = scope.table;
         self.push("INSERT INTO ");
         self.push(&table.name);
+        self.push(" AS ");
+        self.alias(scope.alias);
         if fields.is_empty() && !table.created {
             self.push(" DEFAULT VALUES");
-            self.returning(table);
             return Ok(());
         }
         self.push(" (");
@@ -55,7 +56,6 @@ impl<'a> Builder<'a> {
             }
             self.push(")");
         }
-        self.returning(table);
         Ok(())
     }
 
@@ -165,14 +165,20 @@ impl<'a> Builder<'a> {
         let alias = format!("t{}.", scope.alias);
         self.dialect.version(&mut self.sql.text, table, &alias);
         self.from(scope);
-        for (position, (field, value)) in on.iter().enumerate() {
+        self.keyed(scope, on)?;
+        self.push(" LIMIT 1");
+        Ok(())
+    }
+
+    /// The one row of a key: ` WHERE key = value`.
+    pub(crate) fn keyed(&mut self, scope: Scope<'a>, key: &[(FieldIndex, &'a Value)]) -> Built<()> {
+        for (position, (field, value)) in key.iter().enumerate() {
             self.push(if position == 0 { " WHERE " } else { " AND " });
             let column = scope.column(*field)?;
             self.operand(column, &[], scope);
             self.push(" = ");
             self.bind_value(column, value);
         }
-        self.push(" LIMIT 1");
         Ok(())
     }
 

@@ -45,10 +45,10 @@ impl<'a> Builder<'a> {
     /// One condition, in brackets where it needs them.
     pub(crate) fn condition(&mut self, condition: &'a Condition, scope: Scope<'a>) -> Built<()> {
         match condition {
-            Condition::True => self.push("1"),
-            Condition::False => self.push("0"),
-            Condition::And(list) => self.joined(list, " AND ", "1", scope)?,
-            Condition::Or(list) => self.joined(list, " OR ", "0", scope)?,
+            Condition::True => self.push("TRUE"),
+            Condition::False => self.push("FALSE"),
+            Condition::And(list) => self.joined(list, " AND ", "TRUE", scope)?,
+            Condition::Or(list) => self.joined(list, " OR ", "FALSE", scope)?,
             Condition::Not(inner) => {
                 self.push("NOT (");
                 self.condition(inner, scope)?;
@@ -113,7 +113,7 @@ impl<'a> Builder<'a> {
         self.push(parts[0]);
         self.reference(scope, column);
         self.push(parts[1]);
-        self.bind(Arg::Text(Cow::Owned(render_path(path))));
+        self.bind(Arg::Path(path));
         self.push(parts[2]);
     }
 
@@ -123,17 +123,20 @@ impl<'a> Builder<'a> {
             return self.bind_value(column, value);
         }
         if value.is_null() {
-            return self.bind_value(column, value);
+            return self.bind(Arg::Null { json: !is_text(path) });
         }
         let text = match value {
             Value::Text(text) | Value::Json(text) | Value::Decimal(text) => Cow::Borrowed(&**text),
             other => Cow::Owned(other.to_string()),
         };
-        let as_json = !is_text(path) && serde_json::from_str::<&serde_json::value::RawValue>(&text).is_err();
-        self.bind(Arg::Text(if as_json {
-            Cow::Owned(serde_json::Value::from(text.into_owned()).to_string())
-        } else {
+        if is_text(path) {
+            return self.bind(Arg::Text(text));
+        }
+        let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
+        self.bind(Arg::Json(if is_json {
             text
+        } else {
+            Cow::Owned(serde_json::Value::from(text.into_owned()).to_string())
         }));
     }
 
@@ -229,7 +232,7 @@ impl<'a> Builder<'a> {
         scope: Scope<'a>,
     ) -> Built<()> {
         let Some(last) = values.last() else {
-            self.push("0");
+            self.push("FALSE");
             return Ok(());
         };
         if values.len() > LIST_MAX {
@@ -396,8 +399,8 @@ impl<'a> Builder<'a> {
         let may_be_null = column.nullable || !entry.path.is_empty();
         if value.is_null() {
             match (entry.nulls_first, or_at) {
-                (true, true) => self.push("1"),
-                (false, false) => self.push("0"),
+                (true, true) => self.push("TRUE"),
+                (false, false) => self.push("FALSE"),
                 (first, _) => {
                     self.operand(column, &entry.path, scope);
                     self.push(if first { " IS NOT NULL" } else { " IS NULL" });
@@ -431,7 +434,7 @@ pub(crate) fn is_text(path: &[PathStep]) -> bool {
 }
 
 /// A path as a JSON list of keys and positions.
-fn render_path(path: &[PathStep]) -> String {
+pub(crate) fn render_path(path: &[PathStep]) -> String {
     let steps = path.iter().map(|step| match step {
         PathStep::Key(key) | PathStep::TextKey(key) => serde_json::Value::from(&**key),
         PathStep::Index(index) | PathStep::TextIndex(index) => serde_json::Value::from(*index),

@@ -179,7 +179,11 @@ impl<'a> Builder<'a> {
                 self.push(", ");
             }
             match slot {
-                Slot::Field(field) => self.reference(scope, scope.column(*field)?),
+                Slot::Field(field) => {
+                    let column = scope.column(*field)?;
+                    self.reference(scope, column);
+                    self.push(self.dialect.shown(column));
+                }
                 Slot::Path(field, path) => self.path(scope.column(*field)?, path, scope),
                 Slot::Embed(embed) => self.embed(embed, scope)?,
                 Slot::Version => {

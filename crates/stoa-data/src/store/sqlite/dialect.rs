@@ -1,6 +1,6 @@
 //! SQLite's side of the SQL builder.
 
-use crate::store::sql::{Dialect, Function, Spelling};
+use crate::store::sql::{Dialect, Function, Spelling, prefix_bounds};
 use crate::store::table::{Affinity, Column, Storage, Table, VERSION};
 use stoa_config::plan::Type;
 
@@ -115,23 +115,16 @@ impl Dialect for Sqlite {
         ["'[' || coalesce(group_concat(", ", ','), '') || ']'"]
     }
 
-    /// For `abc%`: from `abc` to before `abd`. Only where texts sort by their bytes, as in Stoa's own tables.
+    fn shown(&self, _column: &Column) -> &'static str {
+        ""
+    }
+
+    /// Only where texts sort by their bytes, as in Stoa's own tables.
     fn prefix_bounds(&self, column: &Column, pattern: &str) -> Option<(String, String)> {
         if column.storage != Storage::Native || column.ty != Type::Text {
             return None;
         }
-        let prefix: String = pattern
-            .chars()
-            .take_while(|c| !matches!(c, '%' | '_' | '\\'))
-            .collect();
-        let mut high: Vec<char> = prefix.chars().collect();
-        let last = high.pop()?;
-        let next = match last {
-            '\u{D7FF}' => '\u{E000}',
-            other => char::from_u32(u32::from(other) + 1)?,
-        };
-        high.push(next);
-        Some((prefix, high.into_iter().collect()))
+        prefix_bounds(pattern)
     }
 }
 

@@ -5,7 +5,7 @@ use super::dialect::SQLITE;
 use super::errors::{Fail, Run};
 use super::{RESULT_BYTES_MAX, Shared};
 use crate::operation::{Condition, Count, Order, Read};
-use crate::store::sql::{Arg, Builder, Out, OutKind, Shape, Sql};
+use crate::store::sql::{Arg, Builder, Out, OutKind, Shape, Sql, render_path};
 use crate::store::table::{Column, Table};
 use crate::store::{Page, StoreError};
 use crate::value::Value;
@@ -172,7 +172,9 @@ pub(super) fn bind(statement: &mut CachedStatement<'_>, sql: &Sql<'_>) -> Run<()
             Arg::Stored(column, value) => {
                 statement.raw_bind_parameter(position + 1, codec::encode_stored(column, value))?;
             }
-            Arg::Text(text) => statement.raw_bind_parameter(position + 1, &**text)?,
+            Arg::Text(text) | Arg::Json(text) => statement.raw_bind_parameter(position + 1, &**text)?,
+            Arg::Null { .. } => statement.raw_bind_parameter(position + 1, None::<i64>)?,
+            Arg::Path(path) => statement.raw_bind_parameter(position + 1, render_path(path))?,
             Arg::Int(n) => statement.raw_bind_parameter(position + 1, n)?,
         }
     }

@@ -6,6 +6,7 @@ use super::dialect::SQLITE;
 use super::errors::{Fail, Run};
 use super::read::{bind, is_there, keep, write_row};
 use crate::operation::{Change, Condition, Conflict, FieldIndex, Item, Precondition, Version, Write};
+use crate::store::changes::{check_of, each_set};
 use crate::store::sql::{Builder, Scope, Shape};
 use crate::store::table::{Column, Table, is_enforced};
 use crate::store::{StoreError, Written};
@@ -92,13 +93,6 @@ pub(super) fn run(conn: &Connection, shared: &Shared, write: &Write) -> Run<Writ
     Ok(writing.done)
 }
 
-fn check_of(change: &Change) -> &Condition {
-    match change {
-        Change::Insert { check, .. } | Change::Update { check, .. } | Change::Replace { check, .. } => check,
-        Change::Delete { .. } => &Condition::True,
-    }
-}
-
 impl<'a> Writing<'a> {
     fn builder(&self) -> Builder<'a> {
         Builder::new(&SQLITE, &self.shared.tables)
@@ -114,7 +108,9 @@ impl<'a> Writing<'a> {
         let mut done = 0;
         for part in rows.chunks(at_once) {
             let mut builder = self.builder();
-            builder.insert(self.table, fields, part, buckets.get(done..).unwrap_or_default())?;
+            let scope = builder.scope(self.table, &[]);
+            builder.insert(scope, fields, part, buckets.get(done..).unwrap_or_default())?;
+            builder.returning(self.table);
             self.changed(&builder, &[])?;
             done += part.len();
         }
@@ -150,7 +146,9 @@ impl<'a> Writing<'a> {
                 (None, _) => {
                     let mut builder = self.builder();
                     let bucket = buckets.get(index..).unwrap_or_default();
-                    builder.insert(self.table, fields, std::slice::from_ref(row), bucket)?;
+                    let scope = builder.scope(self.table, &[]);
+                    builder.insert(scope, fields, std::slice::from_ref(row), bucket)?;
+                    builder.returning(self.table);
                     self.changed(&builder, &[])?;
                     self.done.inserted += 1;
                 }
@@ -453,22 +451,6 @@ struct Standing {
     mark: Vec<Owned>,
     allowed: bool,
     version: Version,
-}
-
-/// Every field and value that a change sets.
-fn each_set<'w>(change: &'w Change, visit: &mut dyn FnMut(FieldIndex, &'w Value)) {
-    match change {
-        Change::Insert { fields, rows, .. } => {
-            for row in rows {
-                for (field, value) in fields.iter().zip(row) {
-                    visit(*field, value);
-                }
-            }
-        }
-        Change::Update { set, .. } => set.iter().for_each(|(field, value)| visit(*field, value)),
-        Change::Replace { insert, .. } => insert.iter().for_each(|(field, value)| visit(*field, value)),
-        Change::Delete { .. } => {}
-    }
 }
 
 /// The locator at the front of a row.

@@ -1,5 +1,5 @@
-//! Which shapes of statement did not finish in the worker of late. Such go straight to a reader, so that a worker
-//! does not lose its millisecond on every one of them. A small table without locks: a lost entry costs one try.
+//! Which shapes of statement took long of late. Such go straight to where they hold nobody up: SQLite's to a reader
+//! thread, PostgreSQL's to a connection of their own. A small table without locks: a lost entry costs one try.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,18 +12,18 @@ const KEPT: Duration = Duration::from_secs(10);
 
 /// The table: 32 bits of the shape's hash, and until when, in seconds since the start.
 #[derive(Debug)]
-pub(super) struct Slow {
+pub(crate) struct Slow {
     base: Instant,
     slots: Box<[AtomicU64]>,
 }
 
 /// What a statement's text is known by.
-pub(super) fn shape(sql: &str) -> u64 {
+pub(crate) fn shape(sql: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(sql.as_bytes())
 }
 
 impl Slow {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             base: clock::now(),
             slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
@@ -39,13 +39,13 @@ impl Slow {
     }
 
     /// Whether a shape was slow of late.
-    pub(super) fn is(&self, shape: u64) -> bool {
+    pub(crate) fn is(&self, shape: u64) -> bool {
         let entry = self.slot(shape).map_or(0, |slot| slot.load(Ordering::Relaxed));
         entry != 0 && entry >> 32 == shape >> 32 && (entry & 0xffff_ffff) > self.seconds()
     }
 
     /// Takes note of a slow shape.
-    pub(super) fn remember(&self, shape: u64) {
+    pub(crate) fn remember(&self, shape: u64) {
         let until = (self.seconds() + KEPT.as_secs()) & 0xffff_ffff;
         if let Some(slot) = self.slot(shape) {
             slot.store((shape >> 32) << 32 | until, Ordering::Relaxed);

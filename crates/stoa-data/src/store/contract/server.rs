@@ -1,0 +1,255 @@
+//! A PostgreSQL server for one test, in a folder of its own, gone with it.
+
+use crate::store::Store;
+use crate::store::table::quote;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use stoa_config::plan::{DefaultValue, Plan, PostgresShard, Resource, Secret, StoreKind, Type};
+
+/// The server.
+pub(crate) struct Server {
+    folder: tempfile::TempDir,
+    pub(crate) port: u16,
+    databases: AtomicU32,
+}
+
+impl Server {
+    /// Starts a server and waits until it answers.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir_in("/tmp").unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let server = Self {
+            folder,
+            port,
+            databases: AtomicU32::new(0),
+        };
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(server.folder.path()));
+        }
+        let data = server.data();
+        server.tool(
+            "initdb",
+            &[
+                "-D",
+                &data,
+                "-U",
+                "stoa",
+                "-A",
+                "trust",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+            ],
+        );
+        server.resume();
+        server
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    /// Starts it again after [`Self::kill`].
+    pub(crate) fn resume(&self) {
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=200",
+            self.port,
+            self.folder.path().display()
+        );
+        let (data, log) = (self.data(), self.folder.path().join("log").display().to_string());
+        self.tool(
+            "pg_ctl",
+            &["-D", &data, "-l", &log, "-o", &options, "-w", "start"],
+        );
+    }
+
+    /// Ends it at once, without a checkpoint.
+    pub(crate) fn kill(&self) {
+        for process in self.processes() {
+            run(Command::new("kill").args(["-9", &process]));
+        }
+        while self
+            .processes()
+            .iter()
+            .any(|p| Path::new(&format!("/proc/{p}/stat")).exists())
+        {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Its first process and all that came from it.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let file = std::fs::read_to_string(Path::new(&self.data()).join("postmaster.pid"));
+        let Some(first) = file.ok().and_then(|text| text.lines().next().map(str::to_owned)) else {
+            return Vec::new();
+        };
+        let of = Command::new("pgrep").args(["-P", &first]).output().unwrap();
+        let of = String::from_utf8_lossy(&of.stdout).into_owned();
+        std::iter::once(first)
+            .chain(of.lines().map(str::to_owned))
+            .collect()
+    }
+
+    /// Sends all its processes a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        for process in self.processes() {
+            let _ = Command::new("kill").args([signal, &process]).status();
+        }
+    }
+
+    fn tool(&self, name: &str, args: &[&str]) {
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(bin().join(name));
+            command
+        } else {
+            Command::new(bin().join(name))
+        };
+        run(command.args(args).current_dir(self.folder.path()));
+    }
+
+    /// Statements in a database.
+    pub(crate) fn sql(&self, database: &str, sql: &str) {
+        let (client, connection) = super::fixture::run(async {
+            let url = self.url(database);
+            tokio_postgres::connect(&url, tokio_postgres::NoTls)
+                .await
+                .unwrap()
+        });
+        super::fixture::run(async {
+            let driver = tokio::spawn(connection);
+            client.batch_execute(sql).await.unwrap();
+            drop(client);
+            driver.await.unwrap().unwrap();
+        });
+    }
+
+    /// The address of a database.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://stoa@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A new database with the tables of some resources.
+    pub(crate) fn store(&self, resources: Vec<Resource>) -> (Arc<Plan>, Arc<dyn Store>) {
+        let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        let mut plan = super::fixture::plan(self.folder.path(), resources);
+        plan.stores[0].kind = StoreKind::Postgres {
+            shards: vec![PostgresShard {
+                write: Secret::new(self.url(&name)),
+                read: Vec::new(),
+            }],
+        };
+        let plan = Arc::new(plan);
+        self.sql(&name, &tables(&plan));
+        let store = crate::store::open(&plan, 0).unwrap();
+        (plan, store)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for process in self.processes() {
+            let _ = Command::new("kill").args(["-9", &process]).status();
+        }
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+/// The newest installed server's programs.
+fn bin() -> PathBuf {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL 15 or newer is installed")
+        .map(|entry| entry.unwrap().path().join("bin"))
+        .collect();
+    found.sort();
+    found.pop().expect("PostgreSQL 15 or newer is installed")
+}
+
+fn run(command: &mut Command) {
+    let status = command.stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{command:?}");
+}
+
+/// The tables of a plan, as a migration makes them.
+fn tables(plan: &Plan) -> String {
+    use std::fmt::Write as _;
+    let mut sql = format!(
+        "{}; {}; {}; INSERT INTO _stoa_meta VALUES ('cursor_key', decode(repeat('07', 32), 'hex'));",
+        crate::store::postgres::META,
+        crate::store::postgres::idempotency::TABLE,
+        crate::store::postgres::idempotency::INDEX
+    );
+    for (index, resource) in plan.resources.iter().enumerate() {
+        let wanted = crate::migrate::ddl::wanted(plan, index, resource);
+        let mut parts = Vec::new();
+        for column in &wanted.columns {
+            let field = resource.fields.iter().find(|f| f.name == column.name);
+            let ty = match (column.name.as_str(), field) {
+                ("_bucket", _) => "smallint".to_owned(),
+                (_, Some(field)) => sql_type(field.ty.value()),
+                (_, None) => "bigint".to_owned(),
+            };
+            let mut part = format!("{} {ty}", quote(&column.name));
+            part.push_str(if column.not_null { " NOT NULL" } else { "" });
+            assert!(!matches!(
+                field.and_then(|f| f.default.as_ref()),
+                Some(DefaultValue::Value(_))
+            ));
+            parts.push(part);
+        }
+        let key: Vec<String> = wanted.key.iter().map(|k| quote(k)).collect();
+        parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
+        write!(
+            sql,
+            "CREATE TABLE {} ({});",
+            quote(&wanted.name),
+            parts.join(", ")
+        )
+        .unwrap();
+        for made in &wanted.indexes {
+            write!(sql, "{};", made.create(&wanted.name)).unwrap();
+        }
+        for column in &wanted.columns {
+            if let Some((table, key)) = &column.references {
+                let (from, own) = (quote(&wanted.name), quote(&column.name));
+                let (table, key) = (quote(table), quote(key));
+                write!(
+                    sql,
+                    "ALTER TABLE {from} ADD FOREIGN KEY ({own}) REFERENCES {table} ({key});"
+                )
+                .unwrap();
+            }
+        }
+    }
+    sql
+}
+
+fn sql_type(ty: &Type) -> String {
+    match ty {
+        Type::Uuid | Type::Uuid7 => "uuid".to_owned(),
+        Type::Text | Type::Enum(_) => "text COLLATE \"C\"".to_owned(),
+        Type::Int => "bigint".to_owned(),
+        Type::Float => "double precision".to_owned(),
+        Type::Decimal { precision, scale } => format!("numeric({precision},{scale})"),
+        Type::Bool => "boolean".to_owned(),
+        Type::Time => "timestamptz".to_owned(),
+        Type::Date => "date".to_owned(),
+        Type::Json => "jsonb".to_owned(),
+        Type::List(item) => match sql_type(item).split_once(' ') {
+            Some(("text", collation)) => format!("text[] {collation}"),
+            _ => format!("{}[]", sql_type(item)),
+        },
+        Type::Ref { value, .. } => sql_type(value),
+    }
+}

@@ -1,0 +1,119 @@
+//! From a URL to where to connect and how. The URL holds the password and is never shown.
+
+use super::tls::{Tls, Verify};
+use crate::store::StoreError;
+use std::time::Duration;
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, Host, SslMode};
+
+/// How long one host may take to answer.
+const CONNECT: Duration = Duration::from_secs(2);
+/// After this long without a sign of life of the other side a connection is closed by the system.
+const UNANSWERED: Duration = Duration::from_secs(10);
+
+/// One server, or several of which one is to be used.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) config: Config,
+    pub(super) tls: Tls,
+    /// Hosts and database, for the log.
+    pub(super) shown: String,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Target({})", self.shown)
+    }
+}
+
+impl Target {
+    /// Reads `postgres://USER:PASSWORD@HOST[:PORT][,HOST…]/DATABASE[?sslmode=…&sslrootcert=…&target_session_attrs=…]`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] says what is wrong without showing the URL.
+    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+        let (plain, verify, root) = ssl_options(url)?;
+        let mut config: Config = plain.parse().map_err(|error| {
+            StoreError::Unavailable(format!("the URL of the database: {}", cause(&error)))
+        })?;
+        config.ssl_mode(match verify {
+            Verify::Disable => SslMode::Disable,
+            Verify::Prefer => SslMode::Prefer,
+            Verify::Require | Verify::Ca | Verify::Full => SslMode::Require,
+        });
+        if config.get_application_name().is_none() {
+            config.application_name("stoa");
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        config.tcp_user_timeout(UNANSWERED);
+        config.keepalives_idle(UNANSWERED);
+        config.channel_binding(ChannelBinding::Disable);
+        let shown = shown(&config);
+        let tls = Tls::new(verify, root.as_deref(), &shown)?;
+        Ok(Self { config, tls, shown })
+    }
+}
+
+/// Takes `sslmode` and `sslrootcert` out of a URL: tokio-postgres knows only some of their values.
+fn ssl_options(url: &str) -> Result<(String, Verify, Option<String>), StoreError> {
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut verify, mut root) = (None, None);
+    let mut kept = Vec::new();
+    for pair in query.split('&').filter(|p| !p.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = percent_encoding::percent_decode_str(value)
+            .decode_utf8_lossy()
+            .into_owned();
+        match name {
+            "sslmode" => {
+                verify = Some(Verify::named(&value).ok_or_else(|| {
+                    StoreError::Unavailable(format!(
+                        "`sslmode={value}` in the URL of the database: write disable, prefer, require, verify-ca or verify-full"
+                    ))
+                })?);
+            }
+            "sslrootcert" => root = Some(value),
+            _ => kept.push(pair),
+        }
+    }
+    // As libpq: a root certificate that is named is also used.
+    let verify = match (verify.unwrap_or(Verify::Prefer), &root) {
+        (Verify::Require, Some(_)) => Verify::Ca,
+        (verify, _) => verify,
+    };
+    let mut plain = base.to_owned();
+    if !kept.is_empty() {
+        plain.push('?');
+        plain.push_str(&kept.join("&"));
+    }
+    Ok((plain, verify, root))
+}
+
+fn cause(error: &tokio_postgres::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Hosts and database: what may stand in a log.
+fn shown(config: &Config) -> String {
+    let ports = config.get_ports();
+    let hosts: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(index, host)| {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(path) => path.display().to_string(),
+            }
+        })
+        .collect();
+    format!(
+        "PostgreSQL at {}/{}",
+        hosts.join(","),
+        config.get_dbname().or(config.get_user()).unwrap_or_default()
+    )
+}

@@ -1,0 +1,214 @@
+//! One connection: its client, what it has prepared, and whether it may still be used.
+
+use super::codec::Param;
+use super::config::Target;
+use super::errors::Run;
+use crate::store::StoreError;
+use crate::store::sql::Sql;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use stoa_exchange::clock;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{CancelToken, Client, RowStream, Statement};
+
+/// Statements kept prepared by each connection.
+const STATEMENTS_MAX: usize = 256;
+/// How long a statement may hold up the others of a shared connection.
+pub(super) const SHARED_TIME: Duration = Duration::from_millis(250);
+/// How old a connection becomes: then a new one spreads the load anew after a fail-over.
+const LIFE: Duration = Duration::from_mins(30);
+/// How long a request to cancel may take.
+const CANCEL: Duration = Duration::from_secs(2);
+
+/// A connection, driven by a task of the runtime it was made in.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    cancel: CancelToken,
+    target: Target,
+    /// Whether somebody between hands one connection to many: nothing of a session holds there.
+    pub(super) pooled: bool,
+    prepared: Mutex<Prepared>,
+    /// Requests under way.
+    pub(super) in_flight: AtomicU32,
+    retired: AtomicBool,
+    until: Instant,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The statements of a connection by their text, the longest unused ones leaving first.
+#[derive(Debug, Default)]
+struct Prepared {
+    by_text: HashMap<Box<str>, (Statement, u64)>,
+    clock: u64,
+}
+
+impl Prepared {
+    fn get(&mut self, text: &str) -> Option<Statement> {
+        self.clock += 1;
+        let now = self.clock;
+        let (statement, used) = self.by_text.get_mut(text)?;
+        *used = now;
+        Some(statement.clone())
+    }
+
+    fn put(&mut self, text: &str, statement: Statement) {
+        if self.by_text.len() >= STATEMENTS_MAX {
+            // An eighth at once, so that a flood of new shapes does not look for the oldest each time.
+            let mut ages: Vec<u64> = self.by_text.values().map(|(_, used)| *used).collect();
+            ages.sort_unstable();
+            let bound = ages.get(STATEMENTS_MAX / 8).copied().unwrap_or(0);
+            self.by_text.retain(|_, (_, used)| *used > bound);
+        }
+        self.clock += 1;
+        self.by_text.insert(text.into(), (statement, self.clock));
+    }
+}
+
+impl Connection {
+    /// Connects, and finds out whether the session is the server's own.
+    ///
+    /// The server is handed a made-up setting: it keeps it for the session. What stands between and pools by
+    /// transaction refuses the setting or drops it.
+    pub(super) async fn open(target: &Target) -> Result<Self, tokio_postgres::Error> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mark = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut direct = target.clone();
+        direct.config.options(format!(
+            "{} -c stoa.session={mark} -c statement_timeout={} -c TimeZone=UTC",
+            target.config.get_options().unwrap_or_default(),
+            SHARED_TIME.as_millis()
+        ));
+        let (client, pooled) = match connect(&direct).await {
+            Ok(client) => {
+                let row = client
+                    .simple_query("SELECT current_setting('stoa.session', true)")
+                    .await?;
+                let kept = row.iter().any(|message| match message {
+                    tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0) == Some(mark.as_str()),
+                    _ => false,
+                });
+                (client, !kept)
+            }
+            Err(error) if refuses_options(&error) => (connect(target).await?, true),
+            Err(error) => return Err(error),
+        };
+        // From three quarters of a life to all of it, so that not all end at once.
+        let life = LIFE.mul_f64(0.75 + jitter() / 4.0);
+        Ok(Self {
+            cancel: client.cancel_token(),
+            client,
+            target: target.clone(),
+            pooled,
+            prepared: Mutex::default(),
+            in_flight: AtomicU32::new(0),
+            retired: AtomicBool::new(false),
+            until: clock::now() + life,
+        })
+    }
+
+    /// Whether a request may still be begun on it.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.retired.load(Ordering::Relaxed) && !self.client.is_closed() && clock::now() < self.until
+    }
+
+    /// No request is begun on it any more.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets what was prepared: the tables have changed.
+    pub(super) fn forget(&self) {
+        self.lock().by_text.clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Prepared> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prepares a statement, unless it is or cannot be.
+    pub(super) async fn prepare(&self, text: &str, params: &[Param<'_>]) -> Run<Option<Statement>> {
+        if self.pooled {
+            return Ok(None);
+        }
+        let known = self.lock().get(text);
+        if let Some(statement) = known {
+            return Ok(Some(statement));
+        }
+        let types: Vec<_> = params.iter().map(Param::ty).collect();
+        let statement = self.client.prepare_typed(text, &types).await?;
+        self.lock().put(text, statement.clone());
+        Ok(Some(statement))
+    }
+
+    /// Runs a statement. With the first poll it is on its way, so that several that are begun in turn go out together.
+    pub(super) async fn begin(
+        &self,
+        statement: Option<&Statement>,
+        text: &str,
+        params: &[Param<'_>],
+    ) -> Run<RowStream> {
+        Ok(match statement {
+            Some(statement) => self.client.query_raw(statement, params.iter().copied()).await?,
+            None => {
+                let typed = params.iter().map(|p| (*p, p.ty()));
+                self.client.query_typed_raw(text, typed).await?
+            }
+        })
+    }
+
+    /// Prepares when that is needed, and runs.
+    pub(super) async fn run(&self, text: &str, params: &[Param<'_>]) -> Run<RowStream> {
+        let statement = self.prepare(text, params).await?;
+        self.begin(statement.as_ref(), text, params).await
+    }
+
+    /// Asks the server, over a connection of its own, to stop what this one is at. Only for a connection that is
+    /// held alone: whose request would be stopped otherwise?
+    pub(super) fn stop(&self) {
+        self.retire();
+        let (cancel, tls) = (self.cancel.clone(), self.target.tls.clone());
+        tokio::spawn(async move {
+            // A server that cannot be reached ends the statement by its own time limit.
+            let _ = tokio::time::timeout(CANCEL, cancel.cancel_query(tls)).await;
+        });
+    }
+}
+
+async fn connect(target: &Target) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = target.config.connect(target.tls.clone()).await?;
+    // Its end is seen by whoever asks something of the client.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// What PgBouncer says of a setting that it does not know.
+fn refuses_options(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|db| {
+        *db.code() == SqlState::PROTOCOL_VIOLATION || db.message().contains("unsupported startup parameter")
+    })
+}
+
+/// From 0 to 1, differently each time.
+pub(super) fn jitter() -> f64 {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    (high >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// The parameters of a built statement.
+pub(super) fn params<'a>(sql: &'a Sql<'a>) -> Vec<Param<'a>> {
+    sql.args.iter().map(Param::Arg).collect()
+}
+
+/// A connection that is closed for good.
+pub(super) fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}

@@ -1,0 +1,212 @@
+//! PostgreSQL's side of the SQL builder.
+
+use crate::store::sql::{Dialect, Function, Spelling, prefix_bounds};
+use crate::store::table::{Column, Storage, Table, VERSION};
+use stoa_config::plan::Type as Kind;
+use tokio_postgres::types::Type;
+
+/// The one value of the dialect.
+pub(crate) static POSTGRES: Postgres = Postgres;
+
+/// PostgreSQL as a [`Dialect`].
+#[derive(Debug)]
+pub(crate) struct Postgres;
+
+impl Dialect for Postgres {
+    fn placeholder(&self, out: &mut String, number: usize) {
+        out.push('$');
+        out.push_str(itoa::Buffer::new().format(number));
+    }
+
+    fn operand(&self, out: &mut String, column: &Column, reference: &str) {
+        out.push_str(reference);
+        out.push_str(match held(column) {
+            Held::Json => "::jsonb",
+            Held::Char | Held::Other => "::text",
+            Held::Plain | Held::Unknown | Held::UnknownList => "",
+        });
+    }
+
+    fn common(&self, out: &mut String, column: &Column, reference: &str) {
+        self.operand(out, column, reference);
+        match column.ty {
+            Kind::Uuid | Kind::Uuid7 => out.push_str("::text"),
+            Kind::Float => out.push_str("::numeric"),
+            _ => {}
+        }
+    }
+
+    fn version(&self, out: &mut String, table: &Table, alias: &str) {
+        if table.created {
+            out.push_str(alias);
+            out.push('"');
+            out.push_str(VERSION);
+            out.push('"');
+            return;
+        }
+        // Never negative, so that it reads well in an `ETag`.
+        out.push_str("(hash_record_extended(ROW(");
+        for (position, column) in table.columns.iter().enumerate() {
+            if position > 0 {
+                out.push_str(", ");
+            }
+            out.push_str(alias);
+            out.push_str(&column.quoted);
+            // These have no hash of their own, or one that does not tell all values apart.
+            if !matches!(held(column), Held::Plain) {
+                out.push_str("::text");
+            }
+        }
+        out.push_str("), 0) & 9223372036854775807)");
+    }
+
+    fn parts(&self, function: Function) -> [&'static str; 3] {
+        match function {
+            Function::Like => ["(", " LIKE ", ")"],
+            // Texts sort by their bytes, which knows no case but ASCII's: case is asked of Unicode.
+            Function::Ilike => ["(", " ILIKE ", " COLLATE \"und-x-icu\")"],
+            Function::Contains => ["(", " @> ", ")"],
+            Function::Overlaps => ["(", " && ", ")"],
+            Function::Path => ["(CAST(", " AS jsonb) #> ", ")"],
+            Function::PathText => ["(CAST(", " AS jsonb) #>> ", ")"],
+        }
+    }
+
+    fn json_order(&self) -> &'static str {
+        ""
+    }
+
+    fn by_primary_key(&self) -> &'static str {
+        ""
+    }
+
+    fn spellings(&self, _column: &Column) -> &'static [Spelling] {
+        &[]
+    }
+
+    fn row(&self) -> [&'static str; 2] {
+        ["ROW(", ")"]
+    }
+
+    fn gather(&self) -> [&'static str; 2] {
+        ["array_agg(", ")"]
+    }
+
+    fn shown(&self, column: &Column) -> &'static str {
+        match held(column) {
+            Held::Unknown | Held::Other => "::text",
+            Held::UnknownList => "::text[]",
+            Held::Plain | Held::Json | Held::Char => "",
+        }
+    }
+
+    fn prefix_bounds(&self, column: &Column, pattern: &str) -> Option<(String, String)> {
+        if column.storage != Storage::Native || column.ty != Kind::Text {
+            return None;
+        }
+        prefix_bounds(pattern)
+    }
+}
+
+/// What a column is to the statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// It is read, compared and bound as it is.
+    Plain,
+    /// `json`, which compares with nothing.
+    Json,
+    /// `char(n)`, whose blanks at the end do not count.
+    Char,
+    /// A type made in this database (an enum, `citext`): values are bound as its text.
+    Unknown,
+    /// A list of such.
+    UnknownList,
+    /// Anything else, which is read as text.
+    Other,
+}
+
+fn held(column: &Column) -> Held {
+    let Storage::Server(oid) = column.storage else {
+        return Held::Plain;
+    };
+    match Type::from_oid(oid) {
+        None if matches!(column.ty, Kind::List(_)) => Held::UnknownList,
+        None => Held::Unknown,
+        Some(Type::JSON) => Held::Json,
+        Some(Type::BPCHAR) => Held::Char,
+        Some(ty)
+            if is_plain(&ty)
+                || matches!(ty.kind(), tokio_postgres::types::Kind::Array(item) if is_plain(item)) =>
+        {
+            Held::Plain
+        }
+        Some(_) => Held::Other,
+    }
+}
+
+/// Types that are read and bound in their own binary form.
+fn is_plain(ty: &Type) -> bool {
+    [
+        Type::BOOL,
+        Type::INT2,
+        Type::INT4,
+        Type::INT8,
+        Type::FLOAT4,
+        Type::FLOAT8,
+        Type::NUMERIC,
+        Type::TEXT,
+        Type::VARCHAR,
+        Type::NAME,
+        Type::UUID,
+        Type::DATE,
+        Type::TIMESTAMP,
+        Type::TIMESTAMPTZ,
+        Type::JSONB,
+    ]
+    .contains(ty)
+}
+
+/// The type with which a value of a column is bound.
+pub(super) fn bound_type(column: &Column) -> Type {
+    let Storage::Server(oid) = column.storage else {
+        return native(&column.ty);
+    };
+    match Type::from_oid(oid) {
+        None => Type::UNKNOWN,
+        // Wider, so that a value which does not fit is only unequal.
+        Some(Type::INT2 | Type::INT4) => Type::INT8,
+        Some(Type::VARCHAR | Type::NAME | Type::BPCHAR) => Type::TEXT,
+        Some(Type::JSON) => Type::JSONB,
+        Some(ty) => match held(column) {
+            Held::Other => Type::TEXT,
+            _ => ty,
+        },
+    }
+}
+
+/// The type of a column that Stoa makes.
+pub(super) fn native(kind: &Kind) -> Type {
+    match kind {
+        Kind::Uuid | Kind::Uuid7 => Type::UUID,
+        Kind::Text | Kind::Enum(_) => Type::TEXT,
+        Kind::Int => Type::INT8,
+        Kind::Float => Type::FLOAT8,
+        Kind::Decimal { .. } => Type::NUMERIC,
+        Kind::Bool => Type::BOOL,
+        Kind::Time => Type::TIMESTAMPTZ,
+        Kind::Date => Type::DATE,
+        Kind::Json => Type::JSONB,
+        Kind::Ref { value, .. } => native(value),
+        Kind::List(item) => match native(item) {
+            Type::UUID => Type::UUID_ARRAY,
+            Type::INT8 => Type::INT8_ARRAY,
+            Type::FLOAT8 => Type::FLOAT8_ARRAY,
+            Type::NUMERIC => Type::NUMERIC_ARRAY,
+            Type::BOOL => Type::BOOL_ARRAY,
+            Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
+            Type::DATE => Type::DATE_ARRAY,
+            Type::JSONB => Type::JSONB_ARRAY,
+            _ => Type::TEXT_ARRAY,
+        },
+    }
+}

@@ -1,0 +1,274 @@
+//! PostgreSQL's errors in the store's words.
+
+use crate::operation::{Change, FieldIndex, Write};
+use crate::store::StoreError;
+use crate::store::sql::Unbuildable;
+use crate::store::table::{BUCKET, Table, Tables};
+use crate::value::Value;
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+/// Why a statement did not run.
+#[derive(Debug)]
+pub(super) enum Fail {
+    /// PostgreSQL, or the way to it, says so.
+    Sql(Error),
+    /// The store says so.
+    Store(StoreError),
+}
+
+pub(super) type Run<T> = Result<T, Fail>;
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Fail {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Unbuildable> for Fail {
+    fn from(why: Unbuildable) -> Self {
+        Self::Store(StoreError::Internal(why.0))
+    }
+}
+
+impl Fail {
+    pub(super) fn unreadable(why: String) -> Self {
+        Self::Store(StoreError::Internal(why))
+    }
+
+    fn state(&self) -> Option<&SqlState> {
+        match self {
+            Self::Sql(error) => error.code(),
+            Self::Store(_) => None,
+        }
+    }
+
+    /// Whether the server stopped the statement.
+    pub(super) fn is_canceled(&self) -> bool {
+        self.state() == Some(&SqlState::QUERY_CANCELED)
+    }
+
+    /// Whether another transaction stood in the way and trying again helps.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(
+            self.state(),
+            Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+        )
+    }
+
+    /// Whether a table is not there.
+    pub(super) fn is_no_table(&self) -> bool {
+        self.state() == Some(&SqlState::UNDEFINED_TABLE)
+    }
+
+    /// Whether a row was there already.
+    pub(super) fn is_unique(&self) -> bool {
+        self.state() == Some(&SqlState::UNIQUE_VIOLATION)
+    }
+
+    /// Whether a statement that was prepared is not there, or is another's: something between Stoa and the server
+    /// hands out one connection to many.
+    pub(super) fn is_foreign_statement(&self) -> bool {
+        matches!(
+            self.state(),
+            Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT)
+        )
+    }
+
+    /// Whether the statement's plan does not fit the tables any more.
+    pub(super) fn is_stale_plan(&self) -> bool {
+        match self {
+            Self::Sql(error) => error.as_db_error().is_some_and(|e| {
+                *e.code() == SqlState::FEATURE_NOT_SUPPORTED && e.routine() == Some("RevalidateCachedQuery")
+            }),
+            Self::Store(_) => false,
+        }
+    }
+
+    /// Whether the connection is lost or the server refuses to go on with it.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::Store(_) => false,
+            Self::Sql(error) => match error.code() {
+                Some(state) => is_lost_state(state),
+                None => error.is_closed() || is_io(error),
+            },
+        }
+    }
+
+    /// In the store's words.
+    pub(super) fn plain(self, shown: &str) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Sql(error) => plain(&error, shown),
+        }
+    }
+}
+
+fn is_io(error: &Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if inner.is::<std::io::Error>() {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
+}
+
+/// 08: connection; 57P0x: the server goes down or comes up; 25006: it is a follower.
+fn is_lost_state(state: &SqlState) -> bool {
+    let code = state.code();
+    code.starts_with("08") || code.starts_with("57P") || *state == SqlState::READ_ONLY_SQL_TRANSACTION
+}
+
+/// Errors without a look at the values behind them.
+pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
+    let Some(db) = error.as_db_error() else {
+        let why = std::error::Error::source(error).map_or_else(String::new, |s| format!(": {s}"));
+        return if error.is_closed() || is_io(error) {
+            StoreError::Unavailable(format!("{shown}: {error}{why}"))
+        } else {
+            // What could not be bound or was not to be read.
+            StoreError::Internal(format!("{shown}: {error}{why}"))
+        };
+    };
+    let code = db.code();
+    let unavailable = || StoreError::Unavailable(format!("{shown}: {} ({})", db.message(), code.code()));
+    match code.code() {
+        "57014" => StoreError::Deadline,
+        "55P03" | "25P03" | "25P04" => StoreError::Deadline,
+        "53300" | "53400" => StoreError::Overloaded,
+        "53100" => StoreError::Full(format!("{shown}: {}", db.message())),
+        "40001" | "40P01" => StoreError::Overloaded,
+        "42501" | "42P01" | "42703" | "3D000" | "3F000" => unavailable(),
+        "2201B" | "42883" | "42P10" => StoreError::Refused(db.message().to_owned()),
+        state if state.starts_with("22") || state.starts_with("23") || state.starts_with("P0") => {
+            StoreError::Refused(db.message().to_owned())
+        }
+        state if state.starts_with("28") || state.starts_with("53") || is_lost_state(code) => unavailable(),
+        "54000" | "54001" | "54011" | "54023" => StoreError::Refused(db.message().to_owned()),
+        _ => StoreError::Internal(format!("{shown}: {} ({})", db.message(), code.code())),
+    }
+}
+
+/// Why a write failed, with the field and the value.
+pub(super) fn explain(tables: &Tables, write: &Write, fail: Fail, shown: &str) -> StoreError {
+    let (Fail::Sql(error), Some(table)) = (&fail, tables.get(write.resource)) else {
+        return fail.plain(shown);
+    };
+    let Some(db) = error.as_db_error() else {
+        return fail.plain(shown);
+    };
+    let found = match db.code().code() {
+        "23505" => Some(unique(table, write, db)),
+        "23503" => reference(tables, table, write, db),
+        "23502" => db
+            .column()
+            .map(|column| StoreError::Refused(format!("{column} must not be null"))),
+        _ => None,
+    };
+    found.unwrap_or_else(|| fail.plain(shown))
+}
+
+/// `Key (a, b)=(1, 2) …`, in whatever language the words around are.
+fn detail(db: &DbError) -> Option<(Vec<String>, &str)> {
+    let text = db.detail()?;
+    let (columns, values) = text.split_once(")=(")?;
+    let (_, columns) = columns.split_once('(')?;
+    let (values, _) = values.rsplit_once(')')?;
+    let columns = columns
+        .split(", ")
+        .map(|c| c.trim_matches('"').replace("\"\"", "\""))
+        .collect();
+    Some((columns, values))
+}
+
+/// Which fields, and the value when it can be told from the others.
+fn unique(table: &Table, write: &Write, db: &DbError) -> StoreError {
+    let (mut columns, mut values) = detail(db).unwrap_or_default();
+    // Neither the bucket nor the shard key in front of a unique field is what the caller repeated.
+    let position = |name: &str| table.columns.iter().position(|c| c.name == name);
+    let leads = |name: &str| name == BUCKET || (table.shard.is_some() && position(name) == table.shard);
+    while columns.len() > 1 && columns.first().is_some_and(|c| leads(c)) {
+        columns.remove(0);
+        values = values.split_once(", ").map_or("", |(_, rest)| rest);
+    }
+    let fields: Vec<FieldIndex> = columns.iter().filter_map(|c| position(c)).collect();
+    let value = match fields[..] {
+        [field] => written(&write.change, field, values).or_else(|| some(values)),
+        _ => some(values),
+    };
+    StoreError::Unique {
+        fields: columns,
+        value,
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The value as the caller wrote it: the only one of the write, or the one that the server names.
+fn written(change: &Change, field: FieldIndex, named: &str) -> Option<String> {
+    let all: Vec<&Value> = match change {
+        Change::Insert { fields, rows, .. } => {
+            let at = fields.iter().position(|f| *f == field)?;
+            rows.iter().filter_map(|row| row.get(at)).collect()
+        }
+        Change::Update { set, .. } => only(set, field),
+        Change::Replace { insert, .. } => only(insert, field),
+        Change::Delete { .. } => return None,
+    };
+    match all[..] {
+        [one] => Some(one.to_string()),
+        _ => all.iter().map(ToString::to_string).find(|shown| shown == named),
+    }
+}
+
+fn only(pairs: &[(FieldIndex, Value)], field: FieldIndex) -> Vec<&Value> {
+    pairs
+        .iter()
+        .filter(|(f, _)| *f == field)
+        .map(|(_, v)| v)
+        .collect()
+}
+
+/// Which `ref` a write broke: its own, or one that leads to a row that was to go.
+fn reference(tables: &Tables, table: &Table, write: &Write, db: &DbError) -> Option<StoreError> {
+    let (columns, values) = detail(db)?;
+    let holder = db.table()?;
+    let named = db.constraint().unwrap_or_default();
+    if !matches!(write.change, Change::Delete { .. }) {
+        let name = columns.last()?;
+        let column = table.columns.iter().find(|c| c.name == *name)?;
+        let field = table.columns.iter().position(|c| c.name == *name)?;
+        let value = values.rsplit(", ").next().unwrap_or_default();
+        return Some(StoreError::Reference {
+            field: column.name.clone(),
+            resource: column
+                .refers
+                .and_then(|r| tables.get(r))
+                .map_or_else(String::new, |t| t.label.clone()),
+            value: written(&write.change, field, value).or_else(|| some(value)),
+            still_referred: false,
+        });
+    }
+    let child = tables.each().find(|t| t.is_named(holder))?;
+    let candidates = || child.columns.iter().filter(|c| c.refers == Some(table.resource));
+    let column = candidates()
+        .find(|c| named.contains(&format!("_{}_", c.name)))
+        .or_else(|| candidates().next());
+    Some(StoreError::Reference {
+        field: column.map(|c| c.name.clone()).unwrap_or_default(),
+        resource: child.label.clone(),
+        value: some(values.rsplit(", ").next().unwrap_or_default()),
+        still_referred: true,
+    })
+}

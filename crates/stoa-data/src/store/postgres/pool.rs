@@ -1,0 +1,315 @@
+//! The connections of one worker: a few shared ones over which single reads are pipelined, and some that are held
+//! alone, for transactions and for what takes long. Everything that waits is bounded.
+
+use super::config::Target;
+use super::connection::{Connection, jitter};
+use super::errors::plain;
+use crate::store::StoreError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use stoa_exchange::clock;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Shared connections of a worker.
+const SHARED: usize = 2;
+/// Requests under way on a shared connection before another one is opened.
+const GROW: u32 = 16;
+/// Reads under way on the shared connections of a worker at most.
+const READS_MAX: u32 = 512;
+/// Connections of a worker that are held alone.
+const ALONE_MAX: usize = 8;
+/// Requests that wait for one at most.
+const WAITING_MAX: usize = 256;
+/// How long connecting may take, signing in included.
+const CONNECT: Duration = Duration::from_secs(3);
+/// The first pause after a connection could not be made, and the longest.
+const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(1_000);
+
+/// The connections.
+#[derive(Debug)]
+pub(super) struct Pool {
+    target: Arc<Target>,
+    shared: [Slot; SHARED],
+    idle: Mutex<Vec<Arc<Connection>>>,
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    health: Mutex<Health>,
+}
+
+/// The place of one shared connection.
+#[derive(Debug, Default)]
+struct Slot {
+    connection: Mutex<Option<Arc<Connection>>>,
+    /// Held by who makes it.
+    making: tokio::sync::Mutex<()>,
+}
+
+/// Whether it is worth a try to connect.
+#[derive(Debug, Default)]
+struct Health {
+    failures: u32,
+    until: Option<Instant>,
+    why: String,
+}
+
+/// A request on a shared connection.
+#[derive(Debug)]
+pub(super) struct Shared(Arc<Connection>);
+
+impl std::ops::Deref for Shared {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that is held alone. Dropped before [`Alone::keep`], it is closed and what it was at is stopped.
+#[derive(Debug)]
+pub(super) struct Alone {
+    connection: Arc<Connection>,
+    pool: Arc<Pool>,
+    clean: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl std::ops::Deref for Alone {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl Alone {
+    /// Nothing is under way on it: it may be handed out again.
+    pub(super) fn keep(mut self) {
+        self.clean = true;
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if !self.clean {
+            self.connection.stop();
+        } else if self.connection.is_usable() {
+            lock(&self.pool.idle).push(Arc::clone(&self.connection));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits no longer than until the deadline.
+pub(super) async fn within<T>(deadline: Instant, what: impl Future<Output = T>) -> Result<T, StoreError> {
+    tokio::time::timeout_at(deadline.into(), what)
+        .await
+        .map_err(|_| StoreError::Deadline)
+}
+
+impl Pool {
+    pub(super) fn new(target: Arc<Target>) -> Self {
+        Self {
+            target,
+            shared: Default::default(),
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(ALONE_MAX)),
+            waiting: AtomicUsize::new(0),
+            health: Mutex::default(),
+        }
+    }
+
+    /// A shared connection, the one with the fewest requests under way.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] when too many are under way, [`StoreError::Unavailable`] when none can be made.
+    pub(super) async fn shared(&self, deadline: Instant) -> Result<Shared, StoreError> {
+        let mut total = 0;
+        let mut best: Option<(Arc<Connection>, u32)> = None;
+        let mut free = None;
+        for slot in &self.shared {
+            let mut held = lock(&slot.connection);
+            if held.as_ref().is_some_and(|c| !c.is_usable()) {
+                *held = None;
+            }
+            let Some(connection) = &*held else {
+                free = free.or(Some(slot));
+                continue;
+            };
+            let under_way = connection.in_flight.load(Ordering::Relaxed);
+            total += under_way;
+            if best.as_ref().is_none_or(|(_, least)| under_way < *least) {
+                best = Some((Arc::clone(connection), under_way));
+            }
+        }
+        if total >= READS_MAX {
+            return Err(StoreError::Overloaded);
+        }
+        let connection = match (best, free) {
+            (Some((connection, under_way)), free) if under_way < GROW || free.is_none() => connection,
+            (_, Some(slot)) => within(deadline, self.fill(slot)).await??,
+            (Some((connection, _)), None) => connection,
+            (None, None) => return Err(StoreError::Internal("no place for a connection".to_owned())),
+        };
+        connection.in_flight.fetch_add(1, Ordering::Relaxed);
+        Ok(Shared(connection))
+    }
+
+    /// The connection of a slot, which is made when it is not there; by one, for all who wait.
+    async fn fill(&self, slot: &Slot) -> Result<Arc<Connection>, StoreError> {
+        if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
+            return Err(StoreError::Overloaded);
+        }
+        let _waiting = Waiting::enter(&self.waiting);
+        let _making = slot.making.lock().await;
+        let there = lock(&slot.connection).clone();
+        if let Some(connection) = there.filter(|c| c.is_usable()) {
+            return Ok(connection);
+        }
+        let connection = Arc::new(self.connect().await?);
+        *lock(&slot.connection) = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// A connection that nobody else uses.
+    ///
+    /// # Errors
+    /// As [`Self::shared`], and [`StoreError::Deadline`] when none became free in time.
+    pub(super) async fn alone(self: &Arc<Self>, deadline: Instant) -> Result<Alone, StoreError> {
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.wait(deadline).await?,
+        };
+        let idle = {
+            let mut idle = lock(&self.idle);
+            idle.retain(|c| c.is_usable());
+            idle.pop()
+        };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => Arc::new(within(deadline, self.connect()).await??),
+        };
+        Ok(Alone {
+            connection,
+            pool: Arc::clone(self),
+            clean: false,
+            _permit: permit,
+        })
+    }
+
+    async fn wait(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, StoreError> {
+        if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
+            return Err(StoreError::Overloaded);
+        }
+        let _waiting = Waiting::enter(&self.waiting);
+        within(deadline, Arc::clone(&self.permits).acquire_owned())
+            .await
+            .map_err(|_| StoreError::Overloaded)?
+            .map_err(|_| super::connection::closed())
+    }
+
+    /// A new connection, unless the last try failed a moment ago.
+    async fn connect(&self) -> Result<Connection, StoreError> {
+        {
+            let health = lock(&self.health);
+            if health.until.is_some_and(|until| clock::now() < until) {
+                return Err(StoreError::Unavailable(health.why.clone()));
+            }
+        }
+        let trying = Trying {
+            pool: self,
+            since: clock::now(),
+            settled: false,
+        };
+        let result = tokio::time::timeout(CONNECT, Connection::open(&self.target)).await;
+        trying.settle(match result {
+            Ok(result) => result.map_err(|error| match plain(&error, &self.target.shown) {
+                StoreError::Internal(text) | StoreError::Refused(text) => StoreError::Unavailable(text),
+                other => other,
+            }),
+            Err(_) => Err(self.unanswered()),
+        })
+    }
+
+    fn unanswered(&self) -> StoreError {
+        StoreError::Unavailable(format!("{} does not answer", self.target.shown))
+    }
+
+    fn failed(&self, why: String) {
+        let mut health = lock(&self.health);
+        let pause = PAUSE.start().saturating_mul(1 << health.failures.min(8));
+        // From half of the pause to all of it, so that not every worker of every process tries at once.
+        let pause = pause.min(*PAUSE.end()).mul_f64(0.5 + jitter() / 2.0);
+        health.failures = health.failures.saturating_add(1);
+        health.until = Some(clock::now() + pause);
+        health.why = why;
+    }
+
+    /// Whether statements can be prepared and read in a shared session; `None` when no connection is open yet.
+    pub(super) fn is_pooled(&self) -> Option<bool> {
+        let slot = self.shared.first()?;
+        lock(&slot.connection).as_ref().map(|c| c.pooled)
+    }
+
+    /// Closes what is idle: the store is gone.
+    pub(super) fn close(&self) {
+        lock(&self.idle).clear();
+        for slot in &self.shared {
+            *lock(&slot.connection) = None;
+        }
+    }
+}
+
+/// Takes note of a try to connect that did not end well, also when nobody waited for its end.
+struct Trying<'a> {
+    pool: &'a Pool,
+    since: Instant,
+    settled: bool,
+}
+
+impl Trying<'_> {
+    fn settle(mut self, result: Result<Connection, StoreError>) -> Result<Connection, StoreError> {
+        self.settled = true;
+        match &result {
+            Ok(_) => *lock(&self.pool.health) = Health::default(),
+            Err(StoreError::Unavailable(why)) => self.pool.failed(why.clone()),
+            Err(error) => self.pool.failed(error.to_string()),
+        }
+        result
+    }
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        // Whoever leaves at once says nothing about the server.
+        if !self.settled && clock::now().saturating_duration_since(self.since) > *PAUSE.end() {
+            self.pool
+                .failed(format!("{} does not answer", self.pool.target.shown));
+        }
+    }
+}
+
+/// One who waits, counted.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,390 @@
+//! Reads: statements run, rows made JSON.
+
+use super::codec::{self, Fields, Items, Raw};
+use super::connection::{Connection, SHARED_TIME, params};
+use super::dialect::POSTGRES;
+use super::errors::{Fail, Run};
+use super::pool::{Pool, within};
+use super::{RESULT_BYTES_MAX, Shared};
+use crate::operation::{Count, Order, Read};
+use crate::store::json::write_text;
+use crate::store::slow;
+use crate::store::sql::{Arg, Builder, Out, OutKind, Shape, Sql};
+use crate::store::table::Table;
+use crate::store::{Page, StoreError};
+use crate::value::Value;
+use futures_util::TryStreamExt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use stoa_exchange::clock;
+use tokio_postgres::{Row, RowStream};
+
+/// What the server gets on top of a deadline, so that it is the one to say that time ran out.
+pub(super) const GRACE: Duration = Duration::from_millis(200);
+
+/// A read as it is run.
+struct Reading<'a> {
+    shared: &'a Shared,
+    read: &'a Read,
+    table: &'a Table,
+    shape: Shape<'a>,
+    /// Columns of the entries of the order.
+    order: Vec<usize>,
+    version: Option<usize>,
+    sql: Sql<'a>,
+    deadline: Instant,
+}
+
+/// Runs a read.
+pub(super) async fn run(
+    shared: &Shared,
+    pool: &Arc<Pool>,
+    read: &Read,
+    deadline: Instant,
+) -> Result<Page, StoreError> {
+    let reading = Reading::new(shared, read, deadline).map_err(|fail| fail.plain(shared.shown()))?;
+    let result = reading.run(pool).await;
+    result.map_err(|fail| fail.plain(shared.shown()))
+}
+
+impl<'a> Reading<'a> {
+    fn new(shared: &'a Shared, read: &'a Read, deadline: Instant) -> Run<Self> {
+        let table = shared.table(read.resource)?;
+        let mut shape = Shape::new(&read.select, table, &shared.tables)?;
+        let order = read.order.iter().map(|entry| shape.order(entry)).collect();
+        // The version of a bound row costs a hash of all its columns: only where one row is asked for.
+        let version = (table.created || read.limit <= 1).then(|| shape.version());
+        let mut builder = Builder::new(&POSTGRES, &shared.tables);
+        builder.read(read, &shape)?;
+        Ok(Self {
+            shared,
+            read,
+            table,
+            order,
+            version,
+            sql: builder.sql,
+            shape,
+            deadline,
+        })
+    }
+
+    async fn run(&self, pool: &Arc<Pool>) -> Run<Page> {
+        let mut page = match self.first(pool).await? {
+            Some(page) => page,
+            // With an exact count two statements must see one state of the data.
+            None if self.read.count == Count::Exact => return self.counted(pool).await,
+            None => self.alone(pool).await?,
+        };
+        page.total = match self.read.count {
+            Count::None => None,
+            _ if self.is_whole(&page) => Some(self.read.offset.saturating_add(page.rows)),
+            Count::Exact => return self.counted(pool).await,
+            Count::Planned => Some(self.planned(pool).await?),
+            Count::Estimated => Some(self.estimated(pool).await?),
+        };
+        Ok(page)
+    }
+
+    /// Whether the page itself says how many rows there are.
+    fn is_whole(&self, page: &Page) -> bool {
+        self.read.after.is_none() && !page.more && (page.rows > 0 || self.read.offset == 0)
+    }
+
+    /// The read over a shared connection. `None`: to be run on a connection held alone.
+    async fn first(&self, pool: &Arc<Pool>) -> Run<Option<Page>> {
+        if pool.is_pooled() == Some(true) || self.shared.slow.is(slow::shape(&self.sql.text)) {
+            return Ok(None);
+        }
+        for again in [true, false] {
+            let connection = pool.shared(self.deadline).await?;
+            if connection.pooled {
+                return Ok(None);
+            }
+            let started = clock::now();
+            let result = within(self.deadline, async {
+                let params = params(&self.sql);
+                let rows = connection.run(&self.sql.text, &params).await?;
+                self.collect(rows).await
+            });
+            match result.await {
+                Err(late) => {
+                    // The server ends each statement long before: this connection hangs.
+                    if clock::now().saturating_duration_since(started) > SHARED_TIME * 2 {
+                        connection.retire();
+                    }
+                    return Err(late.into());
+                }
+                Ok(Err(fail)) if fail.is_canceled() => {
+                    self.shared.slow.remember(slow::shape(&self.sql.text));
+                    return Ok(None);
+                }
+                Ok(Err(fail)) if again && self.is_worth_another(&connection, &fail) => {}
+                Ok(result) => return result.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a read that failed may do better on another connection, or after preparing anew.
+    fn is_worth_another(&self, connection: &Connection, fail: &Fail) -> bool {
+        if fail.is_lost() {
+            connection.retire();
+            return true;
+        }
+        if fail.is_stale_plan() || fail.is_foreign_statement() {
+            connection.forget();
+            return true;
+        }
+        false
+    }
+
+    /// `BEGIN`, with as much time as is left.
+    fn begin(&self, how: &str) -> String {
+        let left = self.deadline.saturating_duration_since(clock::now());
+        format!(
+            "BEGIN {how}; SET LOCAL statement_timeout = {}",
+            left.as_millis().max(1)
+        )
+    }
+
+    /// The read on a connection of its own.
+    async fn alone(&self, pool: &Arc<Pool>) -> Run<Page> {
+        let connection = pool.alone(self.deadline).await?;
+        let params = params(&self.sql);
+        let page = within(self.deadline + GRACE, async {
+            let statement = connection.prepare(&self.sql.text, &params).await?;
+            let (begun, page, ended) = futures_util::future::join3(
+                connection.client.batch_execute(&self.begin("READ ONLY")),
+                async {
+                    let rows = connection
+                        .begin(statement.as_ref(), &self.sql.text, &params)
+                        .await?;
+                    self.collect(rows).await
+                },
+                connection.client.batch_execute("COMMIT"),
+            )
+            .await;
+            begun?;
+            ended?;
+            Run::Ok(page)
+        })
+        .await??;
+        connection.keep();
+        page
+    }
+
+    /// The read and the count of all its rows, of one state of the data.
+    async fn counted(&self, pool: &Arc<Pool>) -> Run<Page> {
+        let mut counting = Builder::new(&POSTGRES, &self.shared.tables);
+        counting.count(self.read)?;
+        let connection = pool.alone(self.deadline).await?;
+        let (read, count) = (params(&self.sql), params(&counting.sql));
+        let (page, total) = within(self.deadline + GRACE, async {
+            let reads = connection.prepare(&self.sql.text, &read).await?;
+            let counts = connection.prepare(&counting.sql.text, &count).await?;
+            let begin = self.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
+            let (begun, page, total, ended) = futures_util::future::join4(
+                connection.client.batch_execute(&begin),
+                async {
+                    let rows = connection.begin(reads.as_ref(), &self.sql.text, &read).await?;
+                    self.collect(rows).await
+                },
+                async {
+                    let rows = connection.begin(counts.as_ref(), &counting.sql.text, &count);
+                    number(rows.await?).await
+                },
+                connection.client.batch_execute("COMMIT"),
+            )
+            .await;
+            begun?;
+            ended?;
+            Run::Ok((page, total))
+        })
+        .await??;
+        connection.keep();
+        let mut page = page?;
+        page.total = Some(total?);
+        Ok(page)
+    }
+
+    /// What the planner expects.
+    async fn planned(&self, pool: &Arc<Pool>) -> Run<u64> {
+        let mut builder = Builder::new(&POSTGRES, &self.shared.tables);
+        let scope = builder.scope(self.table, &self.read.select);
+        builder.push("EXPLAIN (FORMAT JSON) SELECT 1");
+        builder.from(scope);
+        builder.filter(&self.read.filter, self.read.bucket, scope)?;
+        let plan = self.one(pool, &builder.sql).await?;
+        let plan: serde_json::Value = plan
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
+        let rows = plan.pointer("/0/Plan/Plan Rows");
+        Ok(rows.and_then(serde_json::Value::as_u64).unwrap_or(0))
+    }
+
+    /// The exact number up to the resource's largest page, what the planner expects beyond.
+    async fn estimated(&self, pool: &Arc<Pool>) -> Run<u64> {
+        let bound = self.shared.page_max(self.read.resource);
+        let mut builder = Builder::new(&POSTGRES, &self.shared.tables);
+        let scope = builder.scope(self.table, &self.read.select);
+        builder.push("SELECT count(*) FROM (SELECT 1");
+        builder.from(scope);
+        builder.filter(&self.read.filter, self.read.bucket, scope)?;
+        builder.push(" LIMIT ");
+        builder.bind(Arg::Int(
+            i64::try_from(bound).unwrap_or(i64::MAX).saturating_add(1),
+        ));
+        builder.push(") AS s");
+        let found = self.one(pool, &builder.sql).await?;
+        let found = found.as_deref().and_then(codec::int).map_or(0, i64::unsigned_abs);
+        if found <= bound {
+            return Ok(found);
+        }
+        Ok(self.planned(pool).await?.max(found))
+    }
+
+    /// The first column of the first row of a statement.
+    async fn one(&self, pool: &Arc<Pool>, sql: &Sql<'_>) -> Run<Option<Vec<u8>>> {
+        let connection = pool.alone(self.deadline).await?;
+        let params = params(sql);
+        let value = within(self.deadline + GRACE, async {
+            let statement = connection.prepare(&sql.text, &params).await?;
+            let (begun, value, ended) = futures_util::future::join3(
+                connection.client.batch_execute(&self.begin("READ ONLY")),
+                async {
+                    let rows = connection.begin(statement.as_ref(), &sql.text, &params).await?;
+                    let rows: Vec<Row> = rows.try_collect().await?;
+                    Run::Ok(match rows.first() {
+                        Some(row) => row.try_get::<_, Raw<'_>>(0)?.0.map(<[u8]>::to_vec),
+                        None => None,
+                    })
+                },
+                connection.client.batch_execute("COMMIT"),
+            )
+            .await;
+            begun?;
+            ended?;
+            Run::Ok(value)
+        })
+        .await??;
+        connection.keep();
+        value
+    }
+
+    /// The rows of the page, as they come.
+    async fn collect(&self, rows: RowStream) -> Run<Page> {
+        let mut page = Page::default();
+        let mut rows = pin!(rows);
+        while let Some(row) = rows.try_next().await? {
+            if page.rows == self.read.limit {
+                page.more = true;
+                break;
+            }
+            if page.rows == 0 {
+                if let Some(slot) = self.version {
+                    page.version = column(&row, slot)?.and_then(codec::int);
+                }
+            } else {
+                page.json.push(b',');
+            }
+            write_row(&self.shape.outs, &row, &mut page.json)?;
+            page.rows += 1;
+            if page.rows == self.read.limit {
+                let entries = self.order.iter().zip(&self.read.order);
+                page.last = entries
+                    .map(|(slot, entry)| position(column(&row, *slot)?, entry, self.table))
+                    .collect::<Run<_>>()?;
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// The value of an entry of the order, for the cursor.
+fn position(raw: Option<&[u8]>, entry: &Order, table: &Table) -> Run<Value> {
+    if entry.path.is_empty() {
+        let column = table
+            .column(entry.field)
+            .ok_or_else(|| StoreError::Internal("an unknown field".to_owned()))?;
+        return codec::read(raw, column).map_err(Fail::unreadable);
+    }
+    Ok(match raw.and_then(codec::json) {
+        Some(text) => Value::Text(text.into()),
+        None => Value::Null,
+    })
+}
+
+/// The number in a result of one row and column.
+pub(super) async fn number(rows: RowStream) -> Run<u64> {
+    let rows: Vec<Row> = rows.try_collect().await?;
+    let Some(row) = rows.first() else { return Ok(0) };
+    Ok(column(row, 0)?.and_then(codec::int).map_or(0, i64::unsigned_abs))
+}
+
+/// The bytes of a column.
+pub(super) fn column(row: &Row, slot: usize) -> Run<Option<&[u8]>> {
+    Ok(row.try_get::<_, Raw<'_>>(slot)?.0)
+}
+
+/// A row as a JSON object.
+pub(super) fn write_row(outs: &[Out<'_>], row: &Row, json: &mut Vec<u8>) -> Run<()> {
+    json.push(b'{');
+    for (position, out) in outs.iter().enumerate() {
+        member(position, out, json);
+        write_cell(column(row, out.slot)?, &out.kind, json).map_err(Fail::unreadable)?;
+    }
+    json.push(b'}');
+    if json.len() > RESULT_BYTES_MAX {
+        return Err(Fail::Store(StoreError::Refused(format!(
+            "the result is larger than {} MiB: ask for fewer rows or fields",
+            RESULT_BYTES_MAX >> 20
+        ))));
+    }
+    Ok(())
+}
+
+fn member(position: usize, out: &Out<'_>, json: &mut Vec<u8>) {
+    if position > 0 {
+        json.push(b',');
+    }
+    write_text(out.name, json);
+    json.push(b':');
+}
+
+fn write_cell(raw: Option<&[u8]>, kind: &OutKind<'_>, json: &mut Vec<u8>) -> Result<(), String> {
+    let strange = || "a column is not of the kind the statement asked for".to_owned();
+    match (kind, raw) {
+        (OutKind::Field(column), raw) => return codec::write_json(raw, column, json),
+        // A list without rows is gathered as null.
+        (OutKind::Embed { many: true, .. }, None) => json.extend_from_slice(b"[]"),
+        (_, None) => json.extend_from_slice(b"null"),
+        (OutKind::Json, Some(bytes)) => codec::write_compact(codec::json(bytes).ok_or_else(strange)?, json),
+        (OutKind::Text, Some(bytes)) => write_text(std::str::from_utf8(bytes).map_err(|_| strange())?, json),
+        (OutKind::Embed { many: true, outs }, Some(bytes)) => {
+            json.push(b'[');
+            for (position, row) in Items::read(bytes).ok_or_else(strange)?.enumerate() {
+                if position > 0 {
+                    json.push(b',');
+                }
+                embedded_row(row.flatten().ok_or_else(strange)?, outs, json)?;
+            }
+            json.push(b']');
+        }
+        (OutKind::Embed { many: false, outs }, Some(bytes)) => embedded_row(bytes, outs, json)?,
+    }
+    Ok(())
+}
+
+fn embedded_row(record: &[u8], outs: &[Out<'_>], json: &mut Vec<u8>) -> Result<(), String> {
+    let columns: Option<Vec<Option<&[u8]>>> = Fields::read(record).and_then(Iterator::collect);
+    let columns = columns.ok_or("an embedded row ends too early")?;
+    json.push(b'{');
+    for (position, out) in outs.iter().enumerate() {
+        member(position, out, json);
+        let raw = columns.get(out.slot).copied().flatten();
+        write_cell(raw, &out.kind, json)?;
+    }
+    json.push(b'}');
+    Ok(())
+}

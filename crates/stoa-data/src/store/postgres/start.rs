@@ -1,0 +1,191 @@
+//! What a store looks at before it serves: the tables that are bound, and the key of cursors.
+
+use super::config::Target;
+use super::connection::Connection;
+use super::errors::plain;
+use crate::store::StoreError;
+use crate::store::table::{Column, Storage, Table, Tables, column, quote};
+use std::time::Duration;
+use stoa_config::plan::{Plan, Resource, TableName};
+use tokio_postgres::Client;
+
+/// How long all of it may take.
+const START: Duration = Duration::from_secs(10);
+/// What Stoa keeps about a store: the key of cursors is the row named `cursor_key`.
+pub(crate) const META: &str =
+    "CREATE TABLE IF NOT EXISTS \"_stoa_meta\" (\"name\" text PRIMARY KEY, \"value\" bytea NOT NULL)";
+
+/// What was found.
+pub(super) struct Found {
+    pub(super) tables: Tables,
+    pub(super) cursor_key: [u8; 32],
+}
+
+/// Looks, in a runtime of its own: a store is opened where nothing may be waited for.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when the server is not there, not migrated, or has other tables than the plan says.
+pub(super) fn look(plan: &Plan, store: usize, target: &Target) -> Result<Found, StoreError> {
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
+            runtime.block_on(async {
+                tokio::time::timeout(START, find(plan, store, target))
+                    .await
+                    .map_err(|_| StoreError::Unavailable(format!("{} does not answer", target.shown)))?
+            })
+        });
+        looking
+            .join()
+            .map_err(|_| StoreError::Internal("looking at the database ended early".to_owned()))?
+    })
+}
+
+async fn find(plan: &Plan, store: usize, target: &Target) -> Result<Found, StoreError> {
+    let broken = |error: tokio_postgres::Error| plain(&error, &target.shown);
+    let connection = Connection::open(target).await.map_err(broken)?;
+    let client = &connection.client;
+    let encoding = one(client, "SHOW server_encoding").await.map_err(broken)?;
+    if encoding.as_deref() != Some("UTF8") {
+        return Err(StoreError::Unavailable(format!(
+            "{} keeps text as {}; Stoa needs UTF8: make the database with `ENCODING 'UTF8'`",
+            target.shown,
+            encoding.unwrap_or_default()
+        )));
+    }
+    let mut list = Vec::with_capacity(plan.resources.len());
+    for (index, resource) in plan.resources.iter().enumerate() {
+        list.push(match (&resource.table, resource.store == store) {
+            (_, false) => None,
+            (None, true) => Some(Table::created(index, resource)),
+            (Some(name), true) => Some(bound(index, resource, name, client, target).await?),
+        });
+    }
+    let tables = Tables::new(list);
+    let manages = tables.each().any(|t| t.created);
+    Ok(Found {
+        cursor_key: cursor_key(client, manages, target).await?,
+        tables,
+    })
+}
+
+/// The key of cursors: made with the first migration; where Stoa makes no table, from the database itself. A forged
+/// cursor shows its maker no row that the access rule does not.
+async fn cursor_key(client: &Client, manages: bool, target: &Target) -> Result<[u8; 32], StoreError> {
+    if !manages {
+        let named = "SELECT concat(oid, ' ', datname) FROM pg_database WHERE datname = current_database()";
+        let text = one(client, named).await.map_err(|e| plain(&e, &target.shown))?;
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.unwrap_or_default().as_bytes());
+        return Ok(<[u8; 32]>::try_from(digest.as_ref()).unwrap_or([0; 32]));
+    }
+    let kept = "SELECT encode(value, 'hex') FROM \"_stoa_meta\" WHERE name = 'cursor_key'";
+    let kept = one(client, kept).await;
+    if let Err(error) = &kept
+        && !error.as_db_error().is_some_and(|e| e.code().code() == "42P01")
+    {
+        return Err(plain(error, &target.shown));
+    }
+    kept.ok().flatten().as_deref().and_then(from_hex).ok_or_else(|| {
+        StoreError::Unavailable(format!(
+            "{} has not been prepared: run `stoa migrate apply`",
+            target.shown
+        ))
+    })
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let mut key = [0; 32];
+    for (index, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
+    }
+    (text.len() == 64).then_some(key)
+}
+
+/// The first column of the first row, as text. By the simple protocol, which leaves nothing behind in a session.
+async fn one(client: &Client, sql: &str) -> Result<Option<String>, tokio_postgres::Error> {
+    Ok(rows(client, sql).await?.into_iter().flatten().flatten().next())
+}
+
+async fn rows(client: &Client, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
+    let messages = client.simple_query(sql).await?;
+    Ok(messages
+        .iter()
+        .filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
+            }
+            _ => None,
+        })
+        .collect())
+}
+
+/// A table that Stoa did not make.
+async fn bound(
+    index: usize,
+    resource: &Resource,
+    named: &TableName,
+    client: &Client,
+    target: &Target,
+) -> Result<Table, StoreError> {
+    let name = match &named.schema {
+        Some(schema) => format!("{}.{}", quote(schema), quote(&named.name)),
+        None => quote(&named.name),
+    };
+    // A domain is read and bound as what it is based on.
+    let found = format!(
+        "SELECT c.relkind, a.attname, coalesce(nullif(t.typbasetype, 0), t.oid), a.attnotnull \
+         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
+         WHERE c.oid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped",
+        literal(&name)
+    );
+    let found = rows(client, &found).await.map_err(|e| plain(&e, &target.shown))?;
+    if found.is_empty() {
+        return Err(StoreError::Unavailable(format!(
+            "resource {} is bound to the table {name}, which the database does not have",
+            resource.name
+        )));
+    }
+    let text = |row: &[Option<String>], at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+    let kind = found.first().map(|row| text(row, 0)).unwrap_or_default();
+    let mut columns: Vec<Column> = Vec::with_capacity(resource.fields.len());
+    for field in &resource.fields {
+        let Some(row) = found.iter().find(|row| text(row, 1) == field.name) else {
+            return Err(StoreError::Unavailable(format!(
+                "resource {} has the field {}, which its table {name} does not have",
+                resource.name, field.name
+            )));
+        };
+        let storage = Storage::Server(text(row, 2).parse().unwrap_or(0));
+        columns.push(Column {
+            nullable: text(row, 3) != "t",
+            ..column(field, storage)
+        });
+    }
+    let view = !matches!(kind.as_str(), "r" | "p" | "f");
+    let key = resource.key.iter().filter_map(|k| columns.get(*k));
+    let locator = if view {
+        Vec::new()
+    } else {
+        key.map(|c| c.quoted.clone()).collect()
+    };
+    Ok(Table {
+        resource: index,
+        label: resource.name.clone(),
+        name,
+        columns,
+        key: resource.key.clone(),
+        locator,
+        created: false,
+        view,
+        shard: None,
+    })
+}
+
+/// A name as text of SQL: it comes from the API file, and quotes are doubled.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

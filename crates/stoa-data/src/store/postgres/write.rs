@@ -1,0 +1,196 @@
+//! One write, in a transaction on a connection held alone: the change, the checks after it, the rows as the reply
+//! shows them, and the reply of an idempotency key.
+
+mod change;
+mod returned;
+
+use super::Shared;
+use super::codec::Param;
+use super::errors::{Fail, Run, explain};
+use super::idempotency;
+use super::pool::{Alone, Pool, within};
+use super::read::GRACE;
+use crate::operation::{Change, Conflict, Write};
+use crate::store::table::Table;
+use crate::store::{Outcome, Render, StoreError, Written};
+use futures_util::TryStreamExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use stoa_exchange::clock;
+use tokio_postgres::Row;
+
+/// How often a write is run when another transaction stands in its way.
+const TRIES: u32 = 4;
+/// How long undoing may take before the connection is given up.
+const UNDO: Duration = Duration::from_secs(1);
+
+/// A write under way.
+struct Writing<'a> {
+    shared: &'a Shared,
+    connection: &'a Alone,
+    write: &'a Write,
+    table: &'a Table,
+    deadline: Instant,
+    /// Whether `BEGIN` was sent.
+    begun: bool,
+    /// Whether `COMMIT` was: from then on only the server knows.
+    committing: bool,
+    /// Whether a row that stood there was replaced.
+    replaced: bool,
+    done: Written,
+}
+
+/// Runs a write.
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    pool: &Arc<Pool>,
+    write: &Write,
+    deadline: Instant,
+    mut render: Option<Render>,
+) -> Result<Outcome, StoreError> {
+    let table = shared.table(write.resource)?;
+    if table.view {
+        return Err(StoreError::ReadOnly);
+    }
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let connection = pool.alone(deadline).await?;
+        let has_render = render.is_some();
+        let mut writing = Writing {
+            shared,
+            connection: &connection,
+            write,
+            table,
+            deadline,
+            begun: false,
+            committing: false,
+            replaced: false,
+            done: Written::default(),
+        };
+        let fail = match within(deadline + GRACE, writing.transaction(&mut render)).await? {
+            Ok(outcome) => {
+                connection.keep();
+                if write.idempotency.is_some() {
+                    idempotency::clean_sometimes(shared, pool);
+                }
+                return Ok(outcome);
+            }
+            Err(fail) => fail,
+        };
+        // A reply that was made belongs to the attempt that made it.
+        let may_repeat = tries < TRIES && !writing.committing && render.is_some() == has_render;
+        let repeat = may_repeat && is_worth_another(&connection, write, &fail);
+        if !fail.is_lost() {
+            undo(connection).await;
+        }
+        if !repeat {
+            return Err(explain(&shared.tables, write, fail, shared.shown()));
+        }
+    }
+}
+
+/// Whether running a write again may end otherwise.
+fn is_worth_another(connection: &Alone, write: &Write, fail: &Fail) -> bool {
+    if fail.is_stale_plan() || fail.is_foreign_statement() {
+        connection.forget();
+        return true;
+    }
+    // What another request made a moment ago is there now, to be overwritten or left alone.
+    let overwrites = match &write.change {
+        Change::Insert { conflict, .. } => *conflict != Conflict::Refuse,
+        Change::Replace { .. } => true,
+        Change::Update { .. } | Change::Delete { .. } => false,
+    };
+    fail.is_lost() || fail.is_conflict() || (overwrites && fail.is_unique())
+}
+
+/// Leaves the transaction. A connection that does not answer is given up.
+async fn undo(connection: Alone) {
+    let undone = within(clock::now() + UNDO, connection.client.batch_execute("ROLLBACK")).await;
+    if matches!(undone, Ok(Ok(()))) {
+        connection.keep();
+    }
+}
+
+impl<'a> Writing<'a> {
+    async fn transaction(&mut self, render: &mut Option<Render>) -> Run<Outcome> {
+        if let Some(claim) = &self.write.idempotency {
+            idempotency::make(self.shared, self.connection).await?;
+            self.connection.client.batch_execute(&self.begin()).await?;
+            self.begun = true;
+            if let Some(reply) = idempotency::take(self.connection, claim).await? {
+                self.connection.client.batch_execute("ROLLBACK").await?;
+                return Ok(Outcome::Replayed(reply));
+            }
+        }
+        self.change().await?;
+        let affected = self.done.affected;
+        let too_many = self.write.max_affected.is_some_and(|max| affected > max);
+        if too_many || (self.write.exactly_one && affected != 1) {
+            return Err(StoreError::Affected(affected).into());
+        }
+        self.references().await?;
+        if affected != 1 {
+            self.done.version = None;
+        }
+        self.finish(render).await?;
+        Ok(Outcome::Written(std::mem::take(&mut self.done)))
+    }
+
+    /// Ends the transaction; with the reply of an idempotency key in it.
+    async fn finish(&mut self, render: &mut Option<Render>) -> Run<()> {
+        if !self.begun {
+            // Nothing was to be done.
+            return Ok(());
+        }
+        let client = &self.connection.client;
+        if self.write.rollback {
+            client.batch_execute("ROLLBACK").await?;
+            return Ok(());
+        }
+        if let (Some(claim), Some(render)) = (&self.write.idempotency, render.take()) {
+            let reply = render(&self.done);
+            idempotency::keep(self.connection, claim, &reply).await?;
+        }
+        self.committing = true;
+        client.batch_execute("COMMIT").await?;
+        Ok(())
+    }
+
+    /// `BEGIN`, with as much time as is left; a process that goes away holds no lock for longer.
+    fn begin(&self) -> String {
+        let left = self
+            .deadline
+            .saturating_duration_since(clock::now())
+            .as_millis()
+            .max(1);
+        format!(
+            "BEGIN; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            left + 1_000
+        )
+    }
+
+    /// Runs a statement of the transaction; the first one goes out together with its `BEGIN`.
+    async fn query(&mut self, text: &str, params: &[Param<'_>], once: bool) -> Run<Vec<Row>> {
+        // What will hardly come again is not prepared.
+        let statement = if once {
+            None
+        } else {
+            self.connection.prepare(text, params).await?
+        };
+        let run = async {
+            let rows = self.connection.begin(statement.as_ref(), text, params).await?;
+            Run::Ok(rows.try_collect::<Vec<Row>>().await?)
+        };
+        if self.begun {
+            return run.await;
+        }
+        let begin = self.begin();
+        let (begun, rows) =
+            futures_util::future::join(self.connection.client.batch_execute(&begin), run).await;
+        self.begun = true;
+        begun?;
+        rows
+    }
+}
