@@ -26,7 +26,14 @@ pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, Stor
         .ok_or_else(|| StoreError::Internal(format!("the plan has no store {store_index}")))?;
     match &store.kind {
         StoreKind::Sqlite { path } => Ok(Arc::new(sqlite::SqliteStore::open(plan, store_index, path)?)),
-        StoreKind::Postgres { shards } => Ok(Arc::new(postgres::PgStore::open(plan, store_index, shards)?)),
+        StoreKind::Postgres {
+            shards, durability, ..
+        } => Ok(Arc::new(postgres::PgStore::open(
+            plan,
+            store_index,
+            shards,
+            *durability,
+        )?)),
     }
 }
 

@@ -21,14 +21,11 @@ use super::{Outcome, Page, Render, Store, StoreError, StoreFuture, StoredReply};
 use crate::operation::{IdempotencyClaim, Read, Write};
 use config::Target;
 use pool::{Pool, within};
-#[cfg(test)]
-pub(crate) use start::META;
-
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
-use stoa_config::plan::{Plan, PostgresShard};
+use stoa_config::plan::{Durability, Plan, PostgresShard};
 
 /// Bytes of one result at most: no reply may fill the memory.
 const RESULT_BYTES_MAX: usize = 64 << 20;
@@ -42,6 +39,8 @@ pub(crate) struct Shared {
     plan: Arc<Plan>,
     tables: Tables,
     group: ShardGroup,
+    /// What a write says about its commit: the rest of `BEGIN`.
+    commit: &'static str,
     slow: Slow,
     /// Whether Stoa made tables here.
     manages: bool,
@@ -77,7 +76,7 @@ impl Shared {
         self.plan
             .resources
             .get(resource)
-            .map_or(0, |r| u64::try_from(r.list.max).unwrap_or(u64::MAX))
+            .map_or(0, |r| u64::from(r.list.max))
     }
 }
 
@@ -89,7 +88,12 @@ pub(crate) struct PgStore {
 
 impl PgStore {
     /// Looks at the tables. The server must be there and migrated.
-    pub(crate) fn open(plan: &Arc<Plan>, store: usize, shards: &[PostgresShard]) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        plan: &Arc<Plan>,
+        store: usize,
+        shards: &[PostgresShard],
+        durability: Durability,
+    ) -> Result<Self, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let [shard] = shards else {
             return Err(StoreError::Unavailable(
@@ -97,7 +101,11 @@ impl PgStore {
             ));
         };
         let primary = Arc::new(Target::parse(shard.write.expose())?);
-        let start::Found { tables, cursor_key } = start::look(plan, store, &primary)?;
+        let start::Found {
+            tables,
+            cursor_key,
+            commit,
+        } = start::look(plan, store, &primary, durability)?;
         let manages = tables.each().any(|t| t.created);
         Ok(Self {
             shared: Arc::new(Shared {
@@ -105,6 +113,7 @@ impl PgStore {
                 plan: Arc::clone(plan),
                 manages,
                 tables,
+                commit,
                 group: ShardGroup { primary },
                 slow: Slow::new(),
                 keeps: AtomicBool::new(false),

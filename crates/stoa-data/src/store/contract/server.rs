@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use stoa_config::plan::{DefaultValue, Plan, PostgresShard, Resource, Secret, StoreKind, Type};
+use std::time::Duration;
+use stoa_config::plan::{DefaultValue, Durability, Plan, PostgresShard, Resource, Secret, StoreKind, Type};
 
 /// The server.
 pub(crate) struct Server {
@@ -146,6 +147,8 @@ impl Server {
                 write: Secret::new(self.url(&name)),
                 read: Vec::new(),
             }],
+            max_lag: Duration::from_secs(10),
+            durability: Durability::Local,
         };
         let plan = Arc::new(plan);
         self.sql(&name, &tables(&plan));
@@ -181,12 +184,15 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?}");
 }
 
+/// What Stoa keeps about a store.
+const META: &str = "CREATE TABLE \"_stoa_meta\" (\"name\" text PRIMARY KEY, \"value\" bytea NOT NULL)";
+
 /// The tables of a plan, as a migration makes them.
 fn tables(plan: &Plan) -> String {
     use std::fmt::Write as _;
     let mut sql = format!(
         "{}; {}; {}; INSERT INTO _stoa_meta VALUES ('cursor_key', decode(repeat('07', 32), 'hex'));",
-        crate::store::postgres::META,
+        META,
         crate::store::postgres::idempotency::TABLE,
         crate::store::postgres::idempotency::INDEX
     );

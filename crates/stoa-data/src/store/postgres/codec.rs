@@ -69,14 +69,10 @@ fn write_kind(bytes: &[u8], kind: &Kind, out: &mut Vec<u8>) -> Option<()> {
             );
             out.push(b'"');
         }
-        Kind::Time => match time(bytes)? {
-            Some(micros) => write_text(&render_time(micros), out),
-            None => out.extend_from_slice(b"null"),
-        },
-        Kind::Date => match date(bytes)? {
-            Some(days) => write_text(&render_date(days), out),
-            None => out.extend_from_slice(b"null"),
-        },
+        // `infinity` has no name in JSON.
+        Kind::Time | Kind::Date if is_endless(bytes) => out.extend_from_slice(b"null"),
+        Kind::Time => write_text(&render_time(time(bytes)?), out),
+        Kind::Date => write_text(&render_date(date(bytes)?), out),
         Kind::Json => write_compact(json(bytes)?, out),
         Kind::Ref { value, .. } => write_kind(bytes, value, out)?,
         Kind::List(item) => {
@@ -115,8 +111,9 @@ fn read_kind(bytes: &[u8], kind: &Kind) -> Option<Value> {
         Kind::Float => Value::Float(float(bytes)?),
         Kind::Decimal { scale, .. } => Value::Decimal(text(&|out| number::write(bytes, *scale, out))?.into()),
         Kind::Uuid | Kind::Uuid7 => Value::Uuid(uuid::Uuid::from_slice(bytes).ok()?),
-        Kind::Time => time(bytes)?.map_or(Value::Null, Value::Time),
-        Kind::Date => date(bytes)?.map_or(Value::Null, Value::Date),
+        Kind::Time | Kind::Date if is_endless(bytes) => Value::Null,
+        Kind::Time => Value::Time(time(bytes)?),
+        Kind::Date => Value::Date(date(bytes)?),
         Kind::Ref { value, .. } => read_kind(bytes, value)?,
         Kind::Json | Kind::List(_) => Value::Json(text(&|out| write_kind(bytes, kind, out))?.into()),
     })
@@ -154,24 +151,25 @@ fn float(bytes: &[u8]) -> Option<f64> {
     }
 }
 
-/// Microseconds since 1970; `None` for `infinity`, which has no name in JSON.
-fn time(bytes: &[u8]) -> Option<Option<i64>> {
-    let micros = i64::from_be_bytes(bytes.try_into().ok()?);
-    if micros == i64::MAX || micros == i64::MIN {
-        return Some(None);
+/// Whether a time or date is `infinity` or `-infinity`: the largest or the smallest number.
+fn is_endless(bytes: &[u8]) -> bool {
+    match bytes {
+        [0x7f, rest @ ..] => rest.iter().all(|b| *b == 0xff),
+        [0x80, rest @ ..] => rest.iter().all(|b| *b == 0),
+        _ => false,
     }
-    let micros = micros.checked_add(EPOCH_MICROS)?;
-    MICROS.contains(&micros).then_some(Some(micros))
 }
 
-/// Days since 1970; `None` for `infinity`.
-fn date(bytes: &[u8]) -> Option<Option<i32>> {
-    let days = i32::from_be_bytes(bytes.try_into().ok()?);
-    if days == i32::MAX || days == i32::MIN {
-        return Some(None);
-    }
-    let days = days.checked_add(EPOCH_DAYS)?;
-    DAYS.contains(&days).then_some(Some(days))
+/// Microseconds since 1970.
+fn time(bytes: &[u8]) -> Option<i64> {
+    let micros = i64::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH_MICROS)?;
+    MICROS.contains(&micros).then_some(micros)
+}
+
+/// Days since 1970.
+fn date(bytes: &[u8]) -> Option<i32> {
+    let days = i32::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH_DAYS)?;
+    DAYS.contains(&days).then_some(days)
 }
 
 /// The text of `jsonb` (behind a version byte) or `json`.

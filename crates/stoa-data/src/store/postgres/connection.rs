@@ -156,13 +156,13 @@ impl Connection {
         text: &str,
         params: &[Param<'_>],
     ) -> Run<RowStream> {
-        Ok(match statement {
-            Some(statement) => self.client.query_raw(statement, params.iter().copied()).await?,
-            None => {
-                let typed = params.iter().map(|p| (*p, p.ty()));
-                self.client.query_typed_raw(text, typed).await?
-            }
-        })
+        let rows = if let Some(statement) = statement {
+            self.client.query_raw(statement, params.iter().copied()).await?
+        } else {
+            let typed = params.iter().map(|p| (*p, p.ty()));
+            self.client.query_typed_raw(text, typed).await?
+        };
+        Ok(rows)
     }
 
     /// Prepares when that is needed, and runs.

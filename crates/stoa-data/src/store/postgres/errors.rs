@@ -142,11 +142,9 @@ pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
     let code = db.code();
     let unavailable = || StoreError::Unavailable(format!("{shown}: {} ({})", db.message(), code.code()));
     match code.code() {
-        "57014" => StoreError::Deadline,
-        "55P03" | "25P03" | "25P04" => StoreError::Deadline,
-        "53300" | "53400" => StoreError::Overloaded,
+        "57014" | "55P03" | "25P03" | "25P04" => StoreError::Deadline,
+        "53300" | "53400" | "40001" | "40P01" => StoreError::Overloaded,
         "53100" => StoreError::Full(format!("{shown}: {}", db.message())),
-        "40001" | "40P01" => StoreError::Overloaded,
         "42501" | "42P01" | "42703" | "3D000" | "3F000" => unavailable(),
         "2201B" | "42883" | "42P10" => StoreError::Refused(db.message().to_owned()),
         state if state.starts_with("22") || state.starts_with("23") || state.starts_with("P0") => {

@@ -24,7 +24,7 @@ const WAITING_MAX: usize = 256;
 /// How long connecting may take, signing in included.
 const CONNECT: Duration = Duration::from_secs(3);
 /// The first pause after a connection could not be made, and the longest.
-const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(1_000);
+const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
 
 /// The connections.
 #[derive(Debug)]

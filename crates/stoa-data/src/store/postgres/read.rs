@@ -119,24 +119,11 @@ impl<'a> Reading<'a> {
                     self.shared.slow.remember(slow::shape(&self.sql.text));
                     return Ok(None);
                 }
-                Ok(Err(fail)) if again && self.is_worth_another(&connection, &fail) => {}
+                Ok(Err(fail)) if again && is_worth_another(&connection, &fail) => {}
                 Ok(result) => return result.map(Some),
             }
         }
         Ok(None)
-    }
-
-    /// Whether a read that failed may do better on another connection, or after preparing anew.
-    fn is_worth_another(&self, connection: &Connection, fail: &Fail) -> bool {
-        if fail.is_lost() {
-            connection.retire();
-            return true;
-        }
-        if fail.is_stale_plan() || fail.is_foreign_statement() {
-            connection.forget();
-            return true;
-        }
-        false
     }
 
     /// `BEGIN`, with as much time as is left.
@@ -299,6 +286,19 @@ impl<'a> Reading<'a> {
         }
         Ok(page)
     }
+}
+
+/// Whether a read that failed may do better on another connection, or after preparing anew.
+fn is_worth_another(connection: &Connection, fail: &Fail) -> bool {
+    if fail.is_lost() {
+        connection.retire();
+        return true;
+    }
+    if fail.is_stale_plan() || fail.is_foreign_statement() {
+        connection.forget();
+        return true;
+    }
+    false
 }
 
 /// The value of an entry of the order, for the cursor.

@@ -6,26 +6,29 @@ use super::errors::plain;
 use crate::store::StoreError;
 use crate::store::table::{Column, Storage, Table, Tables, column, quote};
 use std::time::Duration;
-use stoa_config::plan::{Plan, Resource, TableName};
+use stoa_config::plan::{Durability, Plan, Resource, TableName};
 use tokio_postgres::Client;
 
 /// How long all of it may take.
 const START: Duration = Duration::from_secs(10);
-/// What Stoa keeps about a store: the key of cursors is the row named `cursor_key`.
-pub(crate) const META: &str =
-    "CREATE TABLE IF NOT EXISTS \"_stoa_meta\" (\"name\" text PRIMARY KEY, \"value\" bytea NOT NULL)";
-
 /// What was found.
 pub(super) struct Found {
     pub(super) tables: Tables,
     pub(super) cursor_key: [u8; 32],
+    /// What a write adds to its `BEGIN`, so that its commit is as durable as the file says.
+    pub(super) commit: &'static str,
 }
 
 /// Looks, in a runtime of its own: a store is opened where nothing may be waited for.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the server is not there, not migrated, or has other tables than the plan says.
-pub(super) fn look(plan: &Plan, store: usize, target: &Target) -> Result<Found, StoreError> {
+pub(super) fn look(
+    plan: &Plan,
+    store: usize,
+    target: &Target,
+    durability: Durability,
+) -> Result<Found, StoreError> {
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -33,7 +36,7 @@ pub(super) fn look(plan: &Plan, store: usize, target: &Target) -> Result<Found, 
                 .build()
                 .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
             runtime.block_on(async {
-                tokio::time::timeout(START, find(plan, store, target))
+                tokio::time::timeout(START, find(plan, store, target, durability))
                     .await
                     .map_err(|_| StoreError::Unavailable(format!("{} does not answer", target.shown)))?
             })
@@ -44,7 +47,12 @@ pub(super) fn look(plan: &Plan, store: usize, target: &Target) -> Result<Found, 
     })
 }
 
-async fn find(plan: &Plan, store: usize, target: &Target) -> Result<Found, StoreError> {
+async fn find(
+    plan: &Plan,
+    store: usize,
+    target: &Target,
+    durability: Durability,
+) -> Result<Found, StoreError> {
     let broken = |error: tokio_postgres::Error| plain(&error, &target.shown);
     let connection = Connection::open(target).await.map_err(broken)?;
     let client = &connection.client;
@@ -69,7 +77,33 @@ async fn find(plan: &Plan, store: usize, target: &Target) -> Result<Found, Store
     Ok(Found {
         cursor_key: cursor_key(client, manages, target).await?,
         tables,
+        commit: commit(client, durability, target).await?,
     })
+}
+
+/// A server may be set to acknowledge what is not on its disk yet; Stoa never does.
+async fn commit(
+    client: &Client,
+    durability: Durability,
+    target: &Target,
+) -> Result<&'static str, StoreError> {
+    let broken = |error: tokio_postgres::Error| plain(&error, &target.shown);
+    let names = one(client, "SHOW synchronous_standby_names")
+        .await
+        .map_err(broken)?;
+    let set = one(client, "SHOW synchronous_commit").await.map_err(broken)?;
+    match durability {
+        Durability::Replicated if names.is_none_or(|n| n.is_empty()) => {
+            Err(StoreError::Unavailable(format!(
+                "{} has no synchronous replica, and the store's `durability: replicated` needs one: set synchronous_standby_names",
+                target.shown
+            )))
+        }
+        Durability::Replicated if set.as_deref() == Some("remote_apply") => Ok(""),
+        Durability::Replicated => Ok("; SET LOCAL synchronous_commit = on"),
+        Durability::Local if set.as_deref() == Some("off") => Ok("; SET LOCAL synchronous_commit = local"),
+        Durability::Local => Ok(""),
+    }
 }
 
 /// The key of cursors: made with the first migration; where Stoa makes no table, from the database itself. A forged
@@ -85,7 +119,7 @@ async fn cursor_key(client: &Client, manages: bool, target: &Target) -> Result<[
     let kept = "SELECT encode(value, 'hex') FROM \"_stoa_meta\" WHERE name = 'cursor_key'";
     let kept = one(client, kept).await;
     if let Err(error) = &kept
-        && !error.as_db_error().is_some_and(|e| e.code().code() == "42P01")
+        && error.as_db_error().is_none_or(|e| e.code().code() != "42P01")
     {
         return Err(plain(error, &target.shown));
     }

@@ -1,1 +1,3 @@
+//! What only a server shows: that it may go, stall and come back.
 
+mod outages;

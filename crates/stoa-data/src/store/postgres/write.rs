@@ -113,7 +113,7 @@ async fn undo(connection: Alone) {
     }
 }
 
-impl<'a> Writing<'a> {
+impl Writing<'_> {
     async fn transaction(&mut self, render: &mut Option<Render>) -> Run<Outcome> {
         if let Some(claim) = &self.write.idempotency {
             idempotency::make(self.shared, self.connection).await?;
@@ -166,8 +166,9 @@ impl<'a> Writing<'a> {
             .as_millis()
             .max(1);
         format!(
-            "BEGIN; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}",
-            left + 1_000
+            "BEGIN; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{}",
+            left + 1_000,
+            self.shared.commit
         )
     }
 

@@ -115,14 +115,15 @@ fn encode(value: &Value, ty: &Type, out: &mut BytesMut) -> Encoded {
             }
             _ => out.extend_from_slice(render_date(*days).as_bytes()),
         },
-        Value::List(items) => match ty.kind() {
-            Kind::Array(item) => encode_list(items, item, out)?,
-            _ => {
+        Value::List(items) => {
+            if let Kind::Array(item) = ty.kind() {
+                encode_list(items, item, out)?;
+            } else {
                 let mut text = Vec::new();
                 write_value(value, &mut text);
                 encode_json(&text, ty, out);
             }
-        },
+        }
     }
     Ok(IsNull::No)
 }
@@ -134,7 +135,7 @@ fn encode_int(n: i64, ty: &Type, out: &mut BytesMut) -> Result<(), Box<dyn Error
         Type::FLOAT8 => out.put_f64(n as f64),
         Type::FLOAT4 => out.put_f32(n as f32),
         Type::NUMERIC => {
-            number::encode(itoa::Buffer::new().format(n), out).ok_or("a number without digits")?
+            number::encode(itoa::Buffer::new().format(n), out).ok_or("a number without digits")?;
         }
         Type::TEXT => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
         _ => out.put_i64(n),

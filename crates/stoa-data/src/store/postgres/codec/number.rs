@@ -97,6 +97,8 @@ pub(super) fn encode(text: &str, out: &mut BytesMut) -> Option<()> {
     out.put_i16(weight);
     out.put_u16(if groups.is_empty() { POSITIVE } else { sign });
     out.put_u16(u16::try_from(fraction.len()).ok()?);
-    groups.into_iter().for_each(|g| out.put_u16(g));
+    for group in groups {
+        out.put_u16(group);
+    }
     Some(())
 }
