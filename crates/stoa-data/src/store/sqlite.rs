@@ -10,6 +10,8 @@ mod functions;
 pub(crate) mod idempotency;
 mod read;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 mod write;
 mod writer;
@@ -69,6 +71,30 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What is shared over an open file.
+    fn open(
+        plan: &Arc<Plan>,
+        store: usize,
+        path: &Path,
+        conn: &rusqlite::Connection,
+    ) -> Result<Self, StoreError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let tables = connect::tables(plan, store, conn)?;
+        let manages = tables.each().any(|t| t.created);
+        Ok(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            path: path.to_owned(),
+            plan: Arc::clone(plan),
+            manages,
+            tables,
+            slow: Slow::new(),
+            claims: Arc::default(),
+            closed: AtomicBool::new(false),
+            #[cfg(test)]
+            pages_max: std::sync::atomic::AtomicU32::new(0),
+        })
+    }
+
     fn table(&self, resource: usize) -> Result<&Table, StoreError> {
         self.tables
             .get(resource)
@@ -109,24 +135,10 @@ pub(crate) struct SqliteStore {
 impl SqliteStore {
     /// Opens the file and starts its threads; they end when the store is dropped.
     pub(crate) fn open(plan: &Arc<Plan>, store: usize, path: &Path) -> Result<Self, StoreError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let conn = connect::open(path, Use::Read, READER_BUSY)?;
-        let tables = connect::tables(plan, store, &conn)?;
-        let manages = tables.each().any(|t| t.created);
-        let cursor_key = cursor_key(&conn, path, manages)?;
+        let shared = Arc::new(Shared::open(plan, store, path, &conn)?);
+        let cursor_key = cursor_key(&conn, path, shared.manages)?;
         drop(conn);
-        let shared = Arc::new(Shared {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            path: path.to_owned(),
-            plan: Arc::clone(plan),
-            tables,
-            manages,
-            slow: Slow::new(),
-            claims: Arc::default(),
-            closed: AtomicBool::new(false),
-            #[cfg(test)]
-            pages_max: std::sync::atomic::AtomicU32::new(0),
-        });
         let (reads, waiting_reads) = sync_channel(READS_MAX);
         let (writes, waiting_writes) = sync_channel(WRITES_MAX);
         let waiting_reads = Arc::new(Mutex::new(waiting_reads));

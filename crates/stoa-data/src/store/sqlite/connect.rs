@@ -81,16 +81,32 @@ pub(crate) fn open(path: &Path, purpose: Use, busy: Duration) -> Result<Connecti
         Use::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Use::Migrate => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
     };
-    if purpose != Use::Migrate && !path.exists() {
+    if purpose != Use::Migrate && !exists(path) {
         return Err(StoreError::Unavailable(format!(
             "there is no database at {}: `stoa migrate apply` makes it",
             path.display()
         )));
     }
-    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    let conn = open_file(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| unavailable(path, &error))?;
     set_up(&conn, purpose, busy).map_err(|error| unavailable(path, &error))?;
     Ok(conn)
+}
+
+fn exists(path: &Path) -> bool {
+    #[cfg(test)]
+    if super::simulation::disk::is_simulated(path) {
+        return true;
+    }
+    path.exists()
+}
+
+fn open_file(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    #[cfg(test)]
+    if super::simulation::disk::is_simulated(path) {
+        return Connection::open_with_flags_and_vfs(path, flags, super::simulation::disk::NAME);
+    }
+    Connection::open_with_flags(path, flags)
 }
 
 fn set_up(conn: &Connection, purpose: Use, busy: Duration) -> rusqlite::Result<()> {

@@ -85,7 +85,7 @@ fn connect(shared: &Shared) -> Result<Limited, StoreError> {
 }
 
 /// One transaction. Whether the connection may be used again.
-fn batch(limited: &Limited, shared: &Shared, first: Job, jobs: &Receiver<Job>) -> bool {
+pub(super) fn batch(limited: &Limited, shared: &Shared, first: Job, jobs: &Receiver<Job>) -> bool {
     let started = clock::now();
     let mut running = Vec::with_capacity(8);
     let mut next = Some(first);
