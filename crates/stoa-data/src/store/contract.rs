@@ -3,6 +3,7 @@
 
 pub(crate) mod fixture;
 mod paging;
+pub(crate) mod pooler;
 mod reads;
 pub(crate) mod server;
 mod writes;

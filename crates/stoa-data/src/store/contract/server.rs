@@ -137,23 +137,39 @@ impl Server {
         format!("postgres://stoa@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// A new database with the tables of some resources.
+    /// A new database with the tables of some resources, and a store over it.
     pub(crate) fn store(&self, resources: Vec<Resource>) -> (Arc<Plan>, Arc<dyn Store>) {
+        let url = self.url(&self.database(&resources));
+        self.open(resources, &url)
+    }
+
+    /// A new database with the tables of some resources.
+    pub(crate) fn database(&self, resources: &[Resource]) -> String {
         let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.sql(&name, &tables(&self.plan(resources.to_vec(), &self.url(&name))));
+        name
+    }
+
+    /// A store over a database.
+    pub(crate) fn open(&self, resources: Vec<Resource>, url: &str) -> (Arc<Plan>, Arc<dyn Store>) {
+        let plan = Arc::new(self.plan(resources, url));
+        let store = crate::store::open(&plan, 0).unwrap();
+        (plan, store)
+    }
+
+    /// A plan of some resources in a database.
+    pub(crate) fn plan(&self, resources: Vec<Resource>, url: &str) -> Plan {
         let mut plan = super::fixture::plan(self.folder.path(), resources);
         plan.stores[0].kind = StoreKind::Postgres {
             shards: vec![PostgresShard {
-                write: Secret::new(self.url(&name)),
+                write: Secret::new(url),
                 read: Vec::new(),
             }],
             max_lag: Duration::from_secs(10),
             durability: Durability::Local,
         };
-        let plan = Arc::new(plan);
-        self.sql(&name, &tables(&plan));
-        let store = crate::store::open(&plan, 0).unwrap();
-        (plan, store)
+        plan
     }
 }
 

@@ -1,3 +1,4 @@
 //! What only a server shows: that it may go, stall and come back.
 
 mod outages;
+mod pooler;
