@@ -19,6 +19,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::start_as(None)
+    }
+
+    /// With `server.pem` and `server.key` of a folder.
+    pub(crate) fn start_with_tls(folder: &str) -> Self {
+        Self::start_as(Some(Path::new(folder)))
+    }
+
+    fn start_as(tls: Option<&Path>) -> Self {
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -49,8 +58,26 @@ impl Server {
                 "--locale=C.UTF-8",
             ],
         );
+        if let Some(folder) = tls {
+            server.certify(folder);
+        }
         server.resume();
         server
+    }
+
+    fn certify(&self, folder: &Path) {
+        let data = PathBuf::from(self.data());
+        for (from, to) in [("server.pem", "server.crt"), ("server.key", "server.key")] {
+            let to = data.join(to);
+            std::fs::copy(folder.join(from), &to).unwrap();
+            run(Command::new("chmod").arg("600").arg(&to));
+            if is_root() {
+                run(Command::new("chown").arg("postgres").arg(&to));
+            }
+        }
+        let mut settings = std::fs::read_to_string(data.join("postgresql.conf")).unwrap();
+        settings.push_str("\nssl = on\n");
+        std::fs::write(data.join("postgresql.conf"), settings).unwrap();
     }
 
     fn data(&self) -> String {
