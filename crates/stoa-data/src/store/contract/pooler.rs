@@ -138,9 +138,8 @@ fn session(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         let mut answer = Vec::new();
         let status = loop {
-            match forward(server, &mut answer)? {
-                (b'Z', status) => break status,
-                _ => {}
+            if let (b'Z', status) = forward(server, &mut answer)? {
+                break status;
             }
         };
         if status == b'I' {

@@ -159,6 +159,19 @@ impl Server {
         });
     }
 
+    /// A transaction that has run a statement and stays open until the client is dropped.
+    pub(crate) fn hold(&self, database: &str, sql: &str) -> tokio_postgres::Client {
+        super::fixture::run(async {
+            let url = self.url(database);
+            let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+                .await
+                .unwrap();
+            tokio::spawn(connection);
+            client.batch_execute(&format!("BEGIN; {sql}")).await.unwrap();
+            client
+        })
+    }
+
     /// The address of a database.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://stoa@127.0.0.1:{}/{database}", self.port)

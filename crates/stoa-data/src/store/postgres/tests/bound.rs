@@ -1,0 +1,177 @@
+//! Tables that others made.
+
+use crate::operation::{Change, Compare, Condition, Precondition, Write};
+use crate::store::contract::fixture::{
+    bound, compare, delete, done, field, insert, is, items, json, page, read, text, try_write, update, write,
+};
+use crate::store::contract::server::Server;
+use crate::store::{Store, StoreError};
+use crate::value::Value;
+use std::sync::Arc;
+use stoa_config::plan::{Resource, Type};
+
+const OLD: &str = "
+    CREATE TYPE mood AS ENUM ('sad', 'glad');
+    CREATE DOMAIN amount AS numeric(10,2);
+    CREATE TABLE old (
+        id serial PRIMARY KEY, small smallint, name varchar(20), pad char(5), mood mood, moods mood[],
+        price amount, ratio real, at timestamp, data json, tags int[], span interval);
+    INSERT INTO old (small, name, pad, mood, moods, price, ratio, at, data, tags, span) VALUES
+        (7, 'x', 'ab', 'glad', '{sad,glad}', 12.5, 0.1, '2024-05-06 07:08:09.5', '{\"a\" : [1, 2]}', '{1,2}', '1 day'),
+        (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+    CREATE VIEW seen AS SELECT id, name FROM old";
+
+fn old() -> Resource {
+    let list = |ty| Type::List(Box::new(ty));
+    let decimal = Type::Decimal {
+        precision: 10,
+        scale: 2,
+    };
+    let fields = vec![
+        field("id", Type::Int, "key auto"),
+        field("small", Type::Int, "optional"),
+        field("name", Type::Text, "optional"),
+        field("pad", Type::Text, "optional"),
+        field("mood", Type::Text, "optional"),
+        field("moods", list(Type::Text), "optional"),
+        field("price", decimal, "optional"),
+        field("ratio", Type::Float, "optional"),
+        field("at", Type::Time, "optional"),
+        field("data", Type::Json, "optional"),
+        field("tags", list(Type::Int), "optional"),
+        field("span", Type::Text, "optional"),
+    ];
+    bound("old", "old", fields, &[0])
+}
+
+fn open(server: &Server, resources: Vec<Resource>) -> Arc<dyn Store> {
+    let name = server.database(&[]);
+    server.sql(&name, OLD);
+    server.open(resources, &server.url(&name)).1
+}
+
+#[test]
+fn what_is_there_is_read_and_compared_as_declared() {
+    let server = Server::start();
+    let store = open(&server, vec![old()]);
+    let all: Vec<usize> = (0..12).collect();
+    assert_eq!(
+        json(&*store, &read(0, items(&old(), &all), Condition::True)),
+        concat!(
+            r#"{"id":1,"small":7,"name":"x","pad":"ab   ","mood":"glad","moods":["sad","glad"],"price":12.50,"#,
+            r#""ratio":0.1,"at":"2024-05-06T07:08:09.500000Z","data":{"a":[1,2]},"tags":[1,2],"span":"1 day"},"#,
+            r#"{"id":2,"small":null,"name":null,"pad":null,"mood":null,"moods":null,"price":null,"ratio":null,"#,
+            r#""at":null,"data":null,"tags":null,"span":null}"#
+        )
+    );
+    for filter in [
+        is(1, 7),
+        compare(1, Compare::Lt, Value::Int(1 << 40)),
+        is(2, text("x")),
+        is(4, text("glad")),
+        is(6, Value::Decimal("12.50".into())),
+        is(7, Value::Float(0.1)),
+        is(8, Value::Time(1_714_979_289_500_000)),
+        is(9, Value::Json("{\"a\":[1,2]}".into())),
+        compare(10, Compare::Contains, Value::List(vec![Value::Int(2)])),
+        compare(2, Compare::Ilike, text("X")),
+    ] {
+        let found = page(&*store, &read(0, items(&old(), &[0]), filter.clone()));
+        assert_eq!(
+            String::from_utf8(found.json).unwrap(),
+            r#"{"id":1}"#,
+            "{filter:?}"
+        );
+    }
+}
+
+#[test]
+fn rows_are_written_and_versioned() {
+    let server = Server::start();
+    let store = open(&server, vec![old()]);
+    let shown = Write {
+        returning: Some(items(&old(), &[0, 2, 4, 8])),
+        ..insert(
+            0,
+            &[2, 4, 8, 10],
+            vec![vec![
+                text("new"),
+                text("sad"),
+                Value::Time(0),
+                Value::List(vec![Value::Int(3)]),
+            ]],
+        )
+    };
+    let made = done(&*store, shown);
+    assert_eq!(made.keys, vec![Value::Int(3)]);
+    assert_eq!(
+        String::from_utf8(made.json).unwrap(),
+        r#"{"id":3,"name":"new","mood":"sad","at":"1970-01-01T00:00:00.000000Z"}"#
+    );
+    let mut one = read(0, items(&old(), &[0]), is(0, 3));
+    one.limit = 1;
+    let version = page(&*store, &one).version;
+    assert_eq!(
+        version, made.version,
+        "a row has the version that its making gave it"
+    );
+    let at = |version| {
+        write(
+            0,
+            Change::Update {
+                filter: is(0, 3),
+                bucket: None,
+                set: vec![(2, text("newer"))],
+                precondition: Precondition::Versions(vec![version]),
+                check: Condition::True,
+            },
+        )
+    };
+    let changed = done(&*store, at(version.unwrap()));
+    assert_ne!(changed.version, version);
+    let stale = try_write(&*store, at(version.unwrap()));
+    assert!(matches!(stale, Err(StoreError::PreconditionFailed)), "{stale:?}");
+    let wrong = try_write(&*store, update(0, is(0, 3), vec![(4, text("angry"))]));
+    assert!(matches!(wrong, Err(StoreError::Refused(_))), "{wrong:?}");
+    let large = try_write(&*store, update(0, is(0, 3), vec![(1, Value::Int(1 << 40))]));
+    assert!(matches!(large, Err(StoreError::Refused(_))), "{large:?}");
+    assert_eq!(done(&*store, delete(0, is(0, 3))).affected, 1);
+}
+
+#[test]
+fn views_are_read_only_and_what_is_missing_is_named() {
+    let server = Server::start();
+    let fields = || {
+        vec![
+            field("id", Type::Int, "key"),
+            field("name", Type::Text, "optional"),
+        ]
+    };
+    let seen = bound("seen", "seen", fields(), &[0]);
+    let store = open(&server, vec![seen.clone()]);
+    assert_eq!(
+        page(&*store, &read(0, items(&seen, &[0, 1]), Condition::True)).rows,
+        2
+    );
+    let refused = try_write(&*store, insert(0, &[1], vec![vec![text("a")]]));
+    assert!(matches!(refused, Err(StoreError::ReadOnly)));
+    let mut other = fields();
+    other.push(field("colour", Type::Text, "optional"));
+    for (resource, named) in [
+        (bound("seen", "seen", other, &[0]), "colour"),
+        (bound("a", "nowhere", fields(), &[0]), "nowhere"),
+    ] {
+        let plan = Arc::new(server.plan(vec![resource], &server.url("d0")));
+        let why = crate::store::open(&plan, 0).map(drop).unwrap_err().to_string();
+        assert!(why.contains(named), "{why}");
+    }
+    let unprepared = Arc::new(server.plan(
+        vec![crate::store::contract::fixture::things()],
+        &server.url("postgres"),
+    ));
+    let why = crate::store::open(&unprepared, 0)
+        .map(drop)
+        .unwrap_err()
+        .to_string();
+    assert!(why.contains("stoa migrate apply"), "{why}");
+}
