@@ -113,6 +113,9 @@ impl Migration {
 
 /// What a store of the plan needs. Writes nothing; a database that is not there is an empty one.
 pub fn plan(plan: &Plan, store_index: usize) -> Result<Migration, MigrateError> {
+    if is_looked_at_when_opened(plan, store_index) {
+        return Ok(Migration::default());
+    }
     let path = path(plan, store_index)?;
     match open_to_read(path)? {
         Some(conn) => compute(plan, store_index, path, Some(&conn)),
@@ -123,12 +126,12 @@ pub fn plan(plan: &Plan, store_index: usize) -> Result<Migration, MigrateError> 
 /// Makes it so, in one transaction; of several processes that start at once one does it and the others find it
 /// done. Steps that lose data are made only with `allow_destructive`.
 pub fn apply(plan: &Plan, store_index: usize, allow_destructive: bool) -> Result<Applied, MigrateError> {
-    let path = path(plan, store_index)?;
     if !manages(plan, store_index) {
         // Bound tables only: they are looked at, and nothing is written.
         self::plan(plan, store_index)?;
         return Ok(Applied::default());
     }
+    let path = path(plan, store_index)?;
     let conn = connect::open(path, Use::Migrate, BUSY)?;
     let failed = |error: rusqlite::Error| MigrateError::Store(unavailable(path, &error));
     write_ahead(&conn).map_err(failed)?;
@@ -146,13 +149,16 @@ pub fn apply(plan: &Plan, store_index: usize, allow_destructive: bool) -> Result
 
 /// Where a store stands.
 pub fn status(plan: &Plan, store_index: usize) -> Result<Status, MigrateError> {
-    let path = path(plan, store_index)?;
     let pending = self::plan(plan, store_index)?;
     let mut status = Status {
         applied: 0,
         last: None,
         pending,
     };
+    if is_looked_at_when_opened(plan, store_index) {
+        return Ok(status);
+    }
+    let path = path(plan, store_index)?;
     if let Some(conn) = open_to_read(path)?
         && found::has_table(&conn, "_stoa_schema").map_err(|e| unavailable(path, &e))?
     {
@@ -194,6 +200,12 @@ fn path(plan: &Plan, store_index: usize) -> Result<&Path, MigrateError> {
         Some(StoreKind::Postgres { .. }) => Err(StoreError::Unavailable("not built yet".to_owned()).into()),
         None => Err(StoreError::Internal(format!("the plan has no store {store_index}")).into()),
     }
+}
+
+/// A PostgreSQL store of bound tables only: opening it compares them with the file, and there is nothing to make.
+fn is_looked_at_when_opened(plan: &Plan, store_index: usize) -> bool {
+    let kind = plan.stores.get(store_index).map(|s| &s.kind);
+    matches!(kind, Some(StoreKind::Postgres { .. })) && !manages(plan, store_index)
 }
 
 /// Whether Stoa makes a table in the store.
