@@ -15,7 +15,6 @@ struct Part {
 }
 
 const HTTPS: &str = "services over https";
-const TABLES: &str = "making tables in PostgreSQL";
 
 const PARTS: &[Part] = &[
     Part {
@@ -56,15 +55,7 @@ const PARTS: &[Part] = &[
     },
     Part {
         what: "PostgreSQL in several shards, or with replicas",
-        used: |p| postgres(p, |_, shards| !matches!(shards, [one] if one.read.is_empty())),
-    },
-    Part {
-        what: TABLES,
-        used: |p| {
-            postgres(p, |store, _| {
-                p.resources.iter().any(|r| r.store == store && r.table.is_none())
-            })
-        },
+        used: |p| postgres(p, |shards| !matches!(shards, [one] if one.read.is_empty())),
     },
     Part {
         what: "state shared between processes",
@@ -120,9 +111,6 @@ pub fn not_built(plan: &Plan) -> Vec<Fault> {
 fn help(part: &Part, key: &str) -> String {
     if part.what == HTTPS {
         return "name it with `http://` until a version that has it".to_owned();
-    }
-    if part.what == TABLES {
-        return "bind each resource of it to a table that is there: `table: NAME`".to_owned();
     }
     format!("leave `{key}` out until a version that has it, or keep it in a profile that is not used yet")
 }
@@ -205,13 +193,13 @@ fn resource_cache(plan: &Plan) -> Vec<String> {
     cached.map(|r| join(&["resources", &r.name, "cache"])).collect()
 }
 
-/// The PostgreSQL stores of which `used` says so: of their position and shards.
-fn postgres(plan: &Plan, used: impl Fn(usize, &[PostgresShard]) -> bool) -> Vec<String> {
-    let of = |(position, store): &(usize, &Store)| match &store.kind {
-        StoreKind::Postgres { shards, .. } => used(*position, shards),
+/// The PostgreSQL stores of which `used` says so.
+fn postgres(plan: &Plan, used: impl Fn(&[PostgresShard]) -> bool) -> Vec<String> {
+    let of = |store: &&Store| match &store.kind {
+        StoreKind::Postgres { shards, .. } => used(shards),
         StoreKind::Sqlite { .. } => false,
     };
-    let stores = plan.stores.iter().enumerate().filter(of).map(|(_, store)| store);
+    let stores = plan.stores.iter().filter(of);
     let path = |s: &Store| {
         let long = join(&["stores", &s.name, "postgres"]);
         // The short form is the store's URL alone.

@@ -5,6 +5,8 @@ mod bound;
 pub(crate) mod ddl;
 mod diff;
 mod found;
+mod postgres;
+mod rename;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +18,7 @@ use serde_json::Value as Json;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
-use stoa_config::plan::{Plan, StoreKind};
+use stoa_config::plan::{Plan, PostgresShard, StoreKind};
 
 /// How long another process that migrates at the same time is waited for.
 const BUSY: Duration = Duration::from_secs(30);
@@ -113,10 +115,10 @@ impl Migration {
 
 /// What a store of the plan needs. Writes nothing; a database that is not there is an empty one.
 pub fn plan(plan: &Plan, store_index: usize) -> Result<Migration, MigrateError> {
-    if is_looked_at_when_opened(plan, store_index) {
-        return Ok(Migration::default());
-    }
-    let path = path(plan, store_index)?;
+    let path = match place(plan, store_index)? {
+        Place::File(path) => path,
+        Place::Servers(shards) => return postgres::plan(plan, store_index, shards),
+    };
     match open_to_read(path)? {
         Some(conn) => compute(plan, store_index, path, Some(&conn)),
         None => compute(plan, store_index, path, None),
@@ -126,12 +128,15 @@ pub fn plan(plan: &Plan, store_index: usize) -> Result<Migration, MigrateError> 
 /// Makes it so, in one transaction; of several processes that start at once one does it and the others find it
 /// done. Steps that lose data are made only with `allow_destructive`.
 pub fn apply(plan: &Plan, store_index: usize, allow_destructive: bool) -> Result<Applied, MigrateError> {
+    let path = match place(plan, store_index)? {
+        Place::File(path) => path,
+        Place::Servers(shards) => return postgres::apply(plan, store_index, shards, allow_destructive),
+    };
     if !manages(plan, store_index) {
         // Bound tables only: they are looked at, and nothing is written.
         self::plan(plan, store_index)?;
         return Ok(Applied::default());
     }
-    let path = path(plan, store_index)?;
     let conn = connect::open(path, Use::Migrate, BUSY)?;
     let failed = |error: rusqlite::Error| MigrateError::Store(unavailable(path, &error));
     write_ahead(&conn).map_err(failed)?;
@@ -149,16 +154,16 @@ pub fn apply(plan: &Plan, store_index: usize, allow_destructive: bool) -> Result
 
 /// Where a store stands.
 pub fn status(plan: &Plan, store_index: usize) -> Result<Status, MigrateError> {
+    let path = match place(plan, store_index)? {
+        Place::File(path) => path,
+        Place::Servers(shards) => return postgres::status(plan, store_index, shards),
+    };
     let pending = self::plan(plan, store_index)?;
     let mut status = Status {
         applied: 0,
         last: None,
         pending,
     };
-    if is_looked_at_when_opened(plan, store_index) {
-        return Ok(status);
-    }
-    let path = path(plan, store_index)?;
     if let Some(conn) = open_to_read(path)?
         && found::has_table(&conn, "_stoa_schema").map_err(|e| unavailable(path, &e))?
     {
@@ -194,18 +199,18 @@ pub fn check_schema(plan: &Plan, store_index: usize) -> Result<(), MigrateError>
     Err(MigrateError::Refused(reasons))
 }
 
-fn path(plan: &Plan, store_index: usize) -> Result<&Path, MigrateError> {
-    match plan.stores.get(store_index).map(|s| &s.kind) {
-        Some(StoreKind::Sqlite { path }) => Ok(path),
-        Some(StoreKind::Postgres { .. }) => Err(StoreError::Unavailable("not built yet".to_owned()).into()),
-        None => Err(StoreError::Internal(format!("the plan has no store {store_index}")).into()),
-    }
+/// Where a store's tables are.
+enum Place<'a> {
+    File(&'a Path),
+    Servers(&'a [PostgresShard]),
 }
 
-/// A PostgreSQL store of bound tables only: opening it compares them with the file, and there is nothing to make.
-fn is_looked_at_when_opened(plan: &Plan, store_index: usize) -> bool {
-    let kind = plan.stores.get(store_index).map(|s| &s.kind);
-    matches!(kind, Some(StoreKind::Postgres { .. })) && !manages(plan, store_index)
+fn place(plan: &Plan, store_index: usize) -> Result<Place<'_>, MigrateError> {
+    match plan.stores.get(store_index).map(|s| &s.kind) {
+        Some(StoreKind::Sqlite { path }) => Ok(Place::File(path)),
+        Some(StoreKind::Postgres { shards, .. }) => Ok(Place::Servers(shards)),
+        None => Err(StoreError::Internal(format!("the plan has no store {store_index}")).into()),
+    }
 }
 
 /// Whether Stoa makes a table in the store.
@@ -229,13 +234,20 @@ fn compute(
     path: &Path,
     conn: Option<&Connection>,
 ) -> Result<Migration, MigrateError> {
-    let schema = match conn {
+    let mut schema = match conn {
         Some(conn) => found::read(conn).map_err(|error| unavailable(path, &error))?,
         None => found::Schema::default(),
     };
     let mut refused = bound::check(plan, store, &schema, path);
     let mut migration = Migration::default();
     if manages(plan, store) {
+        rename::follow(
+            plan,
+            store,
+            rename::Indexes::MadeAnew,
+            &mut schema,
+            &mut migration,
+        );
         diff::diff(plan, store, &schema, conn, &mut migration, &mut refused)
             .map_err(|error| unavailable(path, &error))?;
     }
@@ -316,7 +328,12 @@ fn record(plan: &Plan, store: usize, conn: &Connection, steps: &[Step]) -> rusql
             .any(|s| s.destructive && s.sql == diff::drop_table(name))
     };
     let mut tables = found::recorded(conn)?;
-    tables.retain(|name, _| !dropped(name));
+    let renamed = |name: &str| {
+        plan.resources
+            .iter()
+            .any(|r| r.store == store && r.was.as_deref() == Some(name))
+    };
+    tables.retain(|name, _| !dropped(name) && !renamed(name));
     for (index, resource) in plan.resources.iter().enumerate() {
         if resource.store == store && resource.table.is_none() {
             tables.insert(

@@ -45,7 +45,7 @@ pub(super) fn check(plan: &Plan, store: usize, schema: &Schema, path: &Path) -> 
     reasons
 }
 
-fn nearest<'a>(name: &str, others: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn nearest<'a>(name: &str, others: impl Iterator<Item = &'a str>) -> String {
     others
         .filter(|o| !o.starts_with("_stoa_"))
         .map(|other| (strsim::jaro_winkler(name, other), other))

@@ -18,8 +18,8 @@ pub(crate) struct Wanted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WantedColumn {
     pub(crate) name: String,
-    /// SQLite's type in a STRICT table.
-    pub(crate) ty: &'static str,
+    /// The type, as SQL.
+    pub(crate) ty: String,
     /// Stoa's type, which says how values are written.
     pub(crate) encoding: String,
     pub(crate) not_null: bool,
@@ -40,7 +40,7 @@ pub(crate) struct WantedIndex {
 pub(crate) fn wanted(plan: &Plan, index: usize, resource: &Resource) -> Wanted {
     let number = |name: &str| WantedColumn {
         name: name.to_owned(),
-        ty: "INTEGER",
+        ty: "INTEGER".to_owned(),
         encoding: "int".to_owned(),
         not_null: true,
         default: None,
@@ -80,7 +80,7 @@ fn column(plan: &Plan, resource: usize, position: usize, field: &Field, is_key: 
     };
     WantedColumn {
         name: field.name.clone(),
-        ty: sql_type(field.ty.value()),
+        ty: sql_type(field.ty.value()).to_owned(),
         encoding: encoding(field.ty.value()),
         not_null: is_key || !field.optional,
         default: match &field.default {
@@ -132,6 +132,13 @@ fn indexes(resource: &Resource) -> Vec<WantedIndex> {
         }
     }
     list
+}
+
+/// Whether an index is one that Stoa made for a table.
+pub(super) fn made_index(index: &str, table: &str) -> bool {
+    index
+        .strip_prefix(table)
+        .is_some_and(|rest| rest.starts_with('_') && (rest.ends_with("_unique") || rest.ends_with("_index")))
 }
 
 /// How a type's values are written: two types of one encoding can be exchanged without touching the rows.

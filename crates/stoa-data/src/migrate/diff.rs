@@ -80,7 +80,7 @@ pub(super) fn diff(
             wanted: &wanted,
             found,
             recorded: schema.recorded.get(&wanted.name),
-            empty: is_empty(conn, &wanted.name)?,
+            empty: is_empty(conn, found.is_called(&wanted.name))?,
         };
         compare(&compared, conn, migration, refused)?;
     }
@@ -107,7 +107,7 @@ pub(super) fn drop_table(name: &str) -> String {
     format!("DROP TABLE {}", quote(name))
 }
 
-fn additive(sql: String, why: String) -> Step {
+pub(super) fn additive(sql: String, why: String) -> Step {
     Step {
         sql,
         why,
@@ -208,10 +208,7 @@ fn indexes(compared: &Compared<'_>, migration: &mut Migration) {
         let kept = wanted.indexes.iter().any(|w| {
             w.name.eq_ignore_ascii_case(&index.name) && w.unique == index.unique && w.columns == index.columns
         });
-        let prefix = format!("{}_", wanted.name);
-        let made = index.name.starts_with(&prefix)
-            && (index.name.ends_with("_unique") || index.name.ends_with("_index"));
-        if made && !kept {
+        if ddl::made_index(&index.name, &wanted.name) && !kept {
             // One that forbids what is allowed now stands in the way; any other only costs.
             let forbids = index.unique
                 && index

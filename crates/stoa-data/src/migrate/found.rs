@@ -15,6 +15,8 @@ pub(super) struct Schema {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) view: bool,
+    /// Its name until the rename that comes first.
+    pub(super) now_called: Option<String>,
     pub(super) columns: Vec<FoundColumn>,
     pub(super) key: Vec<String>,
     pub(super) indexes: Vec<FoundIndex>,
@@ -28,6 +30,8 @@ pub(super) struct FoundColumn {
     pub(super) ty: String,
     pub(super) not_null: bool,
     pub(super) default: Option<String>,
+    /// Its name until the rename that comes first.
+    pub(super) now_called: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +52,18 @@ impl Schema {
 }
 
 impl Found {
+    /// What the table is called before any step was made.
+    pub(super) fn is_called<'a>(&'a self, name: &'a str) -> &'a str {
+        self.now_called.as_deref().unwrap_or(name)
+    }
+
+    /// What a column is called before any step was made.
+    pub(super) fn column_is_called<'a>(&'a self, name: &'a str) -> &'a str {
+        self.column(name)
+            .and_then(|c| c.now_called.as_deref())
+            .unwrap_or(name)
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<&FoundColumn> {
         self.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))
     }
@@ -94,6 +110,7 @@ fn table(conn: &Connection, name: &str) -> rusqlite::Result<Found> {
             ty: row.get(1)?,
             not_null: row.get(2)?,
             default: row.get(3)?,
+            now_called: None,
         };
         let position: i64 = row.get(4)?;
         if position > 0 {

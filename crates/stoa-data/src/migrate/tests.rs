@@ -323,3 +323,39 @@ fn ten_that_start_at_once_do_it_once() {
     assert_eq!(made, 1);
     assert_eq!(status(&plan, 0).unwrap().applied, 1);
 }
+
+#[test]
+fn a_table_and_a_column_are_renamed_with_what_they_hold() {
+    let (_folder, path) = start(vec![field("n", Type::Int, "index")]);
+    let mut works = book(vec![field("amount", Type::Int, "index optional")]);
+    works.name = "works".to_owned();
+    works.was = Some("books".to_owned());
+    works.fields[0].name = "nr".to_owned();
+    works.fields[0].was = Some("id".to_owned());
+    works.fields[2].was = Some("n".to_owned());
+    let next = to(&path, vec![works.clone()]);
+    let plan = steps_of(&next, 0).unwrap();
+    assert!(plan.steps.iter().all(|s| !s.destructive), "{plan:?}");
+    apply(&next, 0, false).unwrap();
+    assert_eq!(steps_of(&next, 0).unwrap(), super::Migration::default());
+    assert_eq!(
+        shown(next),
+        r#"{"nr":1,"title":"t","amount":1},{"nr":2,"title":"t","amount":2}"#
+    );
+    // The word may stay in the file, and may go.
+    works.was = None;
+    works.fields.iter_mut().for_each(|f| f.was = None);
+    assert_eq!(
+        steps_of(&to(&path, vec![works]), 0).unwrap(),
+        super::Migration::default()
+    );
+    let indexes: i64 = Connection::open(&path)
+        .unwrap()
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name LIKE 'books%'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(indexes, 0);
+}

@@ -1,6 +1,7 @@
 //! PostgreSQL: rows on a server. Single reads are pipelined over a few connections per worker, transactions hold one
 //! alone. The rows come in their binary form and become JSON once, here.
 
+pub(crate) mod alone;
 mod codec;
 mod config;
 mod connection;

@@ -130,8 +130,8 @@ fn nullability(
     }
     let sql = format!(
         "SELECT count(*) FROM {} WHERE {} IS NULL",
-        quote(&compared.wanted.name),
-        quote(&column.name)
+        quote(compared.found.is_called(&compared.wanted.name)),
+        quote(compared.found.column_is_called(&column.name))
     );
     let nulls: i64 = conn.map_or(Ok(0), |c| c.query_row(&sql, [], |row| row.get(0)))?;
     if nulls > 0 {
@@ -172,11 +172,8 @@ pub(super) fn step(
         target.columns.push(WantedColumn {
             name: old.name.clone(),
             ty: match old.ty.as_str() {
-                "INTEGER" => "INTEGER",
-                "REAL" => "REAL",
-                "BLOB" => "BLOB",
-                "ANY" => "ANY",
-                _ => "TEXT",
+                known @ ("INTEGER" | "REAL" | "BLOB" | "ANY") => known.to_owned(),
+                _ => "TEXT".to_owned(),
             },
             encoding: String::new(),
             not_null: old.not_null,

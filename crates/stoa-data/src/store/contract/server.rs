@@ -1,13 +1,12 @@
 //! A PostgreSQL server for one test, in a folder of its own, gone with it.
 
 use crate::store::Store;
-use crate::store::table::quote;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use stoa_config::plan::{DefaultValue, Durability, Plan, PostgresShard, Resource, Secret, StoreKind, Type};
+use stoa_config::plan::{Durability, Plan, PostgresShard, Resource, Secret, StoreKind};
 
 /// The server.
 pub(crate) struct Server {
@@ -187,7 +186,7 @@ impl Server {
     pub(crate) fn database(&self, resources: &[Resource]) -> String {
         let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
-        self.sql(&name, &tables(&self.plan(resources.to_vec(), &self.url(&name))));
+        crate::migrate::apply(&self.plan(resources.to_vec(), &self.url(&name)), 0, false).unwrap();
         name
     }
 
@@ -238,80 +237,4 @@ fn bin() -> PathBuf {
 fn run(command: &mut Command) {
     let status = command.stdout(Stdio::null()).status().unwrap();
     assert!(status.success(), "{command:?}");
-}
-
-/// What Stoa keeps about a store.
-const META: &str = "CREATE TABLE \"_stoa_meta\" (\"name\" text PRIMARY KEY, \"value\" bytea NOT NULL)";
-
-/// The tables of a plan, as a migration makes them.
-fn tables(plan: &Plan) -> String {
-    use std::fmt::Write as _;
-    let mut sql = format!(
-        "{}; {}; {}; INSERT INTO _stoa_meta VALUES ('cursor_key', decode(repeat('07', 32), 'hex'));",
-        META,
-        crate::store::postgres::idempotency::TABLE,
-        crate::store::postgres::idempotency::INDEX
-    );
-    for (index, resource) in plan.resources.iter().enumerate() {
-        let wanted = crate::migrate::ddl::wanted(plan, index, resource);
-        let mut parts = Vec::new();
-        for column in &wanted.columns {
-            let field = resource.fields.iter().find(|f| f.name == column.name);
-            let ty = match (column.name.as_str(), field) {
-                ("_bucket", _) => "smallint".to_owned(),
-                (_, Some(field)) => sql_type(field.ty.value()),
-                (_, None) => "bigint".to_owned(),
-            };
-            let mut part = format!("{} {ty}", quote(&column.name));
-            part.push_str(if column.not_null { " NOT NULL" } else { "" });
-            assert!(!matches!(
-                field.and_then(|f| f.default.as_ref()),
-                Some(DefaultValue::Value(_))
-            ));
-            parts.push(part);
-        }
-        let key: Vec<String> = wanted.key.iter().map(|k| quote(k)).collect();
-        parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
-        write!(
-            sql,
-            "CREATE TABLE {} ({});",
-            quote(&wanted.name),
-            parts.join(", ")
-        )
-        .unwrap();
-        for made in &wanted.indexes {
-            write!(sql, "{};", made.create(&wanted.name)).unwrap();
-        }
-        for column in &wanted.columns {
-            if let Some((table, key)) = &column.references {
-                let (from, own) = (quote(&wanted.name), quote(&column.name));
-                let (table, key) = (quote(table), quote(key));
-                write!(
-                    sql,
-                    "ALTER TABLE {from} ADD FOREIGN KEY ({own}) REFERENCES {table} ({key});"
-                )
-                .unwrap();
-            }
-        }
-    }
-    sql
-}
-
-fn sql_type(ty: &Type) -> String {
-    match ty {
-        Type::Uuid | Type::Uuid7 => "uuid".to_owned(),
-        Type::Text | Type::Enum(_) => "text COLLATE \"C\"".to_owned(),
-        Type::Int => "bigint".to_owned(),
-        Type::Float => "double precision".to_owned(),
-        Type::Decimal { precision, scale } => format!("numeric({precision},{scale})"),
-        Type::Bool => "boolean".to_owned(),
-        Type::Time => "timestamptz".to_owned(),
-        Type::Date => "date".to_owned(),
-        Type::Json => "jsonb".to_owned(),
-        Type::List(item) => match sql_type(item).split_once(' ') {
-            Some(("text", collation)) => format!("text[] {collation}"),
-            _ => format!("{}[]", sql_type(item)),
-        },
-        Type::Ref { value, .. } => sql_type(value),
-    }
 }

@@ -1,0 +1,386 @@
+//! Migrations of PostgreSQL: each shard is looked at and changed on its own.
+//!
+//! Additive steps run in one transaction, with a bound on how long a lock is waited for, so that a migration never
+//! stands in a queue before the callers. Indexes on tables with rows are built `CONCURRENTLY` and constraints are added
+//! `NOT VALID` and validated after, each outside that transaction; what a kill leaves half built is found and made
+//! anew. One process does it: it holds an advisory lock in a transaction of its own, which a pooler of transactions
+//! leaves intact, and which ends with the process.
+
+mod ddl;
+mod diff;
+mod found;
+
+use super::{Applied, MigrateError, Migration, Status, Step};
+use crate::store::StoreError;
+use crate::store::postgres::alone::Alone;
+use crate::store::postgres::idempotency;
+use base64::Engine as _;
+use diff::Planned;
+use serde_json::Value as Json;
+use std::time::Duration;
+use stoa_config::plan::{Plan, PostgresShard};
+use stoa_exchange::clock;
+use tokio_postgres::error::SqlState;
+
+/// The advisory lock of migrations: "stoa" in ASCII.
+const LOCK: i64 = 0x7374_6f61;
+/// How long another process that migrates is waited for.
+const OTHER: Duration = Duration::from_mins(5);
+/// How often it is looked whether the other one has ended.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long one step may wait for a lock on a table.
+const LOCK_TIMEOUT: &str = "2s";
+/// How often a step is tried whose lock was not to be had.
+const TRIES: u32 = 15;
+/// Stoa's own tables: what migrations were made, and what belongs to the store as a whole.
+const OWN: [(&str, &str); 2] = [
+    (
+        "_stoa_schema",
+        "CREATE TABLE \"_stoa_schema\" (\"id\" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, \"applied\" text NOT NULL, \"sql\" text NOT NULL, \"tables\" jsonb NOT NULL)",
+    ),
+    (
+        "_stoa_meta",
+        "CREATE TABLE \"_stoa_meta\" (\"name\" text PRIMARY KEY, \"value\" bytea NOT NULL)",
+    ),
+];
+
+type Result<T> = std::result::Result<T, MigrateError>;
+
+/// What every shard of the store needs.
+pub(super) fn plan(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Migration> {
+    each(shards, async |position, shard| {
+        let alone = Alone::open(&shard.write).await?;
+        let planned = compute(plan, store, &alone).await?;
+        Ok(labelled(planned, position, shards.len()))
+    })
+    .map(join)
+}
+
+/// Makes it so, shard by shard.
+pub(super) fn apply(plan: &Plan, store: usize, shards: &[PostgresShard], allow: bool) -> Result<Applied> {
+    let all = each(shards, async |position, shard| {
+        let name = label(position, shards.len());
+        apply_to(plan, store, shard, allow, &name).await
+    })?;
+    let mut applied = Applied::default();
+    for one in all {
+        applied.steps.extend(one.steps);
+        applied.left.extend(one.left);
+    }
+    Ok(applied)
+}
+
+/// Where the store stands: the fewest migrations and the earliest time of any shard.
+pub(super) fn status(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Status> {
+    let pending = self::plan(plan, store, shards)?;
+    let records = each(shards, async |_, shard| {
+        let alone = Alone::open(&shard.write).await?;
+        let there = alone.rows("SELECT to_regclass('_stoa_schema')::text").await;
+        let there = there.map_err(|e| alone.broken(&e))?;
+        if there
+            .first()
+            .is_none_or(|row| row.first().is_none_or(Option::is_none))
+        {
+            return Ok((0, None));
+        }
+        let rows = alone
+            .rows("SELECT count(*), max(applied) FROM \"_stoa_schema\"")
+            .await;
+        let row = rows
+            .map_err(|e| alone.broken(&e))?
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        let mut cells = row.into_iter();
+        let count = cells.next().flatten().and_then(|n| n.parse::<u64>().ok());
+        Ok((count.unwrap_or(0), cells.next().flatten()))
+    })?;
+    Ok(Status {
+        applied: records.iter().map(|(count, _)| *count).min().unwrap_or(0),
+        last: records.into_iter().map(|(_, last)| last).min().flatten(),
+        pending,
+    })
+}
+
+/// Asks every shard, in a runtime of its own: these functions are called where nothing may be waited for.
+fn each<T: Send>(
+    shards: &[PostgresShard],
+    ask: impl AsyncFn(usize, &PostgresShard) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
+            runtime.block_on(async {
+                let mut answers = Vec::with_capacity(shards.len());
+                for (position, shard) in shards.iter().enumerate() {
+                    answers.push(ask(position, shard).await?);
+                }
+                Ok(answers)
+            })
+        });
+        asking
+            .join()
+            .map_err(|_| StoreError::Internal("a migration ended early".to_owned()))?
+    })
+}
+
+/// How a shard is called where there are several.
+fn label(position: usize, shards: usize) -> String {
+    if shards > 1 {
+        format!("shard {position}: ")
+    } else {
+        String::new()
+    }
+}
+
+fn labelled(planned: Vec<Planned>, position: usize, shards: usize) -> Migration {
+    let name = label(position, shards);
+    let mut migration = Migration::default();
+    for one in planned {
+        match one {
+            Planned::Step(mut step, _) => {
+                step.why.insert_str(0, &name);
+                migration.steps.push(step);
+            }
+            Planned::Note(note) => migration.notes.push(format!("{name}{note}")),
+        }
+    }
+    migration
+}
+
+fn join(migrations: Vec<Migration>) -> Migration {
+    let mut all = Migration::default();
+    for one in migrations {
+        all.steps.extend(one.steps);
+        all.notes.extend(one.notes);
+    }
+    all
+}
+
+async fn compute(plan: &Plan, store: usize, alone: &Alone) -> Result<Vec<Planned>> {
+    let schema = found::read(alone).await.map_err(|e| alone.broken(&e))?;
+    let mut refused = Vec::new();
+    let planned = diff::diff(plan, store, schema, alone, &mut refused).await;
+    let planned = planned.map_err(|e| alone.broken(&e))?;
+    if refused.is_empty() {
+        Ok(planned)
+    } else {
+        Err(MigrateError::Refused(refused))
+    }
+}
+
+async fn apply_to(
+    plan: &Plan,
+    store: usize,
+    shard: &PostgresShard,
+    allow: bool,
+    name: &str,
+) -> Result<Applied> {
+    if !super::manages(plan, store) {
+        // Bound tables only: they are looked at, and nothing is written.
+        compute(plan, store, &Alone::open(&shard.write).await?).await?;
+        return Ok(Applied::default());
+    }
+    let _lock = lock(shard).await?;
+    let alone = Alone::open(&shard.write).await?;
+    let planned = compute(plan, store, &alone).await?;
+    let steps = planned.into_iter().filter_map(|one| match one {
+        Planned::Step(step, alone) => Some((step, alone)),
+        Planned::Note(_) => None,
+    });
+    let (steps, left): (Vec<_>, Vec<_>) = steps.partition(|(step, _)| allow || !step.destructive);
+    let left: Vec<Step> = left.into_iter().map(|(step, _)| step).collect();
+    let needed: Vec<Step> = left.iter().filter(|s| s.required).cloned().collect();
+    if !needed.is_empty() {
+        return Err(MigrateError::Destructive(needed));
+    }
+    let (later, together): (Vec<_>, Vec<_>) = steps.into_iter().partition(|(_, alone)| *alone);
+    let (mut done, later): (Vec<Step>, Vec<Step>) = (
+        together.into_iter().map(|(step, _)| step).collect(),
+        later.into_iter().map(|(step, _)| step).collect(),
+    );
+    if !done.is_empty() {
+        transaction(plan, store, &alone, &done).await?;
+    }
+    for step in later {
+        tried(&alone, &step).await?;
+        done.push(step);
+    }
+    for step in &mut done {
+        step.why.insert_str(0, name);
+    }
+    Ok(Applied { steps: done, left })
+}
+
+/// Holds the lock of migrations until it is dropped. Whoever waits for it has no transaction open meanwhile: an index
+/// that is built concurrently waits for those.
+async fn lock(shard: &PostgresShard) -> Result<Alone> {
+    let alone = Alone::open(&shard.write).await?;
+    let until = clock::now() + OTHER;
+    loop {
+        let tried = async {
+            alone
+                .run("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
+                .await?;
+            alone
+                .rows(&format!("SELECT pg_try_advisory_xact_lock({LOCK})"))
+                .await
+        };
+        let rows = tried.await.map_err(|e| alone.broken(&e))?;
+        if rows.first().and_then(|row| row.first()) == Some(&Some("t".to_owned())) {
+            return Ok(alone);
+        }
+        alone.run("ROLLBACK").await.map_err(|e| alone.broken(&e))?;
+        if clock::now() >= until {
+            return Err(MigrateError::Refused(vec![format!(
+                "{}: another process has been migrating for {} s: see what it waits for, or try again",
+                alone.shown,
+                OTHER.as_secs()
+            )]));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The steps that belong together, with their record.
+async fn transaction(plan: &Plan, store: usize, alone: &Alone, steps: &[Step]) -> Result<()> {
+    let begin = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
+    for tries in 1.. {
+        let mut outcome = alone.run(&begin).await.map_err(|e| alone.broken(&e).into());
+        for step in steps {
+            if outcome.is_err() {
+                break;
+            }
+            outcome = alone.run(&step.sql).await.map_err(|e| failed(alone, step, &e));
+        }
+        if outcome.is_ok() {
+            let recorded = record(plan, store, steps);
+            outcome = alone
+                .run(&format!("{recorded}; COMMIT"))
+                .await
+                .map_err(|e| alone.broken(&e).into());
+        }
+        match outcome {
+            Err(MigrateError::Store(StoreError::Overloaded)) if tries < TRIES => {
+                alone.run("ROLLBACK").await.map_err(|e| alone.broken(&e))?;
+            }
+            Err(error) => {
+                let _ = alone.run("ROLLBACK").await;
+                return Err(error);
+            }
+            Ok(()) => break,
+        }
+    }
+    Ok(())
+}
+
+/// One step outside the transaction of the others, statement by statement.
+async fn tried(alone: &Alone, step: &Step) -> Result<()> {
+    for part in step.sql.split(";\n") {
+        // Only what is built concurrently must be alone in its message, and that waits for no lock that others want.
+        let sql = if part.contains(" CONCURRENTLY ") {
+            part.to_owned()
+        } else {
+            format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {part}")
+        };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match alone.run(&sql).await.map_err(|e| failed(alone, step, &e)) {
+                Err(MigrateError::Store(StoreError::Overloaded)) if tries < TRIES => {}
+                other => {
+                    other?;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a step did not go through. A lock that was not to be had is [`StoreError::Overloaded`].
+fn failed(alone: &Alone, step: &Step, error: &tokio_postgres::Error) -> MigrateError {
+    let Some(db) = error.as_db_error() else {
+        return alone.broken(error).into();
+    };
+    let (why, message) = (&step.why, db.message());
+    match db.code() {
+        &SqlState::LOCK_NOT_AVAILABLE => StoreError::Overloaded.into(),
+        code if code.code().starts_with("23") => MigrateError::Refused(vec![format!(
+            "rows that are there stand against it: {why} ({message}{}). Change those rows, or take the constraint back",
+            db.detail().map(|d| format!(": {d}")).unwrap_or_default()
+        )]),
+        code if code.code().starts_with("42") || code.code().starts_with("22") => {
+            MigrateError::Refused(vec![format!("{why}: {message} in\n{}", step.sql)])
+        }
+        _ => alone.broken(error).into(),
+    }
+}
+
+/// What was done and how the columns are kept, and the key of cursors with the first migration, as SQL.
+fn record(plan: &Plan, store: usize, steps: &[Step]) -> String {
+    let sql: Vec<&str> = steps.iter().map(|s| s.sql.as_str()).collect();
+    let mut tables = serde_json::Map::new();
+    for (index, resource) in plan.resources.iter().enumerate() {
+        if resource.store == store && resource.table.is_none() {
+            let wanted = ddl::wanted(plan, index, resource);
+            tables.insert(resource.name.clone(), wanted.record(resource));
+        }
+    }
+    let micros = i64::try_from(clock::unix_micros()).unwrap_or(i64::MAX);
+    let mut key = [0_u8; 32];
+    let mut with_key = String::new();
+    if aws_lc_rs::rand::fill(&mut key).is_ok() {
+        let key = base64::engine::general_purpose::STANDARD.encode(key);
+        with_key = format!(
+            "; INSERT INTO \"_stoa_meta\" VALUES ('cursor_key', decode('{key}', 'base64')) ON CONFLICT DO NOTHING"
+        );
+    }
+    // Tables of resources that are gone stay known until they are dropped.
+    let dropped: Vec<String> = steps
+        .iter()
+        .filter(|s| s.destructive)
+        .filter_map(|s| {
+            s.sql
+                .strip_prefix("DROP TABLE \"")?
+                .strip_suffix('"')
+                .map(str::to_owned)
+        })
+        .chain(plan.resources.iter().filter_map(|r| r.was.clone()))
+        .collect();
+    let dropped = dropped
+        .iter()
+        .map(|name| format!(" - {}", super::ddl::literal(name)));
+    format!(
+        "INSERT INTO \"_stoa_schema\" (applied, sql, tables) SELECT {}, {}, \
+         (coalesce((SELECT tables FROM \"_stoa_schema\" ORDER BY id DESC LIMIT 1), '{{}}'::jsonb){}) || {}::jsonb{with_key}",
+        super::ddl::literal(&crate::value::render_time(micros)),
+        super::ddl::literal(&sql.join(";\n")),
+        dropped.collect::<String>(),
+        super::ddl::literal(&Json::Object(tables).to_string()),
+    )
+}
+
+/// The steps that make Stoa's own tables.
+fn own(has: impl Fn(&str) -> bool) -> Vec<Step> {
+    let replies = format!("{};\n{}", idempotency::TABLE, idempotency::INDEX);
+    let all = [
+        (OWN[0].0, OWN[0].1, "Stoa's own records"),
+        (OWN[1].0, OWN[1].1, "Stoa's own records"),
+        (
+            "_stoa_idempotency",
+            replies.as_str(),
+            "replies kept for Idempotency-Key",
+        ),
+    ];
+    all.iter()
+        .filter(|(name, ..)| !has(name))
+        .map(|(name, sql, what)| super::diff::additive((*sql).to_owned(), format!("{name}: {what}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

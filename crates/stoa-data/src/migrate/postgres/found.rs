@@ -1,0 +1,109 @@
+//! What a PostgreSQL database has, in a fixed number of questions however many tables there are.
+
+use super::super::found::{Found, FoundColumn, FoundIndex, Schema};
+use crate::store::postgres::alone::{Alone, TextRow};
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
+use tokio_postgres::Error;
+
+/// Columns of every table and view of the schema that new tables are made in.
+const COLUMNS: &str = "SELECT c.relname, c.relkind IN ('v', 'm'), a.attname, format_type(a.atttypid, a.atttypmod), \
+    a.attnotnull, pg_get_expr(d.adbin, d.adrelid) \
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+    AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.relname, a.attnum";
+/// Their indexes. One over an expression has fewer columns here than it has.
+const INDEXES: &str = "SELECT t.relname, i.relname, x.indisunique, x.indisprimary, x.indisvalid AND x.indpred IS NULL, \
+    (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(x.indkey) WITH ORDINALITY k(attnum, n) \
+    JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.attnum AND k.n <= x.indnkeyatts) \
+    FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
+    WHERE t.relnamespace = current_schema()::regnamespace ORDER BY 1, 2";
+/// Their references of one column.
+const REFERENCES: &str = "SELECT t.relname, a.attname, o.relname, oa.attname, c.conname, c.convalidated \
+    FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class o ON o.oid = c.confrelid \
+    JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = c.conkey[1] \
+    JOIN pg_attribute oa ON oa.attrelid = o.oid AND oa.attnum = c.confkey[1] \
+    WHERE c.contype = 'f' AND cardinality(c.conkey) = 1 AND t.relnamespace = current_schema()::regnamespace \
+    ORDER BY 1, 2";
+
+/// A database, and what SQLite's has no counterpart of.
+#[derive(Debug, Default)]
+pub(super) struct Database {
+    pub(super) schema: Schema,
+    /// Indexes that a build left behind half made.
+    pub(super) broken: BTreeSet<String>,
+    /// Table, column, constraint, and whether it was validated.
+    pub(super) constraints: Vec<(String, String, String, bool)>,
+}
+
+/// Reads all of it.
+pub(super) async fn read(alone: &Alone) -> Result<Database, Error> {
+    let mut database = Database::default();
+    for row in alone.rows(COLUMNS).await? {
+        let mut row = Cells(row.into_iter());
+        let table = database
+            .schema
+            .tables
+            .entry(row.text())
+            .or_insert_with(Found::default);
+        table.view = row.yes();
+        table.columns.push(FoundColumn {
+            name: row.text(),
+            ty: row.text(),
+            not_null: row.yes(),
+            default: row.0.next().flatten(),
+            now_called: None,
+        });
+    }
+    for row in alone.rows(INDEXES).await? {
+        let mut row = Cells(row.into_iter());
+        let (table, name, unique, primary, valid) = (row.text(), row.text(), row.yes(), row.yes(), row.yes());
+        let columns: Vec<String> = serde_json::from_str(&row.text()).unwrap_or_default();
+        let Some(table) = database.schema.tables.get_mut(&table) else {
+            continue;
+        };
+        if primary {
+            table.key = columns;
+        } else if valid {
+            table.indexes.push(FoundIndex {
+                name,
+                unique,
+                columns,
+            });
+        } else {
+            database.broken.insert(name);
+        }
+    }
+    for row in alone.rows(REFERENCES).await? {
+        let mut row = Cells(row.into_iter());
+        let (table, column) = (row.text(), row.text());
+        if let Some(found) = database.schema.tables.get_mut(&table) {
+            found.references.push((column.clone(), row.text(), row.text()));
+        }
+        database.constraints.push((table, column, row.text(), row.yes()));
+    }
+    if database.schema.table("_stoa_schema").is_some() {
+        let recorded = alone
+            .rows("SELECT tables FROM \"_stoa_schema\" ORDER BY id DESC LIMIT 1")
+            .await?;
+        let recorded = recorded.into_iter().flatten().flatten().next();
+        if let Some(Ok(Json::Object(tables))) = recorded.map(|text| serde_json::from_str(&text)) {
+            database.schema.recorded = tables;
+        }
+    }
+    Ok(database)
+}
+
+/// A row, cell by cell.
+struct Cells(<TextRow as IntoIterator>::IntoIter);
+
+impl Cells {
+    fn text(&mut self) -> String {
+        self.0.next().flatten().unwrap_or_default()
+    }
+
+    fn yes(&mut self) -> bool {
+        self.text() == "t"
+    }
+}
