@@ -47,7 +47,7 @@ fn run(task: &str, rest: &[String]) -> Option<Outcome> {
     Some(match task {
         "check" => check::check(),
         "test" => test::test(rest),
-        "tools" => tools::python().and_then(|_| tools::node()).map(|_| ()),
+        "tools" => tools::all(),
         "docs" => docs::write(),
         "tidy" => tidy::tidy(),
         "bench" => bench::bench(),

@@ -7,9 +7,7 @@ use crate::{
 use std::env;
 
 pub(crate) fn test(arguments: &[String]) -> Outcome {
-    stage("tools of the tests", || {
-        tools::python().and_then(|_| tools::node())
-    })?;
+    stage("tools of the tests", tools::all)?;
     let program = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     if works(&program, &["nextest", "--version"]) {
         nextest(arguments)?;

@@ -87,6 +87,43 @@ pub(crate) fn node() -> Outcome<String> {
     Ok(text(&folder))
 }
 
+/// Everything that the tests need.
+pub(crate) fn all() -> Outcome {
+    python()?;
+    node()?;
+    postgres()
+}
+
+/// PostgreSQL's own programs, 15 or newer, and those by which root starts them as another user and finds them.
+pub(crate) fn postgres() -> Outcome {
+    let installed = || {
+        let versions = fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .flatten();
+        versions
+            .into_iter()
+            .any(|version| version.path().join("bin/initdb").exists())
+    };
+    let needed = ["postgresql", "procps"];
+    if installed() && works("pgrep", &["--version"]) {
+        return Ok(());
+    }
+    let told = || {
+        format!(
+            "the tests need PostgreSQL 15 or newer: `apt-get install {}`",
+            needed.join(" ")
+        )
+    };
+    let mut install = command("apt-get", &["install", "-y", "-qq", "--no-install-recommends"]);
+    install.args(needed).env("DEBIAN_FRONTEND", "noninteractive");
+    let mut update = command("apt-get", &["update", "-qq"]);
+    run(&mut update)
+        .and_then(|()| run(&mut install))
+        .map_err(|e| format!("{e}; {}", told()))?;
+    if installed() { Ok(()) } else { Err(told()) }
+}
+
 /// A folder is fresh when it was completed for the same list of packages.
 fn is_fresh(folder: &Path, wanted: &str) -> bool {
     fs::read_to_string(folder.join("installed")).is_ok_and(|installed| installed == wanted)
