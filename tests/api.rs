@@ -14,9 +14,29 @@ use crate::support::{
 use scenario::{Book, Step};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use stoa_testkit::Postgres;
 
-/// A store that every scenario runs on: its name, and what `${STORE}` in a scenario's file is.
-const STORES: &[(&str, &str)] = &[("sqlite", "sqlite:scenario.db")];
+/// The stores that every scenario runs on.
+struct Stores {
+    postgres: Postgres,
+    databases: usize,
+}
+
+impl Stores {
+    const NAMES: [&str; 2] = ["sqlite", "postgres"];
+
+    /// What `${STORE}` in a scenario's file is: a database that nobody used.
+    fn fresh(&mut self, name: &str) -> String {
+        if name == "sqlite" {
+            return "sqlite:scenario.db".to_owned();
+        }
+        self.databases += 1;
+        let database = format!("scenario_{}", self.databases);
+        self.postgres
+            .sql("postgres", &format!("CREATE DATABASE {database}"));
+        self.postgres.url(&database)
+    }
+}
 
 macro_rules! books {
     ($($name:ident)+) => {
@@ -62,14 +82,18 @@ fn run_book(name: &str) {
         Err(e) => panic!("{name}.yaml: {e}"),
     };
     let mut failures = Vec::new();
-    for (store, url) in STORES {
+    let mut stores = Stores {
+        postgres: Postgres::start(),
+        databases: 0,
+    };
+    for store in Stores::NAMES {
         for one in &book.scenarios {
-            if let Err(why) = run_scenario(&book, &one.steps, url) {
+            if let Err(why) = run_scenario(&book, &one.steps, &stores.fresh(store)) {
                 failures.push(format!("{name}.yaml on {store}: {}\n{why}", one.name));
             }
         }
     }
-    let all = book.scenarios.len() * STORES.len();
+    let all = book.scenarios.len() * Stores::NAMES.len();
     assert!(
         failures.is_empty(),
         "{} of {all} scenarios failed\n\n{}",

@@ -1,0 +1,213 @@
+//! Real servers for tests: each in a folder of its own, on a port of its own, and gone when it is dropped. Only tests
+//! depend on this crate.
+
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "each function panics when it cannot do it: the test has failed"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// How often a start is tried: between choosing a free port and using it somebody else may take it.
+const TRIES: usize = 5;
+
+/// A PostgreSQL server. Every function panics with what went wrong: a test that has no server has failed.
+#[derive(Debug)]
+pub struct Postgres {
+    folder: tempfile::TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Postgres {
+    /// Starts a server and waits until it answers.
+    pub fn start() -> Self {
+        Self::start_as(None)
+    }
+
+    /// With `server.pem` and `server.key` of a folder.
+    pub fn start_with_tls(folder: &Path) -> Self {
+        Self::start_as(Some(folder))
+    }
+
+    fn start_as(tls: Option<&Path>) -> Self {
+        // A short path: a socket's name has a bound.
+        let folder = tempfile::tempdir_in("/tmp").expect("a folder for the server");
+        let mut server = Self { folder, port: 0 };
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(server.folder.path()));
+        }
+        let data = server.data();
+        run(&mut server.tool(
+            "initdb",
+            &[
+                "-D",
+                &data,
+                "-U",
+                "stoa",
+                "-A",
+                "trust",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+            ],
+        ));
+        if let Some(folder) = tls {
+            server.certify(folder);
+        }
+        for _ in 0..TRIES {
+            server.port = free_port();
+            if server.start_again() {
+                return server;
+            }
+        }
+        panic!("the server did not start: {}", server.log());
+    }
+
+    fn certify(&self, folder: &Path) {
+        let data = PathBuf::from(self.data());
+        for (from, to) in [("server.pem", "server.crt"), ("server.key", "server.key")] {
+            let to = data.join(to);
+            std::fs::copy(folder.join(from), &to).expect("a certificate can be copied");
+            run(Command::new("chmod").arg("600").arg(&to));
+            if is_root() {
+                run(Command::new("chown").arg("postgres").arg(&to));
+            }
+        }
+        let mut settings = std::fs::read_to_string(data.join("postgresql.conf")).expect("settings");
+        settings.push_str("\nssl = on\n");
+        std::fs::write(data.join("postgresql.conf"), settings).expect("settings can be written");
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    /// Starts it again after [`Self::kill`].
+    pub fn resume(&self) {
+        assert!(self.start_again(), "the server did not start: {}", self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn start_again(&self) -> bool {
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=200",
+            self.port,
+            self.folder.path().display()
+        );
+        let (data, log) = (self.data(), self.folder.path().join("log").display().to_string());
+        let words = ["-D", &data, "-l", &log, "-o", &options, "-w", "start"];
+        let status = self.tool("pg_ctl", &words).stdout(Stdio::null()).status();
+        status.is_ok_and(|s| s.success())
+    }
+
+    /// Ends it at once, without a checkpoint.
+    pub fn kill(&self) {
+        for process in self.processes() {
+            run(Command::new("kill").args(["-9", &process]));
+        }
+        while self
+            .processes()
+            .iter()
+            .any(|p| Path::new(&format!("/proc/{p}/stat")).exists())
+        {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Its first process and all that came from it.
+    pub fn processes(&self) -> Vec<String> {
+        let file = std::fs::read_to_string(Path::new(&self.data()).join("postmaster.pid"));
+        let Some(first) = file.ok().and_then(|text| text.lines().next().map(str::to_owned)) else {
+            return Vec::new();
+        };
+        let of = Command::new("pgrep")
+            .args(["-P", &first])
+            .output()
+            .expect("pgrep starts");
+        let of = String::from_utf8_lossy(&of.stdout).into_owned();
+        std::iter::once(first)
+            .chain(of.lines().map(str::to_owned))
+            .collect()
+    }
+
+    /// Sends all its processes a signal.
+    pub fn signal(&self, signal: &str) {
+        for process in self.processes() {
+            let _ = Command::new("kill").args([signal, &process]).status();
+        }
+    }
+
+    /// One of its programs, as the user who may run it: not root.
+    fn tool(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(bin().join(name));
+            command
+        } else {
+            Command::new(bin().join(name))
+        };
+        command.args(args).current_dir(self.folder.path());
+        command
+    }
+
+    /// The address of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://stoa@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Statements in a database.
+    pub fn sql(&self, database: &str, sql: &str) {
+        let url = self.url(database);
+        run(Command::new("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql]));
+    }
+
+    /// The folder it lives in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        for process in self.processes() {
+            let _ = Command::new("kill").args(["-9", &process]).status();
+        }
+    }
+}
+
+/// A port that nobody used a moment ago.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+/// The newest installed server's programs.
+fn bin() -> PathBuf {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL 15 or newer is installed")
+        .map(|entry| entry.expect("the folder can be read").path().join("bin"))
+        .collect();
+    found.sort();
+    found.pop().expect("PostgreSQL 15 or newer is installed")
+}
+
+fn run(command: &mut Command) {
+    let status = command
+        .stdout(Stdio::null())
+        .status()
+        .expect("the program starts");
+    assert!(status.success(), "{command:?}");
+}
