@@ -21,10 +21,11 @@ use std::{
     time::Duration,
 };
 use stoa_exchange::clock;
+use stoa_testkit::Postgres;
 
 const FILE: &str = "
 api: crashes
-stores: { main: sqlite:crashes.db }
+stores: { main: \"${STORE}\" }
 resources:
   rows:
     fields: { id: \"text, key\", n: int }
@@ -60,15 +61,31 @@ fn seed() -> u64 {
 }
 
 #[test]
-fn two_hundred_kills_lose_nothing_and_double_nothing() {
+fn kills_lose_nothing_and_double_nothing_on_sqlite() {
+    let folder = killed_again_and_again("sqlite:crashes.db", || ());
+    is_whole(&folder.path().join("crashes.db"));
+}
+
+#[test]
+fn kills_lose_nothing_and_double_nothing_on_postgres() {
+    let postgres = Postgres::start();
+    postgres.sql("postgres", "CREATE DATABASE crashes");
+    // The server finishes what it was sent, also for a client that is dead.
+    killed_again_and_again(&postgres.url("crashes"), || postgres.wait_without("stoa"));
+}
+
+/// Lives and kills of one process over a store, of whose last requests nothing can be done any more once `settle`
+/// returns. Gives the folder it lived in.
+fn killed_again_and_again(store: &str, settle: impl Fn()) -> tempfile::TempDir {
     let mut rng = fastrand::Rng::with_seed(seed());
     let values = AtomicU64::new(1);
-    let (_keep, folder) = folder_with(FILE);
+    let (keep, folder) = folder_with(FILE);
+    let setup = || Setup::new("serve", &folder).env("STORE", store);
     let mut before = vec![None; ROWS];
     let mut unanswered: Vec<Sent> = Vec::new();
     let (mut requests, mut replayed) = (0, 0);
     for life in 0..kills() {
-        let server = Server::start(&Setup::new("serve", &folder));
+        let server = Server::start(&setup());
         let after: Vec<Row> = (0..ROWS).map(|row| read(&server.client, row).0).collect();
         // The repeats of the last life's requests say what became of them there.
         let (told, repeated) = repeat(&server.client, unanswered.drain(..));
@@ -77,13 +94,18 @@ fn two_hundred_kills_lose_nothing_and_double_nothing() {
             .filter(|s| matches!(s.event.told, Told::Done(_)))
             .count();
         check(life, &told, &before, &after);
-        let sent = live(&server, &values, &mut rng);
+        let mut sent = live(&server, &values, &mut rng);
+        settle();
+        let settled = clock::now();
+        for one in sent.iter_mut().filter(|s| s.event.told == Told::Nothing) {
+            one.event.ended = settled;
+        }
         drop(server);
         requests += sent.len();
         before = after;
         unanswered = repeated.into_iter().chain(sent).collect();
     }
-    let server = Server::start(&Setup::new("serve", &folder));
+    let server = Server::start(&setup());
     let after: Vec<Row> = (0..ROWS).map(|row| read(&server.client, row).0).collect();
     let (told, _) = repeat(&server.client, unanswered.drain(..));
     check(kills(), &told, &before, &after);
@@ -93,7 +115,7 @@ fn two_hundred_kills_lose_nothing_and_double_nothing() {
         requests > kills() * CALLERS,
         "the callers hardly asked: {requests}"
     );
-    is_whole(&folder.join("crashes.db"));
+    keep
 }
 
 /// Each row's history of one life.
@@ -119,7 +141,7 @@ fn live(server: &Server, values: &AtomicU64, rng: &mut fastrand::Rng) -> Vec<Sen
     let sent = Mutex::new(Vec::new());
     let life = LIFE_MAX.mul_f64(rng.f64());
     let (begun, beginning) = mpsc::channel::<()>();
-    let dead = thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..CALLERS {
             let (sent, begun) = (&sent, begun.clone());
             let mut rng = rng.fork();
@@ -134,13 +156,8 @@ fn live(server: &Server, values: &AtomicU64, rng: &mut fastrand::Rng) -> Vec<Sen
         let _ = nothing.recv_timeout(life);
         server.signal("KILL");
         server.is_gone();
-        clock::now()
     });
-    let mut sent: Vec<Sent> = sent.into_inner().expect("no caller panicked");
-    for one in sent.iter_mut().filter(|s| s.event.told == Told::Nothing) {
-        one.event.ended = dead;
-    }
-    sent
+    sent.into_inner().expect("no caller panicked")
 }
 
 /// One caller, until it is answered no more.

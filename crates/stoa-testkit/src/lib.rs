@@ -167,6 +167,21 @@ impl Postgres {
         run(Command::new("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql]));
     }
 
+    /// Waits until no client of this name is connected any more.
+    pub fn wait_without(&self, application: &str) {
+        let count = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'");
+        let url = self.url("postgres");
+        let words = ["-X", "-q", "-A", "-t", "-d", &url, "-c", &count];
+        let connected = || {
+            Command::new("psql")
+                .args(words)
+                .output()
+                .expect("psql starts")
+                .stdout
+        };
+        while connected() != b"0\n" {}
+    }
+
     /// The folder it lives in.
     pub fn folder(&self) -> &Path {
         self.folder.path()
