@@ -79,12 +79,65 @@ impl fmt::Display for Value {
 /// RFC 3339 in UTC with six digits after the point, `2026-11-23T03:09:00.000000Z`: fixed width, so that texts
 /// sort as the moments do. Years 0000 to 9999.
 pub fn render_time(micros: i64) -> String {
-    // By the calendar: a `Timestamp` ends a day before the year 9999 does, and dates without an end are written as
-    // its last day.
-    let moment = EPOCH
-        .checked_add(jiff::SignedDuration::from_micros(micros))
-        .unwrap_or(EPOCH);
-    format!("{moment:.6}Z")
+    let mut out = Vec::with_capacity(28);
+    write_time(micros, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// As [`render_time`], to the end of a buffer.
+pub(crate) fn write_time(micros: i64, out: &mut Vec<u8>) {
+    const DAY: i64 = 86_400_000_000;
+    // What no calendar of four digits has is shown as the first moment, as dates are.
+    let day = micros.div_euclid(DAY);
+    let (day, rest) = if DAYS.contains(&day) {
+        (day, micros.rem_euclid(DAY))
+    } else {
+        (0, 0)
+    };
+    write_day(day, out);
+    out.push(b'T');
+    write_digits(rest / 3_600_000_000, 2, out);
+    out.push(b':');
+    write_digits(rest / 60_000_000 % 60, 2, out);
+    out.push(b':');
+    write_digits(rest / 1_000_000 % 60, 2, out);
+    out.push(b'.');
+    write_digits(rest % 1_000_000, 6, out);
+    out.push(b'Z');
+}
+
+/// Days since 1970 of the years 0000 to 9999.
+const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
+
+/// `YYYY-MM-DD` of a day since 1970 (by the rule of H. Hinnant's `civil_from_days`: years begin in March, so that the
+/// leap day ends them).
+fn write_day(day: i64, out: &mut Vec<u8>) {
+    let day = day + 719_468;
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_based = (5 * of_year + 2) / 153;
+    let month = if march_based < 10 {
+        march_based + 3
+    } else {
+        march_based - 9
+    };
+    write_digits(year_of_era + era * 400 + i64::from(month <= 2), 4, out);
+    out.push(b'-');
+    write_digits(month, 2, out);
+    out.push(b'-');
+    write_digits(of_year - (153 * march_based + 2) / 5 + 1, 2, out);
+}
+
+/// A number that is not negative as so many digits, at most six.
+fn write_digits(n: i64, width: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 6];
+    let mut left = n;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(left % 10).unwrap_or(0);
+        left /= 10;
+    }
+    out.extend_from_slice(digits.get(6 - width..).unwrap_or_default());
 }
 
 /// Midnight of 1970-01-01.
@@ -98,11 +151,15 @@ pub(crate) fn civil_micros(moment: jiff::civil::DateTime) -> i64 {
 
 /// `YYYY-MM-DD`.
 pub fn render_date(days: i32) -> String {
-    let epoch = jiff::civil::date(1970, 1, 1);
-    epoch
-        .checked_add(jiff::Span::new().days(days))
-        .unwrap_or(epoch)
-        .to_string()
+    let mut out = Vec::with_capacity(10);
+    write_date(days, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// As [`render_date`], to the end of a buffer.
+pub(crate) fn write_date(days: i32, out: &mut Vec<u8>) {
+    let day = i64::from(days);
+    write_day(if DAYS.contains(&day) { day } else { 0 }, out);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Values as JSON text: one way to write each, whatever store they come from.
 
-use crate::value::{Value, render_date, render_time};
+use crate::value::{Value, write_date, write_time};
 
 /// A value as JSON.
 pub(crate) fn write_value(value: &Value, out: &mut Vec<u8>) {
@@ -15,8 +15,8 @@ pub(crate) fn write_value(value: &Value, out: &mut Vec<u8>) {
             id.hyphenated().encode_lower(&mut ::uuid::Uuid::encode_buffer()),
             out,
         ),
-        Value::Time(micros) => write_text(&render_time(*micros), out),
-        Value::Date(days) => write_text(&render_date(*days), out),
+        Value::Time(micros) => quoted(out, |out| write_time(*micros, out)),
+        Value::Date(days) => quoted(out, |out| write_date(*days, out)),
         Value::List(items) => {
             out.push(b'[');
             for (position, item) in items.iter().enumerate() {
@@ -54,4 +54,11 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     } else {
         serde_json::to_writer(out, text).expect("text becomes JSON, and memory takes it");
     }
+}
+
+/// Plain text that is written in place, between quotes.
+pub(crate) fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
 }

@@ -108,6 +108,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) tables: &'a Tables,
     pub(crate) sql: Sql<'a>,
     aliases: usize,
+    /// Where the name of a column is put together.
+    scratch: String,
 }
 
 /// The table whose columns a condition names, under which alias, with which items selected.
@@ -159,6 +161,7 @@ impl<'a> Builder<'a> {
                 args: Vec::with_capacity(8),
             },
             aliases: 0,
+            scratch: String::with_capacity(32),
         }
     }
 
@@ -195,6 +198,22 @@ impl<'a> Builder<'a> {
         let mut digits = itoa::Buffer::new();
         self.push("t");
         self.push(digits.format(alias));
+    }
+
+    /// The version of the scope's row.
+    pub(crate) fn version(&mut self, scope: Scope<'a>) {
+        self.name(scope, "");
+        self.dialect
+            .version(&mut self.sql.text, scope.table, &self.scratch);
+    }
+
+    /// `t0.` and a name, in [`Self::scratch`].
+    fn name(&mut self, scope: Scope<'a>, name: &str) {
+        self.scratch.clear();
+        self.scratch.push('t');
+        self.scratch.push_str(itoa::Buffer::new().format(scope.alias));
+        self.scratch.push('.');
+        self.scratch.push_str(name);
     }
 
     /// `t0."name"`

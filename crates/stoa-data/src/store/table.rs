@@ -5,6 +5,8 @@ use stoa_config::plan::{Plan, Resource, Shard, Type};
 
 /// Column that holds a row's bucket and leads the primary key of every created table.
 pub(crate) const BUCKET: &str = "_bucket";
+/// The same, quoted.
+pub(crate) const BUCKET_QUOTED: &str = "\"_bucket\"";
 /// Column that holds a row's version: the microsecond of its creation at first, one more with each update.
 pub(crate) const VERSION: &str = "_version";
 

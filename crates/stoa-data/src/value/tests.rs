@@ -218,3 +218,14 @@ fn the_last_day_of_the_year_9999_is_a_time() {
         assert_eq!(value.to_string(), kept, "{sent}");
     }
 }
+
+proptest! {
+    /// Written by hand, as the calendar's own library writes them.
+    #[test]
+    fn times_are_those_of_the_calendar(micros in -62_167_219_200_000_000..=253_402_300_799_999_999_i64) {
+        let moment = super::EPOCH.checked_add(jiff::SignedDuration::from_micros(micros)).unwrap();
+        prop_assert_eq!(super::render_time(micros), format!("{moment:.6}Z"));
+        let days = i32::try_from(micros.div_euclid(86_400_000_000)).unwrap();
+        prop_assert_eq!(super::render_date(days), moment.date().to_string());
+    }
+}

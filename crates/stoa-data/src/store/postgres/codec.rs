@@ -9,9 +9,9 @@ mod tests;
 pub(super) use bind::Param;
 pub(super) use composite::{Fields, Items};
 
-use crate::store::json::{write_float, write_int, write_text};
+use crate::store::json::{quoted, write_float, write_int, write_text};
 use crate::store::table::Column;
-use crate::value::{Value, render_date, render_time};
+use crate::value::{Value, write_date, write_time};
 use std::error::Error;
 use stoa_config::plan::Type as Kind;
 use tokio_postgres::types::{FromSql, Type};
@@ -61,18 +61,20 @@ fn write_kind(bytes: &[u8], kind: &Kind, out: &mut Vec<u8>) -> Option<()> {
         Kind::Decimal { scale, .. } => number::write(bytes, *scale, out)?,
         Kind::Uuid | Kind::Uuid7 => {
             let id = uuid::Uuid::from_slice(bytes).ok()?;
-            out.push(b'"');
-            out.extend_from_slice(
-                id.hyphenated()
-                    .encode_lower(&mut uuid::Uuid::encode_buffer())
-                    .as_bytes(),
-            );
-            out.push(b'"');
+            let mut buffer = uuid::Uuid::encode_buffer();
+            let shown = id.hyphenated().encode_lower(&mut buffer);
+            quoted(out, |out| out.extend_from_slice(shown.as_bytes()));
         }
         // `infinity` has no name in JSON.
         Kind::Time | Kind::Date if is_endless(bytes) => out.extend_from_slice(b"null"),
-        Kind::Time => write_text(&render_time(time(bytes)?), out),
-        Kind::Date => write_text(&render_date(date(bytes)?), out),
+        Kind::Time => {
+            let micros = time(bytes)?;
+            quoted(out, |out| write_time(micros, out));
+        }
+        Kind::Date => {
+            let days = date(bytes)?;
+            quoted(out, |out| write_date(days, out));
+        }
         Kind::Json => write_compact(json(bytes)?, out),
         Kind::Ref { value, .. } => write_kind(bytes, value, out)?,
         Kind::List(item) => {

@@ -4,6 +4,7 @@ use super::codec::Param;
 use super::config::Target;
 use super::errors::Run;
 use crate::store::StoreError;
+use crate::store::slow;
 use crate::store::sql::Sql;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -44,32 +45,43 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// The statements of a connection by their text, the longest unused ones leaving first.
+/// The statements of a connection by the hash of their text, the longest unused ones leaving first.
 #[derive(Debug, Default)]
 struct Prepared {
-    by_text: HashMap<Box<str>, (Statement, u64)>,
+    by_hash: HashMap<u64, Known>,
     clock: u64,
 }
 
+#[derive(Debug)]
+struct Known {
+    text: Box<str>,
+    statement: Statement,
+    used: u64,
+}
+
 impl Prepared {
-    fn get(&mut self, text: &str) -> Option<Statement> {
+    fn get(&mut self, hash: u64, text: &str) -> Option<Statement> {
         self.clock += 1;
-        let now = self.clock;
-        let (statement, used) = self.by_text.get_mut(text)?;
-        *used = now;
-        Some(statement.clone())
+        let known = self.by_hash.get_mut(&hash).filter(|known| *known.text == *text)?;
+        known.used = self.clock;
+        Some(known.statement.clone())
     }
 
-    fn put(&mut self, text: &str, statement: Statement) {
-        if self.by_text.len() >= STATEMENTS_MAX {
+    fn put(&mut self, hash: u64, text: &str, statement: Statement) {
+        if self.by_hash.len() >= STATEMENTS_MAX {
             // An eighth at once, so that a flood of new shapes does not look for the oldest each time.
-            let mut ages: Vec<u64> = self.by_text.values().map(|(_, used)| *used).collect();
+            let mut ages: Vec<u64> = self.by_hash.values().map(|known| known.used).collect();
             ages.sort_unstable();
             let bound = ages.get(STATEMENTS_MAX / 8).copied().unwrap_or(0);
-            self.by_text.retain(|_, (_, used)| *used > bound);
+            self.by_hash.retain(|_, known| known.used > bound);
         }
         self.clock += 1;
-        self.by_text.insert(text.into(), (statement, self.clock));
+        let known = Known {
+            text: text.into(),
+            statement,
+            used: self.clock,
+        };
+        self.by_hash.insert(hash, known);
     }
 }
 
@@ -127,7 +139,7 @@ impl Connection {
 
     /// Forgets what was prepared: the tables have changed.
     pub(super) fn forget(&self) {
-        self.lock().by_text.clear();
+        self.lock().by_hash.clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Prepared> {
@@ -139,13 +151,14 @@ impl Connection {
         if self.pooled {
             return Ok(None);
         }
-        let known = self.lock().get(text);
+        let hash = slow::shape(text);
+        let known = self.lock().get(hash, text);
         if let Some(statement) = known {
             return Ok(Some(statement));
         }
         let types: Vec<_> = params.iter().map(Param::ty).collect();
         let statement = self.client.prepare_typed(text, &types).await?;
-        self.lock().put(text, statement.clone());
+        self.lock().put(hash, text, statement.clone());
         Ok(Some(statement))
     }
 

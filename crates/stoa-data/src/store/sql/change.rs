@@ -100,9 +100,8 @@ impl<'a> Builder<'a> {
 
     /// ` AND version IN (…)`
     pub(crate) fn versions(&mut self, versions: &[Version], scope: Scope<'a>) {
-        let alias = format!("t{}.", scope.alias);
         self.push(" AND ");
-        self.dialect.version(&mut self.sql.text, scope.table, &alias);
+        self.version(scope);
         self.push(" IN (");
         let Some(last) = versions.last() else {
             self.push("NULL)");
@@ -162,8 +161,7 @@ impl<'a> Builder<'a> {
         self.push("(");
         self.condition(filter, scope)?;
         self.push(") IS TRUE, ");
-        let alias = format!("t{}.", scope.alias);
-        self.dialect.version(&mut self.sql.text, table, &alias);
+        self.version(scope);
         self.from(scope);
         self.keyed(scope, on)?;
         self.push(" LIMIT 1");

@@ -1,6 +1,6 @@
 //! Conditions as SQL, with SQL's three-valued logic.
 
-use super::super::table::{BUCKET, Column, quote};
+use super::super::table::{BUCKET_QUOTED, Column};
 use super::{Arg, Builder, Built, Function, Scope, Spelling, Unbuildable};
 use crate::operation::{Compare, Condition, Is, Item, Join, Order, PathStep};
 use crate::value::Value;
@@ -22,7 +22,7 @@ impl<'a> Builder<'a> {
         if let (Some(bucket), true) = (bucket, scope.table.created) {
             self.alias(scope.alias);
             self.push(".");
-            self.push(&quote(BUCKET));
+            self.push(BUCKET_QUOTED);
             self.push(" = ");
             self.bind(Arg::Int(i64::from(bucket)));
             self.push(" AND ");
@@ -93,8 +93,8 @@ impl<'a> Builder<'a> {
     /// A field, or what a path leads to in it, as it is compared and ordered.
     pub(crate) fn operand(&mut self, column: &'a Column, path: &'a [PathStep], scope: Scope<'a>) {
         if path.is_empty() {
-            let reference = format!("t{}.{}", scope.alias, column.quoted);
-            self.dialect.operand(&mut self.sql.text, column, &reference);
+            self.name(scope, &column.quoted);
+            self.dialect.operand(&mut self.sql.text, column, &self.scratch);
             return;
         }
         self.path(column, path, scope);
@@ -300,11 +300,11 @@ impl<'a> Builder<'a> {
             if second {
                 self.push(symbol(op)?);
             }
-            let reference = format!("t{}.{}", scope.alias, column.quoted);
+            self.name(scope, &column.quoted);
             if same {
-                self.dialect.operand(&mut self.sql.text, column, &reference);
+                self.dialect.operand(&mut self.sql.text, column, &self.scratch);
             } else {
-                self.dialect.common(&mut self.sql.text, column, &reference);
+                self.dialect.common(&mut self.sql.text, column, &self.scratch);
             }
         }
         Ok(())

@@ -186,10 +186,7 @@ impl<'a> Builder<'a> {
                 }
                 Slot::Path(field, path) => self.path(scope.column(*field)?, path, scope),
                 Slot::Embed(embed) => self.embed(embed, scope)?,
-                Slot::Version => {
-                    let alias = format!("t{}.", scope.alias);
-                    self.dialect.version(&mut self.sql.text, scope.table, &alias);
-                }
+                Slot::Version => self.version(scope),
             }
         }
         if shape.slots.is_empty() {

@@ -42,8 +42,7 @@ impl<'b> Returned<'b> {
             builder.push(builder.dialect.shown(column));
             builder.push(", ");
         }
-        let alias = format!("t{}.", scope.alias);
-        builder.dialect.version(&mut builder.sql.text, table, &alias);
+        builder.version(scope);
         let mut shape = Shape::new(if again { &[] } else { items }, table, builder.tables)?;
         match check_of(&writing.write.change) {
             Condition::True => builder.push(", TRUE, "),
