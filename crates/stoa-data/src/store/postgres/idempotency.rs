@@ -6,7 +6,7 @@ use super::codec::{self, Param};
 use super::connection::Connection;
 use super::errors::Run;
 use super::pool::{Pool, within};
-use super::read::{GRACE, column};
+use super::read::column;
 use crate::operation::IdempotencyClaim;
 use crate::store::{StoreError, StoredReply};
 use bytes::Bytes;
@@ -70,13 +70,14 @@ pub(super) async fn kept(
 ) -> Result<Option<StoredReply>, StoreError> {
     let result: Run<Option<StoredReply>> = async {
         let connection = pool.alone(deadline).await?;
-        let found = within(deadline + GRACE, async {
-            let since = Param::Int(seconds_ago(KEPT_SECONDS));
-            let params = [Param::Bytes(&claim.scope), since, Param::Int(lock(claim))];
-            let rows = connection.run(LOOK, &params).await?;
-            Run::Ok(rows.try_collect::<Vec<Row>>().await?)
-        })
-        .await?;
+        let found = pool
+            .limited(deadline, async {
+                let since = Param::Int(seconds_ago(KEPT_SECONDS));
+                let params = [Param::Bytes(&claim.scope), since, Param::Int(lock(claim))];
+                let rows = connection.run(LOOK, &params).await?;
+                Run::Ok(rows.try_collect::<Vec<Row>>().await?)
+            })
+            .await?;
         if found.as_ref().is_ok() || found.as_ref().is_err_and(|fail| !fail.is_lost()) {
             connection.keep();
         }

@@ -4,6 +4,7 @@
 use super::config::Target;
 use super::connection::{Connection, jitter};
 use super::errors::plain;
+use super::read::GRACE;
 use crate::store::StoreError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -215,6 +216,20 @@ impl Pool {
             .await
             .map_err(|_| StoreError::Overloaded)?
             .map_err(|_| super::connection::closed())
+    }
+
+    /// Waits for what the server does under a time limit of its own. When it does not even say in time that the limit
+    /// is over, it hangs, and with it every connection that is idle: none of these is handed out again.
+    pub(super) async fn limited<T>(
+        &self,
+        deadline: Instant,
+        what: impl Future<Output = T>,
+    ) -> Result<T, StoreError> {
+        let result = within(deadline + GRACE, what).await;
+        if result.is_err() {
+            lock(&self.idle).clear();
+        }
+        result
     }
 
     /// A new connection, unless the last try failed a moment ago.

@@ -139,24 +139,25 @@ impl<'a> Reading<'a> {
     async fn alone(&self, pool: &Arc<Pool>) -> Run<Page> {
         let connection = pool.alone(self.deadline).await?;
         let params = params(&self.sql);
-        let page = within(self.deadline + GRACE, async {
-            let statement = connection.prepare(&self.sql.text, &params).await?;
-            let (begun, page, ended) = futures_util::future::join3(
-                connection.client.batch_execute(&self.begin("READ ONLY")),
-                async {
-                    let rows = connection
-                        .begin(statement.as_ref(), &self.sql.text, &params)
-                        .await?;
-                    self.collect(rows).await
-                },
-                connection.client.batch_execute("COMMIT"),
-            )
-            .await;
-            begun?;
-            ended?;
-            Run::Ok(page)
-        })
-        .await??;
+        let page = pool
+            .limited(self.deadline, async {
+                let statement = connection.prepare(&self.sql.text, &params).await?;
+                let (begun, page, ended) = futures_util::future::join3(
+                    connection.client.batch_execute(&self.begin("READ ONLY")),
+                    async {
+                        let rows = connection
+                            .begin(statement.as_ref(), &self.sql.text, &params)
+                            .await?;
+                        self.collect(rows).await
+                    },
+                    connection.client.batch_execute("COMMIT"),
+                )
+                .await;
+                begun?;
+                ended?;
+                Run::Ok(page)
+            })
+            .await??;
         connection.keep();
         page
     }
@@ -167,28 +168,29 @@ impl<'a> Reading<'a> {
         counting.count(self.read)?;
         let connection = pool.alone(self.deadline).await?;
         let (read, count) = (params(&self.sql), params(&counting.sql));
-        let (page, total) = within(self.deadline + GRACE, async {
-            let reads = connection.prepare(&self.sql.text, &read).await?;
-            let counts = connection.prepare(&counting.sql.text, &count).await?;
-            let begin = self.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
-            let (begun, page, total, ended) = futures_util::future::join4(
-                connection.client.batch_execute(&begin),
-                async {
-                    let rows = connection.begin(reads.as_ref(), &self.sql.text, &read).await?;
-                    self.collect(rows).await
-                },
-                async {
-                    let rows = connection.begin(counts.as_ref(), &counting.sql.text, &count);
-                    number(rows.await?).await
-                },
-                connection.client.batch_execute("COMMIT"),
-            )
-            .await;
-            begun?;
-            ended?;
-            Run::Ok((page, total))
-        })
-        .await??;
+        let (page, total) = pool
+            .limited(self.deadline, async {
+                let reads = connection.prepare(&self.sql.text, &read).await?;
+                let counts = connection.prepare(&counting.sql.text, &count).await?;
+                let begin = self.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
+                let (begun, page, total, ended) = futures_util::future::join4(
+                    connection.client.batch_execute(&begin),
+                    async {
+                        let rows = connection.begin(reads.as_ref(), &self.sql.text, &read).await?;
+                        self.collect(rows).await
+                    },
+                    async {
+                        let rows = connection.begin(counts.as_ref(), &counting.sql.text, &count);
+                        number(rows.await?).await
+                    },
+                    connection.client.batch_execute("COMMIT"),
+                )
+                .await;
+                begun?;
+                ended?;
+                Run::Ok((page, total))
+            })
+            .await??;
         connection.keep();
         let mut page = page?;
         page.total = Some(total?);
@@ -235,26 +237,27 @@ impl<'a> Reading<'a> {
     async fn one(&self, pool: &Arc<Pool>, sql: &Sql<'_>) -> Run<Option<Vec<u8>>> {
         let connection = pool.alone(self.deadline).await?;
         let params = params(sql);
-        let value = within(self.deadline + GRACE, async {
-            let statement = connection.prepare(&sql.text, &params).await?;
-            let (begun, value, ended) = futures_util::future::join3(
-                connection.client.batch_execute(&self.begin("READ ONLY")),
-                async {
-                    let rows = connection.begin(statement.as_ref(), &sql.text, &params).await?;
-                    let rows: Vec<Row> = rows.try_collect().await?;
-                    Run::Ok(match rows.first() {
-                        Some(row) => row.try_get::<_, Raw<'_>>(0)?.0.map(<[u8]>::to_vec),
-                        None => None,
-                    })
-                },
-                connection.client.batch_execute("COMMIT"),
-            )
-            .await;
-            begun?;
-            ended?;
-            Run::Ok(value)
-        })
-        .await??;
+        let value = pool
+            .limited(self.deadline, async {
+                let statement = connection.prepare(&sql.text, &params).await?;
+                let (begun, value, ended) = futures_util::future::join3(
+                    connection.client.batch_execute(&self.begin("READ ONLY")),
+                    async {
+                        let rows = connection.begin(statement.as_ref(), &sql.text, &params).await?;
+                        let rows: Vec<Row> = rows.try_collect().await?;
+                        Run::Ok(match rows.first() {
+                            Some(row) => row.try_get::<_, Raw<'_>>(0)?.0.map(<[u8]>::to_vec),
+                            None => None,
+                        })
+                    },
+                    connection.client.batch_execute("COMMIT"),
+                )
+                .await;
+                begun?;
+                ended?;
+                Run::Ok(value)
+            })
+            .await??;
         connection.keep();
         value
     }

@@ -9,7 +9,6 @@ use super::codec::Param;
 use super::errors::{Fail, Run, explain};
 use super::idempotency;
 use super::pool::{Alone, Pool, within};
-use super::read::GRACE;
 use crate::operation::{Change, Conflict, Write};
 use crate::store::table::Table;
 use crate::store::{Outcome, Render, StoreError, Written};
@@ -68,7 +67,7 @@ pub(super) async fn run(
             replaced: false,
             done: Written::default(),
         };
-        let fail = match within(deadline + GRACE, writing.transaction(&mut render)).await? {
+        let fail = match pool.limited(deadline, writing.transaction(&mut render)).await? {
             Ok(outcome) => {
                 connection.keep();
                 if write.idempotency.is_some() {

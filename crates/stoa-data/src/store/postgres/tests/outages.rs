@@ -77,8 +77,16 @@ fn a_server_that_hangs_costs_no_more_than_the_deadline() {
     let (_plan, store) = server.store(vec![things(), parts()]);
     let all = read(0, items(&things(), &[0]), Condition::True);
     let long = || clock::now() + Duration::from_secs(5);
+    let before = server.processes();
     run(store.read(&all, long())).unwrap();
-    run(store.write(insert(0, &[0], vec![vec![Value::Int(1)]]), long(), None)).unwrap();
+    let four = (10..14).map(|i| store.write(insert(0, &[0], vec![vec![Value::Int(i)]]), long(), None));
+    for made in run(futures_util::future::join_all(four)) {
+        made.unwrap();
+    }
+    // What serves the store's connections: a shared one and four that are idle now.
+    let mut hung = server.processes();
+    hung.retain(|process| !before.contains(process));
+    assert!(hung.len() >= 5, "{hung:?}");
     server.signal("-STOP");
     let deadline = Duration::from_millis(700);
     let started = clock::now();
@@ -94,8 +102,7 @@ fn a_server_that_hangs_costs_no_more_than_the_deadline() {
     assert!(matches!(wrote, Err(StoreError::Deadline)), "{wrote:?}");
     assert!(clock::now() < started + deadline + Duration::from_millis(600));
     server.signal("-CONT");
-    // The hung connections are not used again: what was under way on them would be waited for.
-    let key = read(0, items(&things(), &[0]), is(0, 1));
+    let key = read(0, items(&things(), &[0]), is(0, 10));
     let up = clock::now();
     while let Err(error) = run(store.read(&key, clock::now() + Duration::from_secs(1))) {
         assert!(
@@ -106,4 +113,10 @@ fn a_server_that_hangs_costs_no_more_than_the_deadline() {
         std::thread::yield_now();
     }
     run(store.write(insert(0, &[0], vec![vec![Value::Int(3)]]), long(), None)).unwrap();
+    // The hung connections are not handed out again, the idle ones neither: they were closed.
+    let up = clock::now();
+    while server.processes().iter().any(|process| hung.contains(process)) {
+        assert!(clock::now() < up + BACK, "a connection that hung is still open");
+        run(store.read(&key, long())).unwrap();
+    }
 }
