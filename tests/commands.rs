@@ -6,6 +6,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 use std::fs;
+use stoa_testkit::Postgres;
 
 /// Ten faults, each on a line of its own.
 const TEN_FAULTS: &str = "\
@@ -372,5 +373,53 @@ fn the_panel_of_dev_prints_a_line_that_answers() {
     assert!(
         answer.contains('{') && !answer.starts_with("{\"type\""),
         "{line}\n{answer}"
+    );
+}
+
+/// A database that somebody else made becomes an API that `check` accepts, `serve` serves, and nothing alters.
+#[test]
+fn init_writes_the_file_of_a_postgres_database() {
+    let postgres = Postgres::start();
+    postgres.sql("postgres", "CREATE DATABASE school");
+    postgres.sql(
+        "school",
+        "CREATE SCHEMA archive; \
+         CREATE TABLE \"Class Rooms\" (nr int PRIMARY KEY, seats int NOT NULL); \
+         CREATE TABLE pupils (id bigserial PRIMARY KEY, name text NOT NULL, room int REFERENCES \"Class Rooms\"); \
+         CREATE TABLE archive.pupils (id bigint PRIMARY KEY, left_on date); \
+         INSERT INTO \"Class Rooms\" VALUES (7, 30); INSERT INTO pupils (name, room) VALUES ('Ada', 7); \
+         INSERT INTO archive.pupils VALUES (1, '2020-02-02')",
+    );
+    let keep = tempfile::tempdir().expect("a folder for the test");
+    // The server trusts everybody; what matters is that the password goes nowhere.
+    let url = postgres.url("school").replace("stoa@", "stoa:hidden@");
+    let ran = stoa(keep.path(), &["init", "--from", &url]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let file = fs::read_to_string(keep.path().join("stoa.yaml")).expect("the file is there");
+    assert!(
+        !file.contains("hidden") && file.contains("${DATABASE_URL:-postgres://stoa@"),
+        "{file}"
+    );
+    assert!(
+        file.contains("read: public") && file.contains("write: none "),
+        "{file}"
+    );
+    assert_eq!(stoa(keep.path(), &["check"]).code, 0);
+    let schema =
+        "SELECT md5(string_agg(table_name || column_name, ',' ORDER BY 1)) FROM information_schema.columns";
+    let before = postgres.ask("school", schema);
+    let server = Server::start(&Setup::new("dev", keep.path()));
+    let get = |path: &str| server.client.get(path).text;
+    assert_eq!(
+        get("/public_pupils?select=name,room:Class_Rooms(seats)"),
+        r#"[{"name":"Ada","room":{"seats":30}}]"#,
+        "{file}"
+    );
+    assert_eq!(get("/archive_pupils/1"), r#"{"id":1,"left_on":"2020-02-02"}"#);
+    drop(server);
+    assert_eq!(
+        postgres.ask("school", schema),
+        before,
+        "nothing was made or altered"
     );
 }

@@ -2,6 +2,7 @@
 //! of field that reads every value that is there.
 
 mod guess;
+mod postgres;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use crate::store::sqlite::connect::{self, Limited, Use};
 use crate::store::sqlite::{Cell, unavailable};
 use crate::store::table::quote;
 use guess::Guess;
+pub use postgres::introspect_postgres;
 use rusqlite::Connection;
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +27,8 @@ const BUSY: Duration = Duration::from_secs(5);
 /// A table or view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
+    /// Schema, where the database has several.
+    pub schema: Option<String>,
     /// Name.
     pub name: String,
     /// Whether it cannot be written.
@@ -69,6 +73,8 @@ pub struct Column {
 pub struct Reference {
     /// Columns here.
     pub columns: Vec<String>,
+    /// Schema of the other table, where the database has several.
+    pub schema: Option<String>,
     /// The other table.
     pub table: String,
     /// Columns there.
@@ -122,6 +128,7 @@ fn names(conn: &Connection) -> rusqlite::Result<Vec<(String, String, bool)>> {
 fn table(limited: &Limited, name: &str, kind: &str, without_rowid: bool) -> rusqlite::Result<Table> {
     let conn = &limited.conn;
     let mut table = Table {
+        schema: None,
         name: name.to_owned(),
         view: kind != "table",
         columns: columns(conn, name)?,
@@ -209,6 +216,7 @@ fn references(conn: &Connection, name: &str) -> rusqlite::Result<Vec<Reference>>
                 id,
                 Reference {
                     columns: Vec::new(),
+                    schema: None,
                     table,
                     targets: Vec::new(),
                 },

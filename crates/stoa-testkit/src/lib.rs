@@ -167,19 +167,34 @@ impl Postgres {
         run(Command::new("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql]));
     }
 
+    /// The one value that a statement gives, as text.
+    pub fn ask(&self, database: &str, sql: &str) -> String {
+        let url = self.url(database);
+        let words = [
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            &url,
+            "-c",
+            sql,
+        ];
+        let output = Command::new("psql").args(words).output().expect("psql starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// Waits until no client of this name is connected any more.
     pub fn wait_without(&self, application: &str) {
         let count = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'");
-        let url = self.url("postgres");
-        let words = ["-X", "-q", "-A", "-t", "-d", &url, "-c", &count];
-        let connected = || {
-            Command::new("psql")
-                .args(words)
-                .output()
-                .expect("psql starts")
-                .stdout
-        };
-        while connected() != b"0\n" {}
+        while self.ask("postgres", &count) != "0" {}
     }
 
     /// The folder it lives in.

@@ -145,7 +145,7 @@ pub(crate) struct Init {
     /// What to start from
     #[arg(long, value_enum, conflicts_with = "from")]
     pub(crate) template: Option<Template>,
-    /// An existing database: `sqlite:PATH`
+    /// An existing database: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`
     #[arg(long, value_name = "SOURCE")]
     pub(crate) from: Option<String>,
 }

@@ -63,6 +63,7 @@ fn reads_types_keys_and_references() {
     assert_eq!(flights.key, ["rowid"]);
     assert_eq!((flights.rows_seen, flights.complete), (2, true));
     let reference = Reference {
+        schema: None,
         columns: vec!["carrier".to_owned()],
         table: "carriers".to_owned(),
         targets: vec!["code".to_owned()],

@@ -14,7 +14,8 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
 };
-use stoa_data::introspect;
+use stoa_config::plan::Secret;
+use stoa_data::{introspect, store::StoreError};
 
 /// Makes editors complete and explain the file.
 const SCHEMA_LINE: &str = "# yaml-language-server: $schema=./stoa.schema.json\n";
@@ -130,23 +131,34 @@ fn report(folder: &Path, files: &[File], json: bool) {
 
 /// The file of an existing database, which is only read.
 fn from(source: &str, folder: &Path) -> Result<File, Failure> {
-    let Some(path) = source.strip_prefix("sqlite:").filter(|p| !p.is_empty()) else {
+    let input = |e: StoreError| Failure::Input(assemble::words(&e));
+    let (shown, store, name, found) = if source.starts_with("postgres://")
+        || source.starts_with("postgresql://")
+    {
+        let url = url::Url::parse(source)
+            .map_err(|e| Failure::Usage(format!("this is not the URL of a database: {e}")))?;
+        let found = introspect::introspect_postgres(&Secret::new(source)).map_err(input)?;
+        let name = url.path().trim_matches('/').to_owned();
+        let shown = without_password(url);
+        (shown.clone(), in_file(source, &shown), name, found)
+    } else if let Some(path) = source.strip_prefix("sqlite:").filter(|p| !p.is_empty()) {
+        let path = Path::new(path);
+        let found = introspect::introspect(path).map_err(input)?;
+        let stem = path.file_stem().map(|s| s.to_string_lossy()).unwrap_or_default();
+        let store = database::value(&format!("sqlite:{}", as_seen_from(folder, path)));
+        (path.display().to_string(), store, stem.into_owned(), found)
+    } else {
         return Err(Failure::Usage(format!(
-            "`{source}` cannot be read by this version; write --from sqlite:PATH"
+            "`{source}` cannot be read by this version; write --from sqlite:PATH or --from postgres://USER@HOST/DATABASE"
         )));
     };
-    let path = Path::new(path);
-    let found = introspect::introspect(path).map_err(|e| Failure::Input(assemble::words(&e)))?;
     if found.is_empty() {
-        return Err(Failure::Input(format!("{} holds no table", path.display())));
+        return Err(Failure::Input(format!("{shown} holds no table that can be read")));
     }
-    let store = format!("sqlite:{}", as_seen_from(folder, path));
-    let stem = path.file_stem().map(|s| s.to_string_lossy()).unwrap_or_default();
-    let text = database::file(&database::api_name(&stem), &store, &tables(found));
+    let text = database::file(&database::api_name(&name), &store, &tables(found));
     let text = database::mend(&format!("{SCHEMA_LINE}{text}"), folder).map_err(|faults| {
         Failure::Input(format!(
-            "the tables of {} cannot be written as resources:\n{faults}",
-            path.display()
+            "the tables of {shown} cannot be written as resources:\n{faults}"
         ))
     })?;
     Ok(File {
@@ -155,9 +167,26 @@ fn from(source: &str, folder: &Path) -> Result<File, Failure> {
     })
 }
 
+/// The URL as anybody may see it.
+fn without_password(mut url: url::Url) -> String {
+    if url.password().is_some() {
+        let _ = url.set_password(None);
+    }
+    url.to_string()
+}
+
+/// The store's value: a password never goes into the file.
+fn in_file(source: &str, shown: &str) -> String {
+    if source == shown || url::Url::parse(source).is_ok_and(|u| u.password().is_none()) {
+        return database::value(source);
+    }
+    format!("\"${{DATABASE_URL:-{shown}}}\"")
+}
+
 fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
-    let names: Vec<String> = found.iter().map(|t| t.name.clone()).collect();
-    let position = |name: &str| names.iter().position(|n| n == name);
+    let names: Vec<_> = found.iter().map(|t| (t.schema.clone(), t.name.clone())).collect();
+    let position =
+        |schema: &Option<String>, name: &str| names.iter().position(|(s, n)| s == schema && n == name);
     let column = |c: introspect::Column| database::Column {
         name: c.name,
         ty: c.ty,
@@ -166,11 +195,11 @@ fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
     };
     let reference = |r: introspect::Reference| database::Reference {
         columns: r.columns,
-        table: position(&r.table),
+        table: position(&r.schema, &r.table),
         targets: r.targets,
     };
     let table = |t: introspect::Table| database::Table {
-        schema: None,
+        schema: t.schema,
         name: t.name,
         columns: t.columns.into_iter().map(column).collect(),
         key: t.key,

@@ -59,10 +59,10 @@ const RESERVED: &[&str] = &[
 /// Bytes of a name at most.
 const NAME_BYTES_MAX: usize = 63;
 
-/// The file. `store` is the store's value, `sqlite:flights.db`.
+/// The file. `store` is the store's value as YAML writes it, such as [`value`] of `sqlite:flights.db`.
 pub(super) fn file(api: &str, store: &str, tables: &[Table]) -> String {
     let names = resource_names(tables);
-    let mut out = format!("api: {api}\n\nstores:\n  main: {}\n\nresources:\n", value(store));
+    let mut out = format!("api: {api}\n\nstores:\n  main: {store}\n\nresources:\n");
     for (position, table) in tables.iter().enumerate() {
         resource(&mut out, position, table, tables, &names);
     }
@@ -300,7 +300,7 @@ fn key(text: &str) -> String {
 }
 
 /// `text` as YAML would read it back: a value, where `$` starts an expansion and `$$` is one `$`.
-fn value(text: &str) -> String {
+pub(super) fn value(text: &str) -> String {
     key(&text.replace('$', "$$"))
 }
 
