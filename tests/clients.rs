@@ -5,13 +5,13 @@ use crate::support::{
     server::{Server, Setup, folder_with},
     token, tools,
 };
-use std::process::Command;
-use tempfile::TempDir;
+use std::{path::Path, process::Command};
+use stoa_testkit::Postgres;
 
 const FILE: &str = r#"
 api: library
 auth: { jwt: { secret: "${JWT_SECRET}" } }
-stores: { main: sqlite:library.db }
+stores: { main: "${STORE}" }
 resources:
   authors:
     fields: { id: "int, key", name: "text, unique", born: "int, optional" }
@@ -29,32 +29,40 @@ resources:
     write: user
 "#;
 
-fn library() -> (TempDir, Server) {
-    let (keep, folder) = folder_with(FILE);
-    let server = Server::start(&Setup::new("serve", &folder).env("JWT_SECRET", token::SECRET));
-    (keep, server)
+/// Asks a library's questions of every store.
+fn on_each_store(ask: impl Fn(&Path, &str)) {
+    let postgres = Postgres::start();
+    postgres.sql("postgres", "CREATE DATABASE library");
+    for store in ["sqlite:library.db", &postgres.url("library")] {
+        eprintln!("on {store}");
+        let (keep, folder) = folder_with(FILE);
+        let setup = Setup::new("serve", &folder).env("JWT_SECRET", token::SECRET);
+        let server = Server::start(&setup.env("STORE", store));
+        ask(keep.path(), &format!("{}/rest/v1", server.http));
+    }
 }
 
 #[test]
 fn postgrest_js_reads_and_writes() {
-    let (keep, server) = library();
-    let mut node = Command::new("node");
-    node.arg(repository().join("tests/clients/postgrest.mjs"))
-        .args([format!("{}/rest/v1", server.http), token::user("ann")])
-        .env("NODE_FOLDER", tools::node_folder())
-        .current_dir(keep.path());
-    let said = tools::succeed("the postgrest-js client", &mut node);
-    assert!(said.contains("all questions answered"), "{said}");
+    on_each_store(|folder, base| {
+        let mut node = Command::new("node");
+        node.arg(repository().join("tests/clients/postgrest.mjs"))
+            .args([base, &token::user("ann")])
+            .env("NODE_FOLDER", tools::node_folder())
+            .current_dir(folder);
+        let said = tools::succeed("the postgrest-js client", &mut node);
+        assert!(said.contains("all questions answered"), "{said}");
+    });
 }
 
 #[test]
 fn postgrest_py_reads_and_writes() {
-    let (keep, server) = library();
-    let base = format!("{}/rest/v1", server.http);
-    let said = tools::run_python(
-        "clients/postgrest_client.py",
-        keep.path(),
-        &[&base, &token::user("ann")],
-    );
-    assert!(said.contains("all questions answered"), "{said}");
+    on_each_store(|folder, base| {
+        let said = tools::run_python(
+            "clients/postgrest_client.py",
+            folder,
+            &[base, &token::user("ann")],
+        );
+        assert!(said.contains("all questions answered"), "{said}");
+    });
 }
