@@ -2,16 +2,19 @@
 
 use super::Check;
 use super::fixture::{
-    bucket, compare, delete, done, insert, is, items, json, page, parts, read, run, soon, text, thing,
-    things, try_write, update, write,
+    ascending, bucket, compare, delete, done, insert, is, items, json, page, parts, read, run, soon, text,
+    thing, things, try_write, update, write,
 };
-use crate::operation::{Change, Compare, Condition, Conflict, IdempotencyClaim, Precondition, Write};
+use crate::operation::{
+    Change, Compare, Condition, Conflict, Embed, IdempotencyClaim, Item, Join, Precondition, Write,
+};
 use crate::store::{Outcome, Store, StoreError, StoredReply};
 use crate::value::Value;
 
 pub(super) fn all() -> Vec<(&'static str, Check)> {
     vec![
         ("an insert answers with what it made", inserts as Check),
+        ("a reply shows the row that was made among its like", among),
         ("unique names field and value", unique),
         ("a ref must lead somewhere", references),
         ("a version changes once", versions),
@@ -65,6 +68,35 @@ fn inserts(store: &dyn Store) {
     let many = done(store, insert(0, &[0], many));
     assert_eq!((many.affected, many.keys.len()), (2_000, 1_000));
     assert_eq!(done(store, insert(0, &[0], Vec::new())).affected, 0);
+}
+
+/// part → its thing → the parts of it: what the write itself made is among them.
+fn among(store: &dyn Store) {
+    done(store, insert(0, &[0], vec![vec![Value::Int(1)]]));
+    let embed = |resource, join, select| {
+        Item::Embed(Box::new(Embed {
+            name: "x".into(),
+            resource,
+            join,
+            inner: false,
+            select,
+            filter: Condition::True,
+            order: vec![ascending(0)],
+            limit: 100,
+            offset: 0,
+        }))
+    };
+    let siblings = embed(1, Join::ToMany { field: 1 }, items(&parts(), &[0]));
+    let mut select = items(&parts(), &[0]);
+    select.push(embed(0, Join::ToOne { field: 1 }, vec![siblings]));
+    let part = |id: i64| vec![Value::Int(id), Value::Int(1)];
+    let made = with(insert(1, &[0, 1], vec![part(5), part(4)]), |w| {
+        w.returning = Some(select);
+    });
+    assert_eq!(
+        String::from_utf8_lossy(&done(store, made).json),
+        r#"{"id":5,"x":{"x":[{"id":4},{"id":5}]}},{"id":4,"x":{"x":[{"id":4},{"id":5}]}}"#
+    );
 }
 
 fn unique(store: &dyn Store) {
