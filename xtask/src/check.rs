@@ -3,7 +3,7 @@
 use crate::{
     docs,
     stage::{Outcome, cargo, command, profile, run, stage},
-    tidy, tools,
+    supply, tidy, tools,
 };
 
 pub(crate) fn check() -> Outcome {
@@ -12,6 +12,7 @@ pub(crate) fn check() -> Outcome {
     stage("generated pages", docs::check)?;
     stage("clippy", clippy)?;
     stage("documentation", documentation)?;
+    stage("budget of dependencies", supply::budget)?;
     stage("licences, bans, sources", || {
         deny(&["licenses", "bans", "sources"])
     })

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod docs;
 mod stage;
+mod supply;
 mod test;
 mod tidy;
 mod tools;
@@ -20,6 +21,8 @@ usage: cargo xtask TASK
   docs         writes the generated pages: docs/file.md and docs/stoa.schema.json
   tidy         only the tidiness rules
   bench        CPU per request of the release build, beside nginx; installs nginx and wrk
+  sbom         the bill of materials of the default build (CycloneDX), on stdout
+  reproducible builds the release binary twice in two folders and compares the bytes
   advisories   known vulnerabilities of the locked packages (needs the network)
 ";
 
@@ -51,6 +54,8 @@ fn run(task: &str, rest: &[String]) -> Option<Outcome> {
         "docs" => docs::write(),
         "tidy" => tidy::tidy(),
         "bench" => bench::bench(),
+        "sbom" => supply::sbom(),
+        "reproducible" => supply::reproducible(),
         "advisories" => check::advisories(),
         _ => return None,
     })
