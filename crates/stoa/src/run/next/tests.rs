@@ -69,7 +69,7 @@ fn addresses_of_the_command_line_win_and_the_admin_port_is_never_the_apis() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_as_an_error() {
-    let text = "api: a\nstores: { main: \"postgres://u:p@127.0.0.1/x\" }\nresources:\n  things: { fields: { name: text }, read: public, write: none }\n";
+    let text = "api: a\nstores: { main: \"sqlite:a.db\" }\nshared: \"redis://127.0.0.1\"\nresources:\n  things: { fields: { name: text }, read: public, write: none }\n";
     for mode in [Mode::Dev, Mode::Serve] {
         let Err(Refused::Faults(faults)) = judge(&setup(mode, Addresses::default()), &loaded(text)) else {
             panic!("it must be refused");

@@ -1,3 +1,5 @@
+//! Binary forms of PostgreSQL against the texts that callers see.
+
 use super::number::{encode, write};
 use super::{Items, write_compact};
 use bytes::BytesMut;
