@@ -376,6 +376,32 @@ fn the_panel_of_dev_prints_a_line_that_answers() {
     );
 }
 
+#[test]
+fn check_looks_at_the_first_rows() {
+    let file =
+        "api: a\nseed: rows.json\nresources: { r: { fields: { n: int }, read: public, write: public } }\n";
+    let (_keep, folder) = folder_with(file);
+    for (text, says) in [
+        (None, "cannot read rows.json"),
+        (Some("{"), "is not JSON"),
+        (Some(r#"{"q": []}"#), "no resource `q`"),
+    ] {
+        if let Some(text) = text {
+            fs::write(folder.join("rows.json"), text).expect("written");
+        }
+        let ran = stoa(&folder, &["check"]);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("E0424") && ran.stderr.contains(says),
+            "{}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains("stoa.yaml:2:1"), "{}", ran.stderr);
+    }
+    fs::write(folder.join("rows.json"), r#"{"r": [{"n": 1}]}"#).expect("written");
+    assert_eq!(stoa(&folder, &["check"]).code, 0);
+}
+
 /// A database that somebody else made becomes an API that `check` accepts, `serve` serves, and nothing alters.
 #[test]
 fn init_writes_the_file_of_a_postgres_database() {

@@ -31,6 +31,8 @@ pub struct Fault {
 pub const KEYS_REFUSED: &str = codes::KEYS_REFUSED;
 /// The code of [`Fault::later`] for rules over rows.
 pub const RULE_ROWS: &str = codes::RULE_ROWS;
+/// The code of first rows that cannot be loaded, which the binary finds.
+pub const SEED: &str = codes::SEED;
 
 impl Fault {
     /// An error that is found when the plan is put to use: it knows its place in the file at most.

@@ -6,7 +6,10 @@
 use http::{Method, header};
 use serde_json::{Map, Value};
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
-use stoa_config::plan::{Access, Plan};
+use stoa_config::{
+    fault::{Fault, SEED, Severity},
+    plan::{Access, Plan},
+};
 use stoa_exchange::{Body, Context, Handler, Problem, Reply, Request, read_to_limit};
 
 /// Bound of the seed file, in bytes.
@@ -67,6 +70,36 @@ pub(crate) async fn load(
     Ok(loaded)
 }
 
+/// What is wrong with the file of first rows, as far as it can be told without a store.
+pub(crate) fn check(plan: &Plan) -> Option<Fault> {
+    let SeedError(message) = read(plan.seed.as_deref()?)
+        .and_then(|resources| resources.keys().try_for_each(|name| fits(plan, name)))
+        .err()?;
+    let mark = plan.marks.get("seed")?.clone();
+    Some(Fault {
+        code: SEED,
+        severity: Severity::Error,
+        message: message.trim_start_matches("seed: ").to_owned(),
+        place: mark.place,
+        span: mark.span,
+        second: None,
+        help: Some("make the file, such as `{\"RESOURCE\": [{…}]}`, or leave `seed` out".to_owned()),
+    })
+}
+
+/// Whether rows may be loaded into what is called so.
+fn fits(plan: &Plan, name: &str) -> Result<(), SeedError> {
+    match plan.resource(name) {
+        Some(resource) if resource.table.is_some() => Err(SeedError(format!(
+            "seed: `{name}` is bound to an existing table, which is never filled"
+        ))),
+        Some(_) => Ok(()),
+        None => Err(SeedError(format!(
+            "seed: there is no resource `{name}` in the API file"
+        ))),
+    }
+}
+
 /// The plan with every access rule `public`: for loading only, never to be served.
 pub(crate) fn without_rules(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
@@ -107,15 +140,10 @@ fn resource<'a>(
     handlers: &'a HashMap<String, Arc<dyn Handler>>,
     name: &str,
 ) -> Result<&'a Arc<dyn Handler>, SeedError> {
-    let known = plan.resource(name);
-    if known.is_some_and(|r| r.table.is_some()) {
-        let message = format!("seed: `{name}` is bound to an existing table, which is never filled");
-        return Err(SeedError(message));
-    }
+    fits(plan, name)?;
     handlers
         .get(name)
-        .filter(|_| known.is_some())
-        .ok_or_else(|| SeedError(format!("seed: there is no resource `{name}` in the API file")))
+        .ok_or_else(|| SeedError(format!("seed: nothing serves `{name}`")))
 }
 
 async fn is_empty(handler: &dyn Handler, name: &str) -> Result<bool, SeedError> {

@@ -164,6 +164,8 @@ codes! {
         "A key that is too short, of a kind that is not accepted, private, or meant for something else would let strangers in or keep everybody out, so none of its file is used. The message names the key and what is wrong with it.";
     RULE_ROWS = "E0423", "a rule over rows that the database cannot judge",
         "Rules over `row` become part of the SQL, so that no row leaves the database that the caller may not see. A rule may compare a field with a value or another field (`row.owner == claims.sub`), ask `row.field in claims.list`, `value in row.list` or `row.field == null`, and join these with `&&`, `||`, `!`. Texts have no order there, and a value that is written out must be one that the field can hold. A field that is null satisfies no comparison but the one with null.";
+    SEED = "E0424", "first rows that cannot be loaded",
+        "`seed:` names a JSON file of an object with a list of rows for each resource: `{\"products\": [{\"name\": \"Pen\"}]}`. It is missing, not JSON, larger than 16 MiB, or names a resource that the file does not have or that is bound to an existing table. Only `dev` loads it.";
 
     NOT_BUILT = "E0901", "not built yet",
         "The file is right, but this version would silently do nothing about this part. `dev` and `serve` refuse it, so that nobody relies on what is not there. Leave it out until a version that has it; `stoa check` accepts it.";

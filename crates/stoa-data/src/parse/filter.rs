@@ -453,7 +453,7 @@ fn compare(
     let name = &scope.resource().fields[field].name;
     let one = |text: &str| -> Result<Condition> {
         let value = match op {
-            Compare::Like | Compare::Ilike => Value::Text(text.replace('*', "%").into()),
+            Compare::Like | Compare::Ilike => Value::Text(pattern(text).into()),
             _ => typed(name, ty, text)?,
         };
         Ok(Condition::Compare {
@@ -515,4 +515,14 @@ fn is(scope: &Scope<'_>, subject: &Subject, operator: &Operator, operand: &str) 
         }
     };
     Ok(negate(condition, operator.negated))
+}
+
+/// A pattern as the databases take it. A backslash at the end escapes nothing and stands for itself.
+fn pattern(text: &str) -> String {
+    let mut pattern = text.replace('*', "%");
+    let trailing = pattern.bytes().rev().take_while(|b| *b == b'\\').count();
+    if trailing % 2 == 1 {
+        pattern.push('\\');
+    }
+    pattern
 }

@@ -83,20 +83,29 @@ pub(crate) fn url(at: SocketAddr) -> String {
 /// One line per SQLite store, its path as seen from the folder of the file.
 fn stores(plan: &Plan) -> impl Iterator<Item = String> + '_ {
     let folder = plan.file.parent().unwrap_or(Path::new(""));
-    plan.stores
-        .iter()
-        .enumerate()
-        .filter_map(move |(position, store)| {
-            let tables = plan.resources.iter().filter(|r| r.store == position).count();
-            let tables = terminal::count(tables, "resource");
-            match &store.kind {
-                StoreKind::Sqlite { path } => {
-                    let shown = path.strip_prefix(folder).unwrap_or(path).display();
-                    Some(format!("{shown} (SQLite)  {tables}, up to date"))
-                }
-                StoreKind::Postgres { .. } => None,
+    plan.stores.iter().enumerate().map(move |(position, store)| {
+        let tables = plan.resources.iter().filter(|r| r.store == position).count();
+        let tables = terminal::count(tables, "resource");
+        match &store.kind {
+            StoreKind::Sqlite { path } => {
+                let shown = path.strip_prefix(folder).unwrap_or(path).display();
+                format!("{shown} (SQLite)  {tables}, up to date")
             }
-        })
+            StoreKind::Postgres { shards, .. } => {
+                let shown = shards
+                    .first()
+                    .map(|shard| without_credentials(shard.write.expose()));
+                format!("{} (PostgreSQL)  {tables}, up to date", shown.unwrap_or_default())
+            }
+        }
+    })
+}
+
+/// Host and database of a URL: what may stand on a screen.
+fn without_credentials(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split('?').next().unwrap_or_default();
+    rest.rsplit('@').next().unwrap_or_default()
 }
 
 fn token_line(token: Option<&Result<DevToken, String>>, keys: bool) -> String {
