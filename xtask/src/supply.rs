@@ -101,8 +101,10 @@ fn packages() -> Outcome<BTreeSet<Package>> {
 /// Builds the release binary twice, in two folders, and compares the bytes.
 pub(crate) fn reproducible() -> Outcome {
     let base = env::temp_dir().join(format!("stoa-reproducible-{}", std::process::id()));
-    let made = stage("first build", || build(&base.join("one")))
-        .and_then(|one| stage("second build", || build(&base.join("another"))).map(|two| (one, two)));
+    let commit = output(&mut command("git", &["rev-parse", "HEAD"]))?;
+    let commit = commit.trim();
+    let made = stage("first build", || build(commit, &base.join("one")))
+        .and_then(|one| stage("second build", || build(commit, &base.join("another"))).map(|two| (one, two)));
     let _ = fs::remove_dir_all(&base);
     let (one, two) = made?;
     if one != two {
@@ -112,13 +114,14 @@ pub(crate) fn reproducible() -> Outcome {
     Ok(())
 }
 
-/// The release binary of what is committed, built in a folder of its own without a word of where that is.
-fn build(folder: &Path) -> Outcome<Vec<u8>> {
+/// The release binary of a commit, built in a folder of its own without a word of where that is.
+fn build(commit: &str, folder: &Path) -> Outcome<Vec<u8>> {
     let shown = folder.display().to_string();
     run(&mut command(
         "git",
         &["clone", "--quiet", &root().display().to_string(), &shown],
     ))?;
+    run(command("git", &["checkout", "--quiet", commit]).current_dir(folder))?;
     let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
     let home = home.map_err(|_| "neither CARGO_HOME nor HOME is set".to_owned())?;
     let rust = format!("--remap-path-prefix={shown}=/stoa --remap-path-prefix={home}=/cargo");

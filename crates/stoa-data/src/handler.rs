@@ -273,6 +273,7 @@ impl<'a> Call<'a> {
         if *method == Method::OPTIONS {
             return Ok(self.options(place.id.is_some()));
         }
+        self.stranger(method)?;
         if self.alias {
             self.profile(method)?;
         }
@@ -305,6 +306,22 @@ impl<'a> Call<'a> {
             ("DELETE", None) => write::delete_many(self).await,
             (other, id) => Err(self.not_allowed(other, id.is_some())),
         }
+    }
+
+    /// Who is nobody and may do nothing here is told that first, whatever else is wrong with the request: what a
+    /// resource has is not for strangers to find out. `PUT`, which two rules judge, is judged when it is known which.
+    fn stranger(&self, method: &Method) -> Result<()> {
+        if self.identity.caller().is_some() {
+            return Ok(());
+        }
+        let verb = match *method {
+            Method::GET | Method::HEAD => Verb::Read,
+            Method::POST => Verb::Create,
+            Method::PATCH => Verb::Update,
+            Method::DELETE => Verb::Delete,
+            _ => return Ok(()),
+        };
+        self.allow(self.resource, verb).map(|_| ())
     }
 
     /// The schema that a client of the alias asks for. There is one, and PostgREST calls its own `public`.
