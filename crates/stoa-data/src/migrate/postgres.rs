@@ -6,9 +6,11 @@
 //! anew. One process does it: it holds an advisory lock in a transaction of its own, which a pooler of transactions
 //! leaves intact, and which ends with the process.
 
+mod bound;
 mod ddl;
 mod diff;
 mod found;
+mod references;
 
 use super::{Applied, MigrateError, Migration, Status, Step};
 use crate::store::StoreError;

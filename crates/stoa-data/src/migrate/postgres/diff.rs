@@ -4,8 +4,9 @@ use super::super::ddl::{Wanted, WantedColumn, made_index};
 use super::super::diff::{additive, drop_table};
 use super::super::found::{Found, FoundColumn};
 use super::super::{Migration, Step, rename};
-use super::ddl;
 use super::found::Database;
+use super::references::references;
+use super::{bound, ddl};
 use crate::store::postgres::alone::Alone;
 use crate::store::table::{BUCKET, VERSION, quote};
 use serde_json::Value as Json;
@@ -38,7 +39,7 @@ pub(super) async fn diff(
     alone: &Alone,
     refused: &mut Vec<String>,
 ) -> Result<Vec<Planned>, Error> {
-    check_bound(plan, store, alone, refused).await?;
+    bound::check(plan, store, alone, refused).await?;
     let mut planned = Vec::new();
     if !super::super::manages(plan, store) {
         return Ok(planned);
@@ -204,7 +205,7 @@ async fn compare(
     Ok(())
 }
 
-fn alter(table: &str, what: &str) -> String {
+pub(super) fn alter(table: &str, what: &str) -> String {
     format!("ALTER TABLE {} {what}", quote(table))
 }
 
@@ -417,66 +418,6 @@ fn indexes(compared: &Compared<'_>, planned: &mut Vec<Planned>, later: &mut Vec<
     }
 }
 
-/// References that are missing, and those that are there and should not be.
-fn references(wanted: &Wanted, found: Option<&Found>, database: &Database, empty: bool) -> Vec<Planned> {
-    let mut planned = Vec::new();
-    for column in &wanted.columns {
-        let there = found.and_then(|f| f.references.iter().find(|(from, ..)| *from == column.name));
-        let there = there.map(|(_, table, to)| (table.clone(), to.clone()));
-        let constraint = database
-            .constraints
-            .iter()
-            .find(|(table, from, ..)| *table == wanted.name && *from == column.name);
-        let own = format!("{}_{}_fkey", wanted.name, column.name);
-        let mut sql = Vec::new();
-        match (&column.references, &there) {
-            (Some(wanted_one), Some(found_one)) if wanted_one == found_one => {
-                if let Some((.., name, false)) = constraint {
-                    sql.push(alter(
-                        &wanted.name,
-                        &format!("VALIDATE CONSTRAINT {}", quote(name)),
-                    ));
-                }
-            }
-            (None, None) => {}
-            (target, _) => {
-                if let (Some(_), Some((.., name, _))) = (&there, constraint) {
-                    sql.push(alter(&wanted.name, &format!("DROP CONSTRAINT {}", quote(name))));
-                }
-                if let Some((table, key)) = target {
-                    let add = format!(
-                        "ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({})",
-                        quote(&own),
-                        quote(&column.name),
-                        quote(table),
-                        quote(key)
-                    );
-                    if empty {
-                        sql.push(alter(&wanted.name, &add));
-                    } else {
-                        sql.push(alter(&wanted.name, &format!("{add} NOT VALID")));
-                        sql.push(alter(
-                            &wanted.name,
-                            &format!("VALIDATE CONSTRAINT {}", quote(&own)),
-                        ));
-                    }
-                }
-            }
-        }
-        if !sql.is_empty() {
-            let why = match &column.references {
-                Some((table, _)) => format!("table {}: {} refers to {table}", wanted.name, column.name),
-                None => format!(
-                    "table {}: {} no longer refers to another table",
-                    wanted.name, column.name
-                ),
-            };
-            planned.push(Planned::Step(additive(sql.join(";\n"), why), !empty));
-        }
-    }
-    planned
-}
-
 /// Columns that the file does not name any more.
 fn leftover_columns(compared: &Compared<'_>, planned: &mut Vec<Planned>) {
     let Compared { wanted, found, .. } = *compared;
@@ -523,44 +464,4 @@ fn leftover_tables(wanted: &[(usize, Wanted)], database: &Database, planned: &mu
             "the table {name} belongs to no resource any more; it stays until a destructive step is allowed"
         )));
     }
-}
-
-/// Bound tables are there, with the columns that the file names.
-async fn check_bound(
-    plan: &Plan,
-    store: usize,
-    alone: &Alone,
-    refused: &mut Vec<String>,
-) -> Result<(), Error> {
-    for resource in plan.resources.iter().filter(|r| r.store == store) {
-        let Some(table) = &resource.table else { continue };
-        let name = match &table.schema {
-            Some(schema) => format!("{}.{}", quote(schema), quote(&table.name)),
-            None => quote(&table.name),
-        };
-        let rows = alone
-            .rows(&format!(
-                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped",
-                super::super::ddl::literal(&name)
-            ))
-            .await?;
-        let columns: Vec<String> = rows.into_iter().flatten().flatten().collect();
-        if columns.is_empty() {
-            refused.push(format!(
-                "resource {} is bound to the table {name}, which {} does not have",
-                resource.name, alone.shown
-            ));
-            continue;
-        }
-        for field in &resource.fields {
-            if !columns.contains(&field.name) {
-                let near = super::super::bound::nearest(&field.name, columns.iter().map(String::as_str));
-                refused.push(format!(
-                    "resource {} has the field {}, which its table {name} does not have{near}",
-                    resource.name, field.name
-                ));
-            }
-        }
-    }
-    Ok(())
 }
