@@ -6,6 +6,10 @@
     reason = "each function panics when it cannot do it: the test has failed"
 )]
 
+mod cluster;
+
+pub use cluster::Cluster;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -32,12 +36,7 @@ impl Postgres {
     }
 
     fn start_as(tls: Option<&Path>) -> Self {
-        // A short path: a socket's name has a bound.
-        let folder = tempfile::tempdir_in("/tmp").expect("a folder for the server");
-        let mut server = Self { folder, port: 0 };
-        if is_root() {
-            run(Command::new("chown").arg("postgres").arg(server.folder.path()));
-        }
+        let mut server = Self::nowhere();
         let data = server.data();
         run(&mut server.tool(
             "initdb",
@@ -57,13 +56,29 @@ impl Postgres {
         if let Some(folder) = tls {
             server.certify(folder);
         }
+        server.start_somewhere();
+        server
+    }
+
+    /// A folder for a server.
+    fn nowhere() -> Self {
+        // A short path: a socket's name has a bound.
+        let folder = tempfile::tempdir_in("/tmp").expect("a folder for the server");
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(folder.path()));
+        }
+        Self { folder, port: 0 }
+    }
+
+    /// Starts it at a free port.
+    fn start_somewhere(&mut self) {
         for _ in 0..TRIES {
-            server.port = free_port();
-            if server.start_again() {
-                return server;
+            self.port = free_port();
+            if self.start_again() {
+                return;
             }
         }
-        panic!("the server did not start: {}", server.log());
+        panic!("the server did not start: {}", self.log());
     }
 
     fn certify(&self, folder: &Path) {
@@ -96,7 +111,8 @@ impl Postgres {
 
     fn start_again(&self) -> bool {
         let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=200",
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=200 \
+             -c shared_buffers=16MB -c wal_keep_size=64MB",
             self.port,
             self.folder.path().display()
         );
