@@ -11,7 +11,7 @@ use crate::support::{
     server::{Server, Setup, folder_with},
     token,
 };
-use scenario::{Book, Step};
+use scenario::{Book, Scenario, Step};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use stoa_testkit::Postgres;
@@ -26,7 +26,8 @@ impl Stores {
     const NAMES: [&str; 2] = ["sqlite", "postgres"];
 
     /// What `${STORE}` in a scenario's file is: a database that nobody used.
-    fn fresh(&mut self, name: &str) -> String {
+    /// On a server, `sql` has run in it.
+    fn fresh(&mut self, name: &str, sql: Option<&str>) -> String {
         if name == "sqlite" {
             return "sqlite:scenario.db".to_owned();
         }
@@ -34,6 +35,9 @@ impl Stores {
         let database = format!("scenario_{}", self.databases);
         self.postgres
             .sql("postgres", &format!("CREATE DATABASE {database}"));
+        if let Some(sql) = sql {
+            self.postgres.sql(&database, sql);
+        }
         self.postgres.url(&database)
     }
 }
@@ -46,7 +50,8 @@ macro_rules! books {
 }
 
 books! {
-    access alias conditional cors crud edge filters idempotency paging prefer select tokens validation
+    access alias conditional cors crud edge filters idempotency operators paging postgres prefer select tokens
+    validation
 }
 
 #[test]
@@ -86,14 +91,22 @@ fn run_book(name: &str) {
         postgres: Postgres::start(),
         databases: 0,
     };
+    let mut all = 0;
     for store in Stores::NAMES {
-        for one in &book.scenarios {
-            if let Err(why) = run_scenario(&book, &one.steps, &stores.fresh(store)) {
+        let of_store = |one: &&Scenario| {
+            one.on
+                .as_deref()
+                .or(book.on.as_deref())
+                .is_none_or(|on| on == store)
+        };
+        for one in book.scenarios.iter().filter(of_store) {
+            all += 1;
+            let database = stores.fresh(store, book.sql.as_deref());
+            if let Err(why) = run_scenario(&book, &one.steps, &database) {
                 failures.push(format!("{name}.yaml on {store}: {}\n{why}", one.name));
             }
         }
     }
-    let all = book.scenarios.len() * Stores::NAMES.len();
     assert!(
         failures.is_empty(),
         "{} of {all} scenarios failed\n\n{}",

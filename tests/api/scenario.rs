@@ -15,6 +15,10 @@ pub(super) struct Book {
     pub(super) file: Option<String>,
     /// A folder of `examples/` in place of `file`.
     pub(super) example: Option<String>,
+    /// `sqlite` or `postgres`, where the file is about one store alone.
+    pub(super) on: Option<String>,
+    /// Statements that run in a PostgreSQL database before the server starts.
+    pub(super) sql: Option<String>,
     /// Other files beside the API file: name and text.
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,
@@ -32,6 +36,8 @@ pub(super) struct Book {
 #[serde(deny_unknown_fields)]
 pub(super) struct Scenario {
     pub(super) name: String,
+    /// `sqlite` or `postgres`, where it is about one store alone.
+    pub(super) on: Option<String>,
     pub(super) steps: Vec<Step>,
 }
 

@@ -8,7 +8,9 @@ stoa_exchange::codes! {
     UNKNOWN_FIELD = "unknown-field", 400, "The resource has no such field",
         "The name is not among the fields that the API file declares; the hint names the nearest.";
     UNKNOWN_OPERATOR = "unknown-operator", 400, "There is no such operator",
-        "Filters are written `field=operator.value` with `eq neq gt gte lt lte like ilike in is isdistinct cs cd ov`, each with `not.` in front if wanted.";
+        "Filters are written `field=operator.value` with `eq neq gt gte lt lte like ilike in is isdistinct cs cd ov`, on PostgreSQL also `match imatch fts plfts phfts wfts sl sr nxr nxl adj`, each with `not.` in front if wanted.";
+    NEEDS_POSTGRES = "needs-postgres", 400, "Only PostgreSQL can do this",
+        "Regular expressions, text search, ranges and functions of the database are PostgreSQL's own. The resource is in SQLite, where they do not exist; the same request is served once its store is a PostgreSQL server.";
     NOT_FILTERABLE = "not-filterable", 400, "The field may not be filtered by",
         "`list.filter` of the resource names the fields a caller may filter by; left out, every field with a single value. JSON and lists must be named there.";
     NOT_SORTABLE = "not-sortable", 400, "The field may not be sorted by",
@@ -63,6 +65,8 @@ stoa_exchange::codes! {
         "The resource is bound to a view, or to a table without a key.";
     VALUE_REFUSED = "value-refused", 422, "The database refused a value",
         "A constraint of the bound table itself does not hold for the row.";
+    RAISED = "raised", 400, "The database refused the request by a rule of its own",
+        "A function or trigger of the database ended the request with `RAISE`. `detail` is what it said; `RAISE SQLSTATE 'PTxyz'` chooses the status.";
     STATEMENT_DEADLINE = "statement-deadline", 504, "The database did not answer in time",
         "The statement was stopped at its deadline and changed nothing. A narrower filter or an index on the filtered field helps.";
     STORE_OVERLOADED = "store-overloaded", 503, "The store has too much to do",

@@ -157,6 +157,19 @@ pub enum Condition {
         /// The list.
         values: Vec<Value>,
     },
+    /// A field's text searched for words. PostgreSQL alone has it.
+    Search {
+        /// Which field.
+        field: FieldIndex,
+        /// Steps into its JSON.
+        path: Vec<PathStep>,
+        /// How the words are read.
+        how: Search,
+        /// The name of a language that the server knows; its own default when none.
+        language: Option<Box<str>>,
+        /// The words.
+        words: Box<str>,
+    },
     /// `is null|true|false|unknown`.
     Is {
         /// Which field.
@@ -228,8 +241,52 @@ pub enum Compare {
     Contains,
     /// `cd`: contained by.
     ContainedBy,
-    /// `ov`: a list shares an item with a list.
+    /// `ov`: a list shares an item with a list, a range a point with a range.
     Overlaps,
+    /// `match`: a regular expression of PostgreSQL's finds something in a text.
+    Match,
+    /// `imatch`: case does not count.
+    Imatch,
+    /// `sl`: a range ends before a range begins.
+    Left,
+    /// `sr`: a range begins behind the end of a range.
+    Right,
+    /// `nxr`: a range ends no later than a range.
+    NotRight,
+    /// `nxl`: a range begins no earlier than a range.
+    NotLeft,
+    /// `adj`: nothing is between two ranges, and nothing in both.
+    Adjacent,
+}
+
+impl Compare {
+    /// Whether PostgreSQL alone has it.
+    #[must_use]
+    pub fn needs_postgres(self) -> bool {
+        matches!(
+            self,
+            Self::Match
+                | Self::Imatch
+                | Self::Left
+                | Self::Right
+                | Self::NotRight
+                | Self::NotLeft
+                | Self::Adjacent
+        )
+    }
+}
+
+/// How the words of a text search are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// `fts`: words joined by `&`, `|` and `!`.
+    Query,
+    /// `plfts`: all of the words.
+    Plain,
+    /// `phfts`: the words in this order.
+    Phrase,
+    /// `wfts`: as search engines of the web read them.
+    Web,
 }
 
 /// What `is` tests.

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod filter;
+mod operator;
 pub(crate) mod order;
 pub(crate) mod prefer;
 pub(crate) mod scan;
@@ -16,7 +17,7 @@ use crate::{
 };
 use filter::Budget;
 use scan::{Pair, Scanner};
-use stoa_config::plan::{Field, Plan, Resource, Shard};
+use stoa_config::plan::{Field, Plan, Resource, Shard, StoreKind};
 
 /// What a query string says.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +110,14 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn resource(&self) -> &'a Resource {
         &self.plan.resources[self.resource]
+    }
+
+    /// Whether the rows are in PostgreSQL, and the name of their store.
+    pub(crate) fn store(&self) -> (bool, &'a str) {
+        match self.plan.stores.get(self.resource().store) {
+            Some(store) => (matches!(store.kind, StoreKind::Postgres { .. }), &store.name),
+            None => (false, ""),
+        }
     }
 
     /// The position in `select` of the embed of this name.

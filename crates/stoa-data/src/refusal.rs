@@ -2,6 +2,7 @@
 
 use crate::codes;
 use serde_json::Value;
+use std::borrow::Cow;
 use stoa_exchange::{Code, FieldError, Problem};
 
 /// Why a request on a resource is refused.
@@ -17,7 +18,7 @@ struct Inner {
 /// PostgREST's code, status and words.
 #[derive(Debug)]
 struct Shown {
-    code: &'static str,
+    code: Cow<'static, str>,
     status: u16,
     message: String,
     details: Option<Value>,
@@ -55,6 +56,12 @@ impl Refusal {
         }
     }
 
+    /// Sends another status than the kind's.
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.0.problem.status_shown = Some(status);
+        self
+    }
+
     /// Adds the bad fields.
     pub(crate) fn errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.problem.errors = errors;
@@ -74,9 +81,14 @@ impl Refusal {
     }
 
     /// What PostgREST would have said. The hint stays unless [`Self::postgrest_hint`] sets another.
-    pub(crate) fn postgrest(mut self, code: &'static str, status: u16, message: impl Into<String>) -> Self {
+    pub(crate) fn postgrest(
+        mut self,
+        code: impl Into<Cow<'static, str>>,
+        status: u16,
+        message: impl Into<String>,
+    ) -> Self {
         self.0.postgrest = Some(Shown {
-            code,
+            code: code.into(),
             status,
             message: message.into(),
             details: None,
@@ -108,7 +120,7 @@ impl Refusal {
             postgrest,
         } = *self.0;
         if let (true, Some(shown)) = (alias, postgrest) {
-            problem.code_shown = Some(shown.code.into());
+            problem.code_shown = Some(shown.code);
             problem.status_shown = Some(shown.status);
             if shown.details.is_none() && problem.detail != shown.message {
                 problem.details = Some(problem.detail.into());
@@ -173,6 +185,17 @@ pub(crate) fn too_complex(detail: impl Into<String>) -> Refusal {
 pub(crate) fn not_supported(detail: impl Into<String>) -> Refusal {
     let detail = detail.into();
     Refusal::new(&codes::NOT_SUPPORTED, detail.clone())
+        .postgrest("PGRST127", 400, "Feature not implemented")
+        .details(detail)
+}
+
+/// What PostgreSQL alone has, asked of a store that is none.
+pub(crate) fn needs_postgres(what: impl Into<String>, store: &str) -> Refusal {
+    let detail = format!("{} is PostgreSQL's own, and the rows are in SQLite.", what.into());
+    Refusal::new(&codes::NEEDS_POSTGRES, detail.clone())
+        .hint(format!(
+            "The store `{store}` has it when it is a PostgreSQL server."
+        ))
         .postgrest("PGRST127", 400, "Feature not implemented")
         .details(detail)
 }

@@ -157,6 +157,8 @@ pub enum StoreError {
     IdempotencyRunning,
     /// The database refused a value (bound tables with constraints of their own).
     Refused(String),
+    /// The server refused the statement, by its SQLSTATE.
+    Server(Box<ServerError>),
     /// The table cannot be written (a view).
     ReadOnly,
     /// Not finished by the deadline.
@@ -169,6 +171,19 @@ pub enum StoreError {
     Unavailable(String),
     /// A state that should not be; the text is for the log.
     Internal(String),
+}
+
+/// What PostgreSQL said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerError {
+    /// SQLSTATE.
+    pub state: Box<str>,
+    /// What is wrong.
+    pub message: String,
+    /// More about it.
+    pub detail: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 impl fmt::Display for StoreError {

@@ -1,5 +1,7 @@
 //! What a store could not do, in the caller's words.
 
+mod server;
+
 use crate::{
     codes,
     handler::Call,
@@ -70,6 +72,10 @@ pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) ->
             400,
             format!("new row for relation \"{relation}\" violates a constraint"),
         ),
+        StoreError::Server(error) => {
+            let reads = matches!(*call.facts.method, http::Method::GET | http::Method::HEAD);
+            server::refusal(*error, call.identity.caller().is_none(), reads)
+        }
         StoreError::ReadOnly => Refusal::new(&codes::READ_ONLY, format!("`{relation}` can only be read."))
             .header(header::ALLOW, "GET, HEAD, OPTIONS")
             .postgrest("25006", 405, format!("cannot write \"{relation}\"")),

@@ -1,11 +1,15 @@
 //! Filters: `field=[not.]operator.value`, and trees of them in `and=(…)` and `or=(…)`.
 
-use super::{Scope, scan::Scanner};
+use super::{
+    Scope,
+    operator::{Modifier, Op, Operator},
+    scan::Scanner,
+};
 use crate::{
     codes,
-    operation::{Compare, Condition, FieldIndex, Is, PathStep},
-    refusal::{Refusal, Result, bad_value, not_supported, shorten, too_complex},
-    value::{Value, from_text, list_items, nearest},
+    operation::{Compare, Condition, FieldIndex, Is, PathStep, Search},
+    refusal::{Refusal, Result, bad_value, needs_postgres, not_supported, too_complex},
+    value::{Value, from_text, list_items},
 };
 use stoa_config::plan::Type;
 
@@ -15,46 +19,10 @@ const COMPARISONS_MAX: usize = 100;
 const IN_MAX: usize = 1_000;
 /// The deepest nesting of `and`, `or` and `not`.
 const DEPTH_MAX: usize = 16;
-/// The operators that are served, for messages.
-const SERVED: [&str; 14] = [
-    "eq",
-    "neq",
-    "gt",
-    "gte",
-    "lt",
-    "lte",
-    "like",
-    "ilike",
-    "in",
-    "is",
-    "isdistinct",
-    "cs",
-    "cd",
-    "ov",
-];
-/// PostgREST's other operators.
-const NOT_SERVED: [&str; 11] = [
-    "match", "imatch", "fts", "plfts", "phfts", "wfts", "sl", "sr", "nxr", "nxl", "adj",
-];
-
 /// What is compared: a field with steps into its JSON, or an embed.
 enum Subject {
     Field(FieldIndex, Vec<PathStep>),
     Embed(usize),
-}
-
-/// An operator as written.
-struct Operator {
-    negated: bool,
-    name: String,
-    /// `(any)` or `(all)`.
-    modifier: Option<Modifier>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Modifier {
-    Any,
-    All,
 }
 
 /// Counts the comparisons of one request.
@@ -85,8 +53,8 @@ pub(crate) fn filter(
         return Err(key.refuse("something follows after the field"));
     }
     let mut scanner = Scanner::new("filter", value);
-    let operator = operator(&mut scanner)?;
-    if operator.name == "in" {
+    let operator = Operator::read(&mut scanner)?;
+    if operator.op == Op::In {
         let items = in_list(&mut scanner)?;
         if !scanner.at_end() {
             return Err(scanner.refuse("something follows after the list"));
@@ -174,8 +142,8 @@ fn branch(
     }
     let subject = subject(scope, scanner)?;
     scanner.expect(".")?;
-    let operator = operator(scanner)?;
-    if operator.name == "in" {
+    let operator = Operator::read(scanner)?;
+    if operator.op == Op::In {
         let items = in_list(scanner)?;
         return within(scope, &subject, &operator, &items, budget);
     }
@@ -251,67 +219,6 @@ fn subject(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Subject> {
     Ok(Subject::Field(field, path))
 }
 
-fn operator(scanner: &mut Scanner<'_>) -> Result<Operator> {
-    let negated = scanner.eat("not.");
-    let start = scanner.clone();
-    let name = scanner.until(|c| !c.is_ascii_alphabetic() && c != '_').to_owned();
-    if !SERVED.contains(&name.as_str()) {
-        return Err(unknown_operator(&start, &name));
-    }
-    let modifier = if scanner.eat("(any)") {
-        Some(Modifier::Any)
-    } else if scanner.eat("(all)") {
-        Some(Modifier::All)
-    } else {
-        None
-    };
-    if modifier.is_some()
-        && !matches!(
-            name.as_str(),
-            "eq" | "gt" | "gte" | "lt" | "lte" | "like" | "ilike"
-        )
-    {
-        return Err(start.refuse(format!("`{name}` takes neither (any) nor (all)")));
-    }
-    scanner.expect(".")?;
-    Ok(Operator {
-        negated,
-        name,
-        modifier,
-    })
-}
-
-fn unknown_operator(at: &Scanner<'_>, name: &str) -> Refusal {
-    if NOT_SERVED.contains(&name) {
-        return not_supported(format!("The operator `{name}` is not served on this store."));
-    }
-    let mut refusal = Refusal::new(
-        &codes::UNKNOWN_OPERATOR,
-        format!(
-            "`{}` does not begin with an operator, as in `eq.value`.",
-            shorten(at.rest())
-        ),
-    );
-    let near = nearest(name, SERVED.into_iter());
-    refusal = match near {
-        Some(near) if !name.is_empty() => refusal.near(Some(near)),
-        _ => refusal.hint(format!("The operators are {}.", SERVED.join(" "))),
-    };
-    let first = at
-        .peek()
-        .map_or_else(|| String::from("end of input"), |c| format!("\"{c}\""));
-    let text = shorten(at.rest());
-    refusal
-        .postgrest(
-            "PGRST100",
-            400,
-            format!("\"failed to parse filter ({text})\" (line 1, column 1)"),
-        )
-        .details(format!(
-            "unexpected {first} expecting \"not\" or operator (eq, gt, ...)"
-        ))
-}
-
 /// `(a,b,"c,d")`. A quoted item that does not end at a comma is taken as it stands: clients quote without escaping.
 fn in_list(scanner: &mut Scanner<'_>) -> Result<Vec<String>> {
     scanner.expect("(")?;
@@ -349,10 +256,7 @@ fn within(
     budget: &mut Budget,
 ) -> Result<Condition> {
     budget.spend(1)?;
-    let (field, path, ty) = comparable(scope, subject)?;
-    if path.is_empty() && !ty.is_scalar() {
-        return Err(misfit(scope, field, "in"));
-    }
+    let (field, path, ty) = comparable(scope, subject, operator)?;
     let name = &scope.resource().fields[field].name;
     let values = items
         .iter()
@@ -366,16 +270,18 @@ fn within(
     Ok(negate(within, operator.negated))
 }
 
-/// The field, and the type that values beside it have: text behind a path.
-fn comparable<'a>(scope: &Scope<'a>, subject: &'a Subject) -> Result<(FieldIndex, &'a [PathStep], &'a Type)> {
-    match subject {
-        Subject::Field(field, path) if path.is_empty() => {
-            Ok((*field, path, scope.resource().fields[*field].ty.value()))
-        }
-        Subject::Field(field, path) => Ok((*field, path, &Type::Text)),
+/// The field, and the type that values beside it have: text behind a path. Refused where the operator has no meaning
+/// for it, or where its store does not have the operator.
+fn comparable<'a>(
+    scope: &Scope<'a>,
+    subject: &'a Subject,
+    operator: &Operator,
+) -> Result<(FieldIndex, &'a [PathStep], &'a Type)> {
+    let (field, path) = match subject {
+        Subject::Field(field, path) => (*field, path),
         Subject::Embed(item) => {
             let name = scope.embed_name(*item);
-            Err(Refusal::new(
+            return Err(Refusal::new(
                 &codes::BAD_QUERY,
                 format!("`{name}` is an embed: only `is.null` and `not.is.null` test it."),
             )
@@ -384,9 +290,20 @@ fn comparable<'a>(scope: &Scope<'a>, subject: &'a Subject) -> Result<(FieldIndex
                 400,
                 format!("Bad operator on the '{name}' embedded resource"),
             )
-            .details("Only is null or not is null filters are allowed on embedded resources"))
+            .details("Only is null or not is null filters are allowed on embedded resources"));
         }
+    };
+    let (postgres, store) = scope.store();
+    if operator.needs_postgres() && !postgres {
+        return Err(needs_postgres(format!("The operator `{}`", operator.name), store));
     }
+    let ty = scope.resource().fields[field].ty.value();
+    let foreign = postgres && scope.resource().table.is_some();
+    if !operator.fits(ty, path, foreign) {
+        return Err(misfit(scope, field, operator.name));
+    }
+    let ty = if path.is_empty() { ty } else { &Type::Text };
+    Ok((field, path, ty))
 }
 
 fn typed(field: &str, ty: &Type, text: &str) -> Result<Value> {
@@ -422,38 +339,20 @@ fn compare(
     budget: &mut Budget,
 ) -> Result<Condition> {
     budget.spend(1)?;
-    if operator.name == "is" {
-        return is(scope, subject, operator, operand);
-    }
-    let (field, path, ty) = comparable(scope, subject)?;
-    let op = match operator.name.as_str() {
-        "eq" => Compare::Eq,
-        "neq" => Compare::Neq,
-        "gt" => Compare::Gt,
-        "gte" => Compare::Gte,
-        "lt" => Compare::Lt,
-        "lte" => Compare::Lte,
-        "like" => Compare::Like,
-        "ilike" => Compare::Ilike,
-        "isdistinct" => Compare::IsDistinct,
-        "cs" => Compare::Contains,
-        "cd" => Compare::ContainedBy,
-        _ => Compare::Overlaps,
+    let op = match operator.op {
+        Op::Compare(op) => op,
+        Op::Search(how) => return search(scope, subject, operator, how, operand),
+        Op::Is | Op::In => return is(scope, subject, operator, operand),
     };
-    let fits = match op {
-        Compare::Like | Compare::Ilike => matches!(ty, Type::Text | Type::Enum(_)),
-        Compare::Contains | Compare::ContainedBy => path.is_empty() && !ty.is_scalar(),
-        Compare::Overlaps => matches!(ty, Type::List(_)),
-        Compare::Eq | Compare::Neq | Compare::IsDistinct => !matches!(ty, Type::Json),
-        Compare::Gt | Compare::Gte | Compare::Lt | Compare::Lte => ty.is_scalar(),
-    };
-    if !fits {
-        return Err(misfit(scope, field, &operator.name));
-    }
+    let (field, path, ty) = comparable(scope, subject, operator)?;
     let name = &scope.resource().fields[field].name;
     let one = |text: &str| -> Result<Condition> {
         let value = match op {
             Compare::Like | Compare::Ilike => Value::Text(pattern(text).into()),
+            // A pattern, or a range: the server reads it.
+            Compare::Match | Compare::Imatch => Value::Text(text.into()),
+            _ if op.needs_postgres() => Value::Text(text.into()),
+            Compare::Contains | Compare::ContainedBy if !path.is_empty() => typed(name, &Type::Json, text)?,
             _ => typed(name, ty, text)?,
         };
         Ok(Condition::Compare {
@@ -480,6 +379,25 @@ fn compare(
     Ok(negate(condition, operator.negated))
 }
 
+/// `field @@ words`.
+fn search(
+    scope: &Scope<'_>,
+    subject: &Subject,
+    operator: &Operator,
+    how: Search,
+    words: &str,
+) -> Result<Condition> {
+    let (field, path, _) = comparable(scope, subject, operator)?;
+    let search = Condition::Search {
+        field,
+        path: path.to_vec(),
+        how,
+        language: operator.language.as_deref().map(Into::into),
+        words: words.into(),
+    };
+    Ok(negate(search, operator.negated))
+}
+
 fn is(scope: &Scope<'_>, subject: &Subject, operator: &Operator, operand: &str) -> Result<Condition> {
     let what = match operand.trim().to_ascii_lowercase().as_str() {
         "null" => Is::Null,
@@ -498,7 +416,7 @@ fn is(scope: &Scope<'_>, subject: &Subject, operator: &Operator, operand: &str) 
             match what {
                 Is::Null => negate(embedded, true),
                 Is::NotNull => embedded,
-                _ => return comparable(scope, subject).map(|_| Condition::False),
+                _ => return comparable(scope, subject, operator).map(|_| Condition::False),
             }
         }
         Subject::Field(field, path) => {

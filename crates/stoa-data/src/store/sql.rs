@@ -5,13 +5,14 @@
 
 mod change;
 mod condition;
+mod search;
 mod select;
 
 pub(crate) use condition::render_path;
 pub(crate) use select::{Out, OutKind, Shape};
 
 use super::table::{Column, Table, Tables};
-use crate::operation::{FieldIndex, Item, PathStep};
+use crate::operation::{FieldIndex, Item, PathStep, Search};
 use crate::value::Value;
 use std::borrow::Cow;
 
@@ -25,8 +26,14 @@ pub(crate) trait Dialect: Sync {
     fn common(&self, out: &mut String, column: &Column, reference: &str);
     /// The row's version. `alias` ends in a dot, or is empty.
     fn version(&self, out: &mut String, table: &Table, alias: &str);
-    /// What stands before, between and after the two operands.
-    fn parts(&self, function: Function) -> [&'static str; 3];
+    /// What stands before, between and after the two operands; `None` where the database has no such function.
+    fn parts(&self, function: Function) -> Option<[&'static str; 3]>;
+    /// The name of the function that reads the words of a text search.
+    fn search(&self, how: Search) -> Option<&'static str>;
+    /// Whether the column holds text that is split into words already.
+    fn is_vector(&self, column: &Column) -> bool;
+    /// What a value is made before it meets a column of a type that the file has no word for.
+    fn foreign(&self, column: &Column) -> Option<String>;
     /// Put behind an operand that is JSON, so that it compares as JSON.
     fn json_order(&self) -> &'static str;
     /// Put behind the table of a read that one key and its bucket fix, so that the primary key finds the row.
@@ -52,8 +59,22 @@ pub(crate) enum Function {
     Ilike,
     /// Whole, part.
     Contains,
-    /// List, list.
+    /// List, list; range, range.
     Overlaps,
+    /// Text, regular expression.
+    Match,
+    /// The same, whatever the case.
+    Imatch,
+    /// Range, range: `sl`.
+    Left,
+    /// `sr`.
+    Right,
+    /// `nxr`.
+    NotRight,
+    /// `nxl`.
+    NotLeft,
+    /// `adj`.
+    Adjacent,
     /// JSON, path; gives JSON.
     Path,
     /// JSON, path; gives text.

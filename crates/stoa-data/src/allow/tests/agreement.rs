@@ -230,7 +230,7 @@ fn by_sql(condition: &Condition, row: &Row) -> Option<bool> {
             (Is::True, value) => *value == Value::Bool(true),
             (Is::False, value) => *value == Value::Bool(false),
         }),
-        Condition::Embedded { .. } => panic!("no rule makes this"),
+        Condition::Embedded { .. } | Condition::Search { .. } => panic!("no rule makes this"),
     }
 }
 

@@ -204,7 +204,7 @@ fn what_is_not_known_is_named() {
         ("ordr=name", "unknown-field", "`order`"),
         ("name=qe.a", "unknown-operator", "`eq`"),
         ("name=a", "unknown-operator", "eq neq"),
-        ("name=fts.a", "not-supported", "fts"),
+        ("name=fts.a", "needs-postgres", "fts"),
         ("price=eq.abc", "bad-value", "a decimal number"),
         ("price=eq.null", "bad-value", "is.null"),
         ("state=eq.lve", "bad-value", "did you mean live"),

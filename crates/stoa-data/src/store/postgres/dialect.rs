@@ -1,5 +1,6 @@
 //! PostgreSQL's side of the SQL builder.
 
+use crate::operation::Search;
 use crate::store::sql::{Dialect, Function, Spelling, prefix_bounds};
 use crate::store::table::{Column, Storage, Table, VERSION};
 use stoa_config::plan::Type as Kind;
@@ -60,16 +61,44 @@ impl Dialect for Postgres {
         out.push_str("), 0) & 9223372036854775807)");
     }
 
-    fn parts(&self, function: Function) -> [&'static str; 3] {
-        match function {
+    fn parts(&self, function: Function) -> Option<[&'static str; 3]> {
+        Some(match function {
             Function::Like => ["(", " LIKE ", ")"],
             // Texts sort by their bytes, which knows no case but ASCII's: case is asked of Unicode.
             Function::Ilike => ["(", " ILIKE ", " COLLATE \"und-x-icu\")"],
             Function::Contains => ["(", " @> ", ")"],
             Function::Overlaps => ["(", " && ", ")"],
+            Function::Match => ["(", " ~ ", ")"],
+            Function::Imatch => ["(", " ~* ", " COLLATE \"und-x-icu\")"],
+            Function::Left => ["(", " << ", ")"],
+            Function::Right => ["(", " >> ", ")"],
+            Function::NotRight => ["(", " &< ", ")"],
+            Function::NotLeft => ["(", " &> ", ")"],
+            Function::Adjacent => ["(", " -|- ", ")"],
             Function::Path => ["(CAST(", " AS jsonb) #> ", ")"],
             Function::PathText => ["(CAST(", " AS jsonb) #>> ", ")"],
-        }
+        })
+    }
+
+    fn search(&self, how: Search) -> Option<&'static str> {
+        Some(match how {
+            Search::Query => "to_tsquery",
+            Search::Plain => "plainto_tsquery",
+            Search::Phrase => "phraseto_tsquery",
+            Search::Web => "websearch_to_tsquery",
+        })
+    }
+
+    fn is_vector(&self, column: &Column) -> bool {
+        column.storage == Storage::Server(Type::TS_VECTOR.oid())
+    }
+
+    fn foreign(&self, column: &Column) -> Option<String> {
+        let Storage::Server(oid) = column.storage else {
+            return None;
+        };
+        let ty = Type::from_oid(oid)?;
+        (held(column) == Held::Other).then(|| ty.name().to_owned())
     }
 
     fn json_order(&self) -> &'static str {

@@ -1,9 +1,9 @@
 //! PostgreSQL's errors in the store's words.
 
 use crate::operation::{Change, FieldIndex, Write};
-use crate::store::StoreError;
 use crate::store::sql::Unbuildable;
 use crate::store::table::{BUCKET, Table, Tables};
+use crate::store::{ServerError, StoreError};
 use crate::value::Value;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
@@ -145,15 +145,20 @@ pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
         "57014" | "55P03" | "25P03" | "25P04" => StoreError::Deadline,
         "53300" | "53400" | "40001" | "40P01" => StoreError::Overloaded,
         "53100" => StoreError::Full(format!("{shown}: {}", db.message())),
-        "42501" | "42P01" | "42703" | "3D000" | "3F000" => unavailable(),
-        "2201B" | "42883" | "42P10" => StoreError::Refused(db.message().to_owned()),
-        state if state.starts_with("22") || state.starts_with("23") || state.starts_with("P0") => {
-            StoreError::Refused(db.message().to_owned())
-        }
+        "42P01" | "42703" | "3D000" | "3F000" => unavailable(),
         state if state.starts_with("28") || state.starts_with("53") || is_lost_state(code) => unavailable(),
-        "54000" | "54001" | "54011" | "54023" => StoreError::Refused(db.message().to_owned()),
-        _ => StoreError::Internal(format!("{shown}: {} ({})", db.message(), code.code())),
+        _ => said(db),
     }
+}
+
+/// What the server said, as it said it.
+pub(super) fn said(db: &DbError) -> StoreError {
+    StoreError::Server(Box::new(ServerError {
+        state: db.code().code().into(),
+        message: db.message().to_owned(),
+        detail: db.detail().map(str::to_owned),
+        hint: db.hint().map(str::to_owned),
+    }))
 }
 
 /// Why a write failed, with the field and the value.
@@ -167,9 +172,6 @@ pub(super) fn explain(tables: &Tables, write: &Write, fail: Fail, shown: &str) -
     let found = match db.code().code() {
         "23505" => Some(unique(table, write, db)),
         "23503" => reference(tables, table, write, db),
-        "23502" => db
-            .column()
-            .map(|column| StoreError::Refused(format!("{column} must not be null"))),
         _ => None,
     };
     found.unwrap_or_else(|| fail.plain(shown))

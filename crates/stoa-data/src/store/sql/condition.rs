@@ -65,6 +65,16 @@ impl<'a> Builder<'a> {
             Condition::In { field, path, values } => {
                 self.in_list(scope.column(*field)?, path, values, scope)?;
             }
+            Condition::Search {
+                field,
+                path,
+                how,
+                language,
+                words,
+            } => {
+                let column = scope.column(*field)?;
+                self.search(column, path, *how, language.as_deref(), words, scope)?;
+            }
             Condition::Is { field, path, what } => self.is(scope.column(*field)?, path, *what, scope),
             Condition::Embedded { item } => self.embedded(*item, scope)?,
             Condition::Fields { left, op, right } => {
@@ -105,11 +115,12 @@ impl<'a> Builder<'a> {
 
     /// What a path leads to.
     pub(super) fn path(&mut self, column: &'a Column, path: &'a [PathStep], scope: Scope<'a>) {
-        let parts = self.dialect.parts(if is_text(path) {
+        let function = if is_text(path) {
             Function::PathText
         } else {
             Function::Path
-        });
+        };
+        let parts = self.dialect.parts(function).unwrap_or_default();
         self.push(parts[0]);
         self.reference(scope, column);
         self.push(parts[1]);
@@ -148,12 +159,14 @@ impl<'a> Builder<'a> {
         value: &'a Value,
         scope: Scope<'a>,
     ) -> Built<()> {
+        if let Some(function) = function(op) {
+            let swapped = op == Compare::ContainedBy;
+            return match op {
+                Compare::Like => self.like(function, column, path, value, scope),
+                _ => self.call(function, column, path, value, scope, swapped),
+            };
+        }
         match op {
-            Compare::Like => self.like(Function::Like, column, path, value, scope),
-            Compare::Ilike => self.call(Function::Ilike, column, path, value, scope, false),
-            Compare::Contains => self.call(Function::Contains, column, path, value, scope, false),
-            Compare::ContainedBy => self.call(Function::Contains, column, path, value, scope, true),
-            Compare::Overlaps => self.call(Function::Overlaps, column, path, value, scope, false),
             Compare::Eq | Compare::Neq if path.is_empty() && !self.dialect.spellings(column).is_empty() => {
                 self.spelled(column, std::slice::from_ref(value), op == Compare::Neq, scope);
             }
@@ -174,7 +187,7 @@ impl<'a> Builder<'a> {
         path: &'a [PathStep],
         value: &'a Value,
         scope: Scope<'a>,
-    ) {
+    ) -> Built<()> {
         let bounds = match value {
             Value::Text(pattern) if path.is_empty() => self.dialect.prefix_bounds(column, pattern),
             _ => None,
@@ -191,8 +204,9 @@ impl<'a> Builder<'a> {
         self.push(" < ");
         self.bind(Arg::Text(Cow::Owned(high)));
         self.push(" AND ");
-        self.call(function, column, path, value, scope, false);
+        self.call(function, column, path, value, scope, false)?;
         self.push(")");
+        Ok(())
     }
 
     /// A function of a field and a value, or of the value and the field.
@@ -204,8 +218,13 @@ impl<'a> Builder<'a> {
         value: &'a Value,
         scope: Scope<'a>,
         swapped: bool,
-    ) {
-        let parts = self.dialect.parts(function);
+    ) -> Built<()> {
+        let parts = self.dialect.parts(function).ok_or_else(|| {
+            Unbuildable(format!(
+                "{} is in a store without {function:?}",
+                scope.table.label
+            ))
+        })?;
         self.push(parts[0]);
         for second in [false, true] {
             if second {
@@ -219,9 +238,16 @@ impl<'a> Builder<'a> {
                 }
             } else {
                 self.against(column, path, value);
+                if path.is_empty()
+                    && let Some(ty) = self.dialect.foreign(column)
+                {
+                    self.push("::");
+                    self.push(&ty);
+                }
             }
         }
         self.push(parts[2]);
+        Ok(())
     }
 
     fn in_list(
@@ -451,8 +477,32 @@ fn symbol(op: Compare) -> Built<&'static str> {
         Compare::Lt => " < ",
         Compare::Lte => " <= ",
         Compare::IsDistinct => " IS DISTINCT FROM ",
-        Compare::Like | Compare::Ilike | Compare::Contains | Compare::ContainedBy | Compare::Overlaps => {
+        _ => {
             return Err(Unbuildable(format!("{op:?} does not compare two fields")));
         }
+    })
+}
+
+/// The operators that are functions to the builder.
+fn function(op: Compare) -> Option<Function> {
+    Some(match op {
+        Compare::Like => Function::Like,
+        Compare::Ilike => Function::Ilike,
+        Compare::Contains | Compare::ContainedBy => Function::Contains,
+        Compare::Overlaps => Function::Overlaps,
+        Compare::Match => Function::Match,
+        Compare::Imatch => Function::Imatch,
+        Compare::Left => Function::Left,
+        Compare::Right => Function::Right,
+        Compare::NotRight => Function::NotRight,
+        Compare::NotLeft => Function::NotLeft,
+        Compare::Adjacent => Function::Adjacent,
+        Compare::Eq
+        | Compare::Neq
+        | Compare::Gt
+        | Compare::Gte
+        | Compare::Lt
+        | Compare::Lte
+        | Compare::IsDistinct => return None,
     })
 }

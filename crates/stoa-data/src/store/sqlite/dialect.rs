@@ -1,5 +1,6 @@
 //! SQLite's side of the SQL builder.
 
+use crate::operation::Search;
 use crate::store::sql::{Dialect, Function, Spelling, prefix_bounds};
 use crate::store::table::{Affinity, Column, Storage, Table, VERSION};
 use stoa_config::plan::Type;
@@ -78,15 +79,34 @@ impl Dialect for Sqlite {
         out.push(')');
     }
 
-    fn parts(&self, function: Function) -> [&'static str; 3] {
-        match function {
+    fn parts(&self, function: Function) -> Option<[&'static str; 3]> {
+        Some(match function {
             Function::Like => ["stoa_like(", ", ", ")"],
             Function::Ilike => ["stoa_ilike(", ", ", ")"],
             Function::Contains => ["stoa_contains(", ", ", ")"],
             Function::Overlaps => ["stoa_overlaps(", ", ", ")"],
             Function::Path => ["stoa_json(", ", ", ", 0)"],
             Function::PathText => ["stoa_json(", ", ", ", 1)"],
-        }
+            Function::Match
+            | Function::Imatch
+            | Function::Left
+            | Function::Right
+            | Function::NotRight
+            | Function::NotLeft
+            | Function::Adjacent => return None,
+        })
+    }
+
+    fn search(&self, _how: Search) -> Option<&'static str> {
+        None
+    }
+
+    fn is_vector(&self, _column: &Column) -> bool {
+        false
+    }
+
+    fn foreign(&self, _column: &Column) -> Option<String> {
+        None
     }
 
     fn json_order(&self) -> &'static str {

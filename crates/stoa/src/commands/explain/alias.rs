@@ -6,6 +6,8 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "21000",
         "The query asks one row to stand in several places, which the database refuses.",
     ),
+    ("2201B", "A regular expression cannot be read by PostgreSQL."),
+    ("22003", "A number is larger than its column takes."),
     ("22P02", "A value cannot be read as the type of its field."),
     ("23502", "A field that every row needs is missing or null."),
     (
@@ -30,6 +32,14 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "The resource has no such field. The hint names a near one.",
     ),
     (
+        "42601",
+        "The words of a text search cannot be read; `plfts` and `wfts` read any words.",
+    ),
+    (
+        "42704",
+        "The server does not know the name, such as the language of a text search.",
+    ),
+    (
         "42712",
         "Two columns of the reply have the same name: rename one, `select=other:name`.",
     ),
@@ -44,6 +54,10 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ),
     ("53100", "The disk of the store is full."),
     ("57014", "The statement took longer than it may and was stopped."),
+    (
+        "P0001",
+        "A function or trigger of the database ended the request with `RAISE`.",
+    ),
     (
         "PGRST000",
         "The store cannot be reached. Try again; the log holds the cause.",
@@ -88,6 +102,10 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "An embedded resource can only be filtered with `is.null` or `not.is.null` here.",
     ),
     (
+        "PGRST121",
+        "A function or trigger raised SQLSTATE `PGRST`, and what it said is not the JSON it must be.",
+    ),
+    (
         "PGRST122",
         "`Prefer: handling=strict` was sent with a preference that is not known.",
     ),
@@ -99,7 +117,10 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "PGRST124",
         "More rows would change than `Prefer: max-affected` allows.",
     ),
-    ("PGRST127", "This part of the dialect is not served."),
+    (
+        "PGRST127",
+        "This part of the dialect is not served, or not on this store.",
+    ),
     ("PGRST200", "No reference joins the two resources."),
     (
         "PGRST201",
