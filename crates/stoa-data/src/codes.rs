@@ -35,6 +35,8 @@ stoa_exchange::codes! {
         "With `Prefer: handling=strict`, preferences that are not known refuse the request. Without it, they are ignored.";
     BAD_IDEMPOTENCY_KEY = "bad-idempotency-key", 400, "The idempotency key is not well formed",
         "`Idempotency-Key` is 1 to 255 visible characters, bare or in double quotes.";
+    BAD_CONSISTENCY = "bad-consistency", 400, "The consistency token is not one of this API",
+        "`Stoa-Consistency` takes the token of a write's reply as it was, or `strong`. Leave it out to read without.";
     FILTER_REQUIRED = "filter-required", 400, "A change of many rows needs a filter",
         "`PATCH` and `DELETE` without a filter would change every row. Say which rows; `id=not.is.null` means all of them.";
     MAX_AFFECTED = "max-affected", 400, "More rows would change than the request allows",
@@ -73,6 +75,8 @@ stoa_exchange::codes! {
         "Too many requests wait for the store already. `Retry-After` says when to come back.";
     STORE_UNAVAILABLE = "store-unavailable", 503, "The store does not answer",
         "The database is down, locked or broken; the log of the server has the cause. `Retry-After` says when to come back.";
+    NO_PRIMARY = "no-primary", 503, "No server of the store takes writes",
+        "The primary does not answer and no replica has been promoted, or two servers take writes on one timeline, and nobody knows which of them is right. The log names the servers. Writes go on as soon as one server is the primary; `Retry-After` says when to come back.";
     STORE_FULL = "store-full", 507, "The store has no space left",
         "Nothing was changed. Reads still work.";
 }

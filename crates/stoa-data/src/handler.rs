@@ -3,12 +3,13 @@
 use crate::{
     allow::{self, Allowed, RequestFacts, Verb},
     codes,
+    consistency::{Seal, Session},
     cursor::Signer,
-    operation::{IdempotencyClaim, Read, ResourceIndex, Write},
+    operation::{Freshness, IdempotencyClaim, Item, Read, ResourceIndex, Write},
     parse::body::{self, Takes},
     read, refusal,
     refusal::{Refusal, Result},
-    store::{Outcome, Page, Render, Store, StoredReply},
+    store::{Chosen, Outcome, Page, Render, Store, StoredReply},
     trouble,
     validate::Rules,
     value::{Value, from_text},
@@ -23,7 +24,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use stoa_config::plan::{Plan, Resource};
+use stoa_config::plan::{Consistency, Plan, Resource};
 use stoa_exchange::{
     Body, BodyError, Context, Handler, HandlerFuture, Identity, Reply, Request, clock, codes as common,
     read_to_limit,
@@ -41,6 +42,7 @@ struct Inner {
     plan: Arc<Plan>,
     stores: Vec<Arc<dyn Store>>,
     signers: Vec<Signer>,
+    seals: Vec<Seal>,
     rules: Vec<Rules>,
 }
 
@@ -73,12 +75,16 @@ impl Data {
             });
         }
         let signers = stores.iter().map(|s| Signer::new(&s.cursor_key())).collect();
+        let seal =
+            |(s, of): (&Arc<dyn Store>, &stoa_config::plan::Store)| Seal::new(&s.cursor_key(), &of.kind);
+        let seals = stores.iter().zip(&plan.stores).map(seal).collect();
         let rules = plan.resources.iter().map(Rules::new).collect();
         Ok(Self {
             inner: Arc::new(Inner {
                 plan,
                 stores,
                 signers,
+                seals,
                 rules,
             }),
         })
@@ -112,6 +118,9 @@ impl Handler for ResourceHandler {
             context
                 .trail
                 .note("resource", || decision(resource, &parts.method, alias));
+            let session = Session::of(&parts.headers, &self.inner.seals);
+            let session = session.map_err(|refusal| refusal.into_problem(alias))?;
+            let reads = matches!(parts.method, Method::GET | Method::HEAD);
             let statement_end = clock::now() + STATEMENT_MAX;
             let realm = &self.inner.plan.api;
             let call = Call {
@@ -130,13 +139,23 @@ impl Handler for ResourceHandler {
                     client: context.client,
                 },
                 headers: &parts.headers,
+                consistency: reads.then(|| match place.id {
+                    None => resource.list.consistency.unwrap_or(resource.consistency),
+                    Some(_) => resource.consistency,
+                }),
+                session,
                 query: parts.uri.query().unwrap_or(""),
                 origin: origin(context),
                 deadline: context.deadline.map_or(statement_end, |d| d.min(statement_end)),
                 body_bytes_max: context.body_bytes_max,
             };
             let answer = call.answer(&parts.method, place, body).await;
+            let session = call.session;
             let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
+            let chosen = session.finish(reads, context.scheme, reply.headers_mut());
+            if !chosen.is_empty() {
+                context.trail.note("servers", || servers(&chosen));
+            }
             let vary = if alias {
                 "accept, prefer, range"
             } else {
@@ -164,6 +183,12 @@ fn decision(resource: &Resource, method: &Method, alias: bool) -> serde_json::Va
         _ => vec![format!("read: {}", rules.read.access)],
     };
     serde_json::json!({ "name": resource.name, "dialect": if alias { "postgrest" } else { "native" }, "rules": judged })
+}
+
+/// What `Stoa-Explain` shows of the servers that were chosen.
+fn servers(chosen: &[Chosen]) -> serde_json::Value {
+    let one = |c: &Chosen| serde_json::json!({ "server": *c.server, "why": c.why });
+    chosen.iter().map(one).collect()
 }
 
 /// `scheme://host`, empty when the host is not fit to stand in a link.
@@ -203,6 +228,9 @@ pub(crate) struct Call<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) facts: RequestFacts<'a>,
     pub(crate) headers: &'a HeaderMap,
+    /// What a read promises; `None` for writes, and whatever they look at.
+    consistency: Option<Consistency>,
+    session: Session<'a>,
     pub(crate) query: &'a str,
     /// `scheme://host` for absolute links; may be empty.
     pub(crate) origin: String,
@@ -235,19 +263,41 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// How fresh a read of the resource with these items must be: what a write looks at is what the primary has.
+    pub(crate) fn freshness(&self, resource: &Resource, items: &[Item]) -> Freshness {
+        let Some(consistency) = self.consistency else {
+            return Freshness::strong();
+        };
+        let mut fresh = Freshness::of(consistency, self.session.after(resource.store));
+        self.embedded(items, &mut fresh);
+        self.session.stricter(fresh)
+    }
+
+    /// Rows inside rows are not older than their own resource allows.
+    fn embedded(&self, items: &[Item], fresh: &mut Freshness) {
+        for item in items {
+            let Item::Embed(embed) = item else { continue };
+            if let Some(resource) = self.plan().resources.get(embed.resource) {
+                let after = self.session.after(resource.store);
+                fresh.join(&Freshness::of(resource.consistency, after));
+            }
+            self.embedded(&embed.select, fresh);
+        }
+    }
+
     /// Runs a read on the store of `read.resource`.
     pub(crate) async fn fetch(&self, read: &Read) -> Result<Page> {
-        let store = self
-            .plan()
-            .resources
-            .get(read.resource)
-            .and_then(|r| self.inner.stores.get(r.store));
-        let store =
-            store.ok_or_else(|| Refusal::new(&common::INTERNAL, "The store of the resource is not open."))?;
-        store
-            .read(read, self.deadline)
-            .await
-            .map_err(|error| trouble::refusal(error, self, None))
+        let at = self.plan().resources.get(read.resource).map(|r| r.store);
+        let (Some(at), Some(store)) = (at, at.and_then(|at| self.inner.stores.get(at))) else {
+            return Err(Refusal::new(
+                &common::INTERNAL,
+                "The store of the resource is not open.",
+            ));
+        };
+        let page = store.read(read, self.deadline).await;
+        let mut page = page.map_err(|error| trouble::refusal(error, self, None))?;
+        self.session.read(at, &mut page);
+        Ok(page)
     }
 
     /// Runs a write.
@@ -256,17 +306,23 @@ impl<'a> Call<'a> {
         write: Write,
         render: Option<Render>,
     ) -> std::result::Result<Outcome, crate::store::StoreError> {
-        self.inner.stores[self.resource.store]
-            .write(write, self.deadline, render)
-            .await
+        let at = self.resource.store;
+        let mut done = self.inner.stores[at].write(write, self.deadline, render).await?;
+        self.session.wrote(at, &mut done);
+        Ok(done.outcome)
     }
 
     /// The reply kept for an idempotency key.
     pub(crate) async fn kept(&self, claim: &IdempotencyClaim) -> Result<Option<StoredReply>> {
-        self.inner.stores[self.resource.store]
-            .kept(claim, self.deadline)
-            .await
-            .map_err(|error| trouble::refusal(error, self, None))
+        let at = self.resource.store;
+        let kept = self.inner.stores[at].kept(claim, self.deadline).await;
+        let kept = kept.map_err(|error| trouble::refusal(error, self, None))?;
+        let Some(mut done) = kept else { return Ok(None) };
+        self.session.wrote(at, &mut done);
+        Ok(match done.outcome {
+            Outcome::Replayed(reply) => Some(reply),
+            Outcome::Written(_) => None,
+        })
     }
 
     async fn answer(&self, method: &Method, place: Place<'_>, body: Body) -> Result<Reply> {

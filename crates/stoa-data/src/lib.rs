@@ -13,6 +13,7 @@ pub mod operation;
 pub mod store;
 pub mod value;
 
+mod consistency;
 mod cursor;
 mod etag;
 mod handler;

@@ -2,6 +2,9 @@
 //! A store turns it into SQL; nothing in it is text of the caller's that could become SQL.
 
 use crate::value::Value;
+use std::time::Duration;
+use stoa_config::plan::Consistency;
+use stoa_exchange::position::Position;
 
 /// Position of a resource in the plan.
 pub type ResourceIndex = usize;
@@ -29,6 +32,57 @@ pub struct Read {
     pub count: Count,
     /// The bucket, when the key, the shard key or the owner fixes it.
     pub bucket: Option<u16>,
+    /// How fresh what it shows must be.
+    pub fresh: Freshness,
+}
+
+/// How fresh what a read shows must be, where a store has replicas. The default is whatever a replica within the
+/// store's `max_lag` has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// The primary alone knows it.
+    pub primary: bool,
+    /// At most so far behind the primary.
+    pub within: Option<Duration>,
+    /// Everything that was written up to here.
+    pub after: Position,
+}
+
+impl Freshness {
+    /// What the primary shows.
+    pub fn strong() -> Self {
+        Self {
+            primary: true,
+            ..Self::default()
+        }
+    }
+
+    /// What `consistency` promises to a caller that has written up to `after`.
+    pub fn of(consistency: Consistency, after: Position) -> Self {
+        match consistency {
+            Consistency::Strong => Self::strong(),
+            Consistency::Session => Self {
+                after,
+                ..Self::default()
+            },
+            Consistency::Bounded(lag) => Self {
+                within: Some(lag),
+                after,
+                ..Self::default()
+            },
+            Consistency::Eventual => Self::default(),
+        }
+    }
+
+    /// Both, for a read that shows rows of two resources.
+    pub fn join(&mut self, other: &Self) {
+        self.primary |= other.primary;
+        self.within = match (self.within, other.within) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        self.after.raise(&other.after);
+    }
 }
 
 /// How rows are counted.

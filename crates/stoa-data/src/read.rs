@@ -175,6 +175,7 @@ fn read(
     let bucket = prepare::bucket(call.resource, &filter);
     Ok(Read {
         resource: call.index,
+        fresh: call.freshness(call.resource, &select),
         select,
         filter,
         order,
@@ -261,6 +262,7 @@ pub(crate) async fn row(call: &Call<'_>, id: &Value, items: &[Item], verb: Verb)
     let filter = prepare::key_is(call.resource, id).and(allowed.filter);
     let read = Read {
         resource: call.index,
+        fresh: call.freshness(call.resource, &select),
         select,
         bucket: prepare::bucket(call.resource, &filter),
         filter,

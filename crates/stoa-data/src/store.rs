@@ -5,11 +5,13 @@ mod changes;
 pub(crate) mod contract;
 mod json;
 pub(crate) mod postgres;
+mod servers;
 mod slow;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
 pub(crate) mod table;
 
+pub use servers::{Role, Server};
 pub use table::is_enforced;
 
 use crate::operation::{IdempotencyClaim, Read, Version, Write};
@@ -17,6 +19,7 @@ use crate::value::Value;
 use bytes::Bytes;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Instant};
 use stoa_config::plan::{Plan, StoreKind};
+use stoa_exchange::position::Position;
 
 /// Opens a store of the plan. Its tables must be as the plan says: [`crate::migrate`].
 pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, StoreError> {
@@ -44,25 +47,36 @@ pub trait Store: Send + Sync {
 
     /// Runs a write in one transaction. `render` makes the reply that is kept for the write's idempotency key
     /// in the same transaction; it runs once, on the store's own thread, and not at all without a key.
-    fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Outcome>;
+    fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Done>;
 
     /// The reply that was kept for an idempotency key, before anything else is looked at: a repeated request must
     /// not depend on what became of the row since. `None` when the key is new.
     ///
     /// # Errors
     /// [`StoreError::IdempotencyMismatch`] and [`StoreError::IdempotencyRunning`], as [`Self::write`] has them.
-    fn kept<'a>(
-        &'a self,
-        claim: &'a IdempotencyClaim,
-        deadline: Instant,
-    ) -> StoreFuture<'a, Option<StoredReply>>;
+    fn kept<'a>(&'a self, claim: &'a IdempotencyClaim, deadline: Instant) -> StoreFuture<'a, Option<Done>>;
 
     /// Whether the store answers: what `/readyz` asks.
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()>;
 
     /// The key that signs cursors: the same in every process over this store.
     fn cursor_key(&self) -> [u8; 32];
+
+    /// The servers of the store as they were seen last, for people and metrics. Empty where there is nothing to choose
+    /// from.
+    fn servers(&self) -> Vec<Server> {
+        Vec::new()
+    }
+
+    /// What must run as long as the store serves, so that it knows which of its servers does what. Only the binary
+    /// runs it, once in a process, on a runtime that nothing holds up; `None` where there is nothing to watch.
+    fn watch(&self) -> Option<Watch> {
+        None
+    }
 }
+
+/// What [`Store::watch`] gives. It ends with the store.
+pub type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a store returns.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -85,6 +99,19 @@ pub struct Page {
     pub last: Vec<Value>,
     /// Version of the first row, where the table has one.
     pub version: Option<Version>,
+    /// What it shows at least, where the store has replicas.
+    pub at: Position,
+    /// Who answered, where there was a choice.
+    pub by: Option<Chosen>,
+}
+
+/// The server that did it, and why that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Host and port, never a password.
+    pub server: Arc<str>,
+    /// Why, in a few words.
+    pub why: &'static str,
 }
 
 /// What a write did.
@@ -109,6 +136,27 @@ pub enum Outcome {
     Written(Written),
     /// The idempotency key was used before: this was the reply.
     Replayed(StoredReply),
+}
+
+/// How a write ended, and where that is to be found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where whoever reads next finds it; empty where the store has no replicas.
+    pub at: Position,
+    /// Who did it, where there was a choice.
+    pub by: Option<Chosen>,
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            at: Position::default(),
+            by: None,
+        }
+    }
 }
 
 /// A reply kept for an idempotency key.
@@ -167,6 +215,8 @@ pub enum StoreError {
     Overloaded,
     /// No space left.
     Full(String),
+    /// No server takes writes, or more than one does; the text is for the log.
+    NoPrimary(String),
     /// Not to be reached, locked, or broken; the text is for the log.
     Unavailable(String),
     /// A state that should not be; the text is for the log.

@@ -191,6 +191,13 @@ fn down(error: StoreError) -> Refusal {
         )
         .cause(text)
         .postgrest("53100", 507, "could not extend the database: no space left"),
+        StoreError::NoPrimary(text) => Refusal::new(
+            &codes::NO_PRIMARY,
+            "No server of the store takes writes now. What replicas may answer is still read.",
+        )
+        .header(header::RETRY_AFTER, "1")
+        .cause(text)
+        .postgrest("PGRST000", 503, "Database connection error."),
         StoreError::Unavailable(text) => {
             Refusal::new(&codes::STORE_UNAVAILABLE, "The store does not answer.")
                 .header(header::RETRY_AFTER, "1")

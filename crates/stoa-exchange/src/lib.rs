@@ -4,6 +4,7 @@
 pub mod access;
 pub mod clock;
 pub mod codes;
+pub mod position;
 pub mod text;
 
 mod body;

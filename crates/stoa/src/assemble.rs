@@ -178,6 +178,7 @@ fn open(plan: &Arc<Plan>) -> Result<(Vec<OpenStore>, Handlers), Refused> {
 pub(crate) fn words(error: &StoreError) -> String {
     match error {
         StoreError::Unavailable(text)
+        | StoreError::NoPrimary(text)
         | StoreError::Full(text)
         | StoreError::Internal(text)
         | StoreError::Refused(text) => text.clone(),

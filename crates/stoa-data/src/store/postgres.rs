@@ -18,7 +18,7 @@ mod write;
 
 use super::slow::Slow;
 use super::table::{Table, Tables};
-use super::{Outcome, Page, Render, Store, StoreError, StoreFuture, StoredReply};
+use super::{Done, Outcome, Page, Render, Store, StoreError, StoreFuture};
 use crate::operation::{IdempotencyClaim, Read, Write};
 use config::Target;
 use pool::{Pool, within};
@@ -169,16 +169,19 @@ impl Store for PgStore {
         Box::pin(async move { read::run(&self.shared, &self.pool(), read, deadline).await })
     }
 
-    fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Outcome> {
-        Box::pin(async move { write::run(&self.shared, &self.pool(), &write, deadline, render).await })
+    fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Done> {
+        Box::pin(async move {
+            Ok(write::run(&self.shared, &self.pool(), &write, deadline, render)
+                .await?
+                .into())
+        })
     }
 
-    fn kept<'a>(
-        &'a self,
-        claim: &'a IdempotencyClaim,
-        deadline: Instant,
-    ) -> StoreFuture<'a, Option<StoredReply>> {
-        Box::pin(async move { idempotency::kept(&self.shared, &self.pool(), claim, deadline).await })
+    fn kept<'a>(&'a self, claim: &'a IdempotencyClaim, deadline: Instant) -> StoreFuture<'a, Option<Done>> {
+        Box::pin(async move {
+            let kept = idempotency::kept(&self.shared, &self.pool(), claim, deadline).await?;
+            Ok(kept.map(|reply| Outcome::Replayed(reply).into()))
+        })
     }
 
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()> {

@@ -17,7 +17,7 @@ mod write;
 mod writer;
 
 use super::table::{Table, Tables};
-use super::{Outcome, Page, Render, Store, StoreError, StoreFuture, StoredReply};
+use super::{Done, Outcome, Page, Render, Store, StoreError, StoreFuture, StoredReply};
 use crate::operation::{IdempotencyClaim, Read, Write};
 pub(crate) use codec::{Cell, boolean as read_boolean, decimal, read_date, read_time, uuid as read_uuid};
 pub(crate) use errors::unavailable;
@@ -289,16 +289,15 @@ impl Store for SqliteStore {
         })
     }
 
-    fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Outcome> {
-        Box::pin(self.write_there(write, deadline, render))
+    fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Done> {
+        Box::pin(async move { Ok(self.write_there(write, deadline, render).await?.into()) })
     }
 
-    fn kept<'a>(
-        &'a self,
-        claim: &'a IdempotencyClaim,
-        deadline: Instant,
-    ) -> StoreFuture<'a, Option<StoredReply>> {
-        Box::pin(async move { self.kept_here(claim, deadline) })
+    fn kept<'a>(&'a self, claim: &'a IdempotencyClaim, deadline: Instant) -> StoreFuture<'a, Option<Done>> {
+        Box::pin(async move {
+            let kept = self.kept_here(claim, deadline)?;
+            Ok(kept.map(|reply| Outcome::Replayed(reply).into()))
+        })
     }
 
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()> {

@@ -6,7 +6,7 @@ use crate::{
     codes,
     handler::Call,
     json::{self, Json},
-    operation::{Change, Condition, Count, FieldIndex, Item, Precondition, Read, Version, Write},
+    operation::{Change, Condition, Count, FieldIndex, Freshness, Item, Precondition, Read, Version, Write},
     parse::body::Row,
     read,
     refusal::{Refusal, Result},
@@ -274,6 +274,7 @@ async fn keys_there(
         after: None,
         count: Count::None,
         bucket: None,
+        fresh: Freshness::strong(),
     };
     let page = call.fetch(&read).await?;
     let mut whole = vec![b'['];

@@ -1,7 +1,8 @@
 //! Plans and operations for the suite, written short.
 
 use crate::operation::{
-    Change, Compare, Condition, Conflict, Count, FieldIndex, Item, Order, Precondition, Read, Write,
+    Change, Compare, Condition, Conflict, Count, FieldIndex, Freshness, Item, Order, Precondition, Read,
+    Write,
 };
 use crate::store::{Outcome, Page, Store, StoreError, Written};
 use crate::value::Value;
@@ -240,6 +241,7 @@ pub(crate) fn read(resource: usize, select: Vec<Item>, filter: Condition) -> Rea
         after: None,
         count: Count::None,
         bucket: None,
+        fresh: Freshness::default(),
     }
 }
 
@@ -345,7 +347,7 @@ pub(crate) fn json(store: &dyn Store, read: &Read) -> String {
 }
 
 pub(crate) fn try_write(store: &dyn Store, write: Write) -> Result<Written, StoreError> {
-    match run(store.write(write, soon(), None))? {
+    match run(store.write(write, soon(), None))?.outcome {
         Outcome::Written(written) => Ok(written),
         Outcome::Replayed(_) => panic!("no key was given"),
     }

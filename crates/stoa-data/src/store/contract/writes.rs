@@ -508,6 +508,7 @@ fn idempotency(store: &dyn Store) {
                 reply()
             })),
         ))
+        .map(|done| done.outcome)
     };
     assert!(matches!(send(keyed(1, claim(1, 1))), Ok(Outcome::Written(_))));
     assert_eq!(send(keyed(1, claim(1, 1))).unwrap(), Outcome::Replayed(reply()));
@@ -540,7 +541,8 @@ fn race(store: &dyn Store) {
                     let one = with(insert(0, &[0], vec![vec![Value::Int(1)]]), |w| {
                         w.idempotency = Some(claim(9, 9));
                     });
-                    match run(store.write(one, soon(), Some(Box::new(|_| reply())))) {
+                    match run(store.write(one, soon(), Some(Box::new(|_| reply())))).map(|done| done.outcome)
+                    {
                         Ok(Outcome::Written(_)) => return,
                         Ok(Outcome::Replayed(found)) => return assert_eq!(found, reply()),
                         Err(StoreError::IdempotencyRunning) if id < i64::MAX => {}
