@@ -50,7 +50,7 @@ macro_rules! books {
 }
 
 books! {
-    access alias conditional cors crud edge filters idempotency operators paging postgres prefer select tokens
+    access alias bodies conditional cors crud edge filters idempotency operators paging postgres prefer select tokens
     validation
 }
 

@@ -159,6 +159,8 @@ pub struct Server {
     pub idle_timeout: Duration,
     /// `drain`: how long a stopping process waits for requests under way. Default 30 s.
     pub drain: Duration,
+    /// `allow_rollback`: whether `Prefer: tx=rollback` is heeded. Default false.
+    pub allow_rollback: bool,
     /// `cors`: for every route that does not set its own.
     pub cors: Option<Cors>,
 }

@@ -6,7 +6,10 @@ use crate::{
     consistency::{Seal, Session},
     cursor::Signer,
     operation::{Freshness, IdempotencyClaim, Item, Read, ResourceIndex, Write},
-    parse::body::{self, Takes},
+    parse::{
+        body::{self, Payload},
+        prefer::{self, Prefer},
+    },
     read, refusal,
     refusal::{Refusal, Result},
     store::{Chosen, Outcome, Page, Render, Store, StoredReply},
@@ -247,6 +250,15 @@ impl<'a> Call<'a> {
         &self.inner.rules[self.index]
     }
 
+    pub(crate) fn preferences(&self) -> Result<Prefer> {
+        prefer::prefer(self.headers, self.alias, self.plan().server.allow_rollback)
+    }
+
+    /// The body, in whichever of its media types it came.
+    pub(crate) fn payload(&self, bytes: &Bytes, many: bool) -> Result<Payload> {
+        body::payload(self.headers, bytes, many, self.alias)
+    }
+
     pub(crate) fn signer(&self) -> &'a Signer {
         &self.inner.signers[self.resource.store]
     }
@@ -339,23 +351,23 @@ impl<'a> Call<'a> {
             ("GET" | "HEAD", None) => read::list(self, head).await,
             ("GET" | "HEAD", Some(id)) => read::one(self, &id, head).await,
             ("POST", None) => {
-                body::check_type(self.headers, Takes::Csv)?;
+                body::check_type(self.headers, false)?;
                 write::create(self, self.body(body).await?).await
             }
             ("PUT", Some(id)) => {
-                body::check_type(self.headers, Takes::Json)?;
+                body::check_type(self.headers, false)?;
                 write::replace(self, id, self.body(body).await?).await
             }
             ("PUT", None) if self.alias => {
-                body::check_type(self.headers, Takes::Json)?;
+                body::check_type(self.headers, false)?;
                 write::replace_filtered(self, self.body(body).await?).await
             }
             ("PATCH", Some(id)) => {
-                body::check_type(self.headers, Takes::Merge)?;
+                body::check_type(self.headers, true)?;
                 write::patch_one(self, id, self.body(body).await?).await
             }
             ("PATCH", None) => {
-                body::check_type(self.headers, Takes::Merge)?;
+                body::check_type(self.headers, true)?;
                 write::patch_many(self, self.body(body).await?).await
             }
             ("DELETE", Some(id)) => write::delete_one(self, id).await,

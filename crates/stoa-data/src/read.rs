@@ -7,7 +7,7 @@ use crate::{
     etag,
     handler::Call,
     operation::{Condition, Count, Item, Order, Precondition, Read},
-    parse::{self, Kind, Query, accept, prefer, select},
+    parse::{self, Kind, Query, accept, select},
     prepare,
     refusal::{Refusal, Result},
     render::{self, Draft},
@@ -20,7 +20,7 @@ use stoa_exchange::Reply;
 
 /// A list.
 pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
-    let preferences = prefer::prefer(call.headers, call.alias)?;
+    let preferences = call.preferences()?;
     let media = accept::accept(call.headers)?;
     let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
     query.only(
@@ -225,7 +225,7 @@ fn content_location(call: &Call<'_>) -> String {
 
 /// One row by its key.
 pub(crate) async fn one(call: &Call<'_>, id: &Value, head: bool) -> Result<Reply> {
-    let preferences = prefer::prefer(call.headers, call.alias)?;
+    let preferences = call.preferences()?;
     let media = accept::accept(call.headers)?;
     let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
     query.only(&[Kind::Select, Kind::Embedded], "A row")?;

@@ -57,7 +57,7 @@ impl Rules {
     }
 
     /// What stands in a field that the body leaves out; `None` for nothing.
-    fn default(&self, field: FieldIndex, ty: &Type, now_micros: i64) -> Option<Value> {
+    pub(crate) fn default(&self, field: FieldIndex, ty: &Type, now_micros: i64) -> Option<Value> {
         match self.fields.get(field)?.default.as_ref()? {
             DefaultFill::Value(value) => Some(value.clone()),
             DefaultFill::Now => Some(now(ty, now_micros)),
@@ -171,11 +171,7 @@ impl<'a> Check<'a> {
                 );
                 continue;
             };
-            let read = match json {
-                Json::Text(text) if self.texts => from_text(&field.ty, text),
-                json => from_json(&field.ty, json),
-            };
-            match read {
+            match sent(&field.ty, json, self.texts) {
                 Ok(value) => {
                     self.constraints(at, position, field, &value);
                     values[position] = Some(value);
@@ -221,7 +217,7 @@ impl<'a> Check<'a> {
     /// Notes never-changing fields that a `PUT` on an existing row would change.
     pub(crate) fn unchanged(&mut self, row: &Row, existing: Option<&[(FieldIndex, Value)]>) {
         let Some(existing) = existing else { return };
-        for (position, value) in fixed_members(self.resource, row) {
+        for (position, value) in fixed_members(self.resource, row, self.texts) {
             let differs = existing.iter().any(|(f, v)| *f == position && *v != value);
             if differs {
                 let name = self.resource.fields[position].name.clone();
@@ -471,6 +467,14 @@ pub(crate) fn is_fixed(resource: &Resource, position: FieldIndex) -> bool {
         || resource.shard == Shard::Field(position)
 }
 
+/// A member as a value of its field; `texts` says that every value came as text.
+fn sent(ty: &Type, json: &Json, texts: bool) -> Result<Value, String> {
+    match json {
+        Json::Text(text) if texts => from_text(ty, text),
+        json => from_json(ty, json),
+    }
+}
+
 fn text_constraints(field: &Field, text: &str, wrong: &mut Vec<String>) {
     if let Some((min, max)) = field.chars {
         length(text.chars().count(), min, max, "character", wrong);
@@ -501,12 +505,12 @@ fn range(bounds: &Bounds, value: &Value, wrong: &mut Vec<String>) {
 }
 
 /// Members of a row that the caller gave for fields that never change, as typed values.
-pub(crate) fn fixed_members(resource: &Resource, row: &Row) -> Vec<(FieldIndex, Value)> {
+pub(crate) fn fixed_members(resource: &Resource, row: &Row, texts: bool) -> Vec<(FieldIndex, Value)> {
     let one = |(name, json): &(Box<str>, Json)| {
         let (position, field) = resource.field(name)?;
         let fixed = is_fixed(resource, position);
         fixed
-            .then(|| from_json(&field.ty, json).ok().map(|v| (position, v)))
+            .then(|| sent(&field.ty, json, texts).ok().map(|v| (position, v)))
             .flatten()
     };
     row.iter().filter_map(one).collect()

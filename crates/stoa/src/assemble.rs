@@ -65,7 +65,15 @@ impl Assembly {
         // With or without `auth`, a rule left out means another thing. In `dev` a changed seed is tried again.
         let seed = plan.seed.as_deref().filter(|_| setup.mode == Mode::Dev);
         let seed = format!("{:?}", seed.map(run::written));
-        let identity = json!([tree["api"], tree["stores"], tree["resources"], tree["auth"], seed]);
+        let rollback = plan.server.allow_rollback;
+        let identity = json!([
+            tree["api"],
+            tree["stores"],
+            tree["resources"],
+            tree["auth"],
+            rollback,
+            seed
+        ]);
         let mut notes = Vec::new();
         let data = match &self.kept {
             Some(kept) if kept.identity == identity => Kept {

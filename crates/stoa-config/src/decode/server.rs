@@ -115,6 +115,13 @@ pub(crate) static SERVER: MapSpec = MapSpec {
         )
         .or("30s"),
         Key::new(
+            "allow_rollback",
+            Shape::Bool,
+            "Whether `Prefer: tx=rollback` undoes a caller's write at its end, as tests of client programs want it.",
+            "true",
+        )
+        .or("false"),
+        Key::new(
             "cors",
             policies::CORS_SHAPE,
             "Which pages of other origins may call, for every route that does not say its own.",
@@ -196,6 +203,7 @@ pub(crate) fn server(node: &Node, context: &Context<'_>, report: &mut Report<'_>
         body_timeout: duration("body_timeout", report),
         idle_timeout: duration("idle_timeout", report),
         drain: duration("drain", report),
+        allow_rollback: read.flag("allow_rollback", report).unwrap_or(false),
         cors: read.get("cors").and_then(|n| policies::cors(n, report)),
     })
 }

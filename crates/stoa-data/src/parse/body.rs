@@ -1,5 +1,6 @@
 //! Bodies of writes: JSON objects by field name, not yet bound to the plan.
 
+use super::scan;
 use crate::{
     json::{self, Json},
     refusal::{Refusal, Result, bad_body, shorten, too_complex},
@@ -23,57 +24,69 @@ pub(crate) struct Payload {
     pub(crate) texts: bool,
 }
 
-/// What a write takes beside JSON.
+/// The media types of bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Takes {
-    /// Nothing.
+enum Kind {
     Json,
-    /// `text/csv`.
-    Csv,
     /// `application/merge-patch+json`.
     Merge,
+    Csv,
+    Form,
 }
 
-/// Refuses a `Content-Type` that is not taken. None at all means JSON.
-pub(crate) fn check_type(headers: &HeaderMap, takes: Takes) -> Result<()> {
+/// None at all means JSON.
+fn kind(headers: &HeaderMap) -> Option<Kind> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
+        return Some(Kind::Json);
     };
-    let text = value.to_str().unwrap_or("(not text)");
-    let name = text
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let json = matches!(
-        name.as_str(),
-        "application/json" | "application/vnd.pgrst.object+json" | "application/vnd.pgrst.array+json"
-    );
-    if json
-        || (takes == Takes::Csv && name == "text/csv")
-        || (takes == Takes::Merge && name == "application/merge-patch+json")
-    {
-        return Ok(());
+    let name = value.to_str().ok()?.split(';').next().unwrap_or_default().trim();
+    Some(match name.to_ascii_lowercase().as_str() {
+        "application/json" | "application/vnd.pgrst.object+json" | "application/vnd.pgrst.array+json" => {
+            Kind::Json
+        }
+        "application/merge-patch+json" => Kind::Merge,
+        "text/csv" => Kind::Csv,
+        "application/x-www-form-urlencoded" => Kind::Form,
+        _ => return None,
+    })
+}
+
+/// Refuses a `Content-Type` that is not taken; `patch` takes merge patches too.
+pub(crate) fn check_type(headers: &HeaderMap, patch: bool) -> Result<()> {
+    match kind(headers) {
+        Some(Kind::Merge) if !patch => {}
+        Some(_) => return Ok(()),
+        None => {}
     }
-    let also = match takes {
-        Takes::Json => "",
-        Takes::Csv => " or `text/csv`",
-        Takes::Merge => " or `application/merge-patch+json`",
-    };
+    let text = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let text = shorten(text.unwrap_or("(not text)"));
     Err(Refusal::new(
         &codes::UNSUPPORTED_MEDIA_TYPE,
-        format!("The body is `{}`; send `application/json`{also}.", shorten(text)),
+        format!(
+            "The body is `{text}`; send `application/json`, `text/csv` or `application/x-www-form-urlencoded`."
+        ),
     )
-    .postgrest(
-        "PGRST102",
-        400,
-        format!("Content-Type not acceptable: {}", shorten(text)),
-    ))
+    .postgrest("PGRST102", 400, format!("Content-Type not acceptable: {text}")))
+}
+
+/// Reads a body in its media type: one row, or several where `many`. On the alias, JSON that is neither an object nor an
+/// array counts as no rows.
+pub(crate) fn payload(headers: &HeaderMap, bytes: &[u8], many: bool, alias: bool) -> Result<Payload> {
+    let payload = match kind(headers) {
+        Some(Kind::Csv) => read_csv(bytes)?,
+        Some(Kind::Form) => read_form(bytes)?,
+        _ => return read(bytes, many, alias),
+    };
+    if !many && payload.rows.len() != 1 {
+        let n = payload.rows.len();
+        let says = format!("The body holds {n} rows; one was expected.");
+        return Err(bad_body(says, "Empty or invalid json"));
+    }
+    Ok(payload)
 }
 
 /// Reads a body of one object, or of an array of objects where `many`.
-pub(crate) fn read(bytes: &[u8], many: bool) -> Result<Payload> {
+fn read(bytes: &[u8], many: bool, alias: bool) -> Result<Payload> {
     let empty = "Empty or invalid json";
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(bad_body("The body is empty; a JSON object was expected.", empty));
@@ -91,6 +104,7 @@ pub(crate) fn read(bytes: &[u8], many: bool) -> Result<Payload> {
             texts: false,
         }),
         Json::Array(items) if many => rows(items),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) if alias && many => rows(Vec::new()),
         other => {
             let want = if many {
                 "an object or an array of objects"
@@ -126,15 +140,26 @@ fn rows(items: Vec<Json>) -> Result<Payload> {
     })
 }
 
-/// Whether the body is CSV.
-pub(crate) fn is_csv(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let name = value.and_then(|v| v.split(';').next()).unwrap_or_default();
-    name.trim().eq_ignore_ascii_case("text/csv")
+/// Reads the fields of a form: one row whose values are all text.
+fn read_form(bytes: &[u8]) -> Result<Payload> {
+    let refuse = |says: String| bad_body(says, "Empty or invalid form");
+    let text = std::str::from_utf8(bytes).map_err(|_| refuse(String::from("The body is not UTF-8.")))?;
+    let mut row: Row = Vec::new();
+    for pair in scan::pairs(text.trim_end(), false)? {
+        if row.iter().any(|(name, _)| **name == *pair.key) {
+            return Err(refuse(format!("The form names `{}` twice.", shorten(&pair.key))));
+        }
+        row.push((pair.key.into(), Json::Text(pair.value.into())));
+    }
+    Ok(Payload {
+        rows: vec![row],
+        array: false,
+        texts: true,
+    })
 }
 
 /// Reads CSV (RFC 4180): the first line names the fields; `NULL` without quotes is null, nothing is empty text.
-pub(crate) fn read_csv(bytes: &[u8]) -> Result<Payload> {
+fn read_csv(bytes: &[u8]) -> Result<Payload> {
     let refuse = |says: String| bad_body(says, "Empty or invalid csv");
     let text = std::str::from_utf8(bytes).map_err(|_| refuse(String::from("The body is not UTF-8.")))?;
     let mut lines = csv_lines(text).map_err(refuse)?.into_iter();
@@ -268,7 +293,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>, text in "[a\",\r\n]{0,40}") {
-            let _ = (read_csv(&bytes), read_csv(text.as_bytes()), read(&bytes, true));
+            let _ = (read_csv(&bytes), read_csv(text.as_bytes()), read(&bytes, true, true), read_form(&bytes));
         }
     }
 }

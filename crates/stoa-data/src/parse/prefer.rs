@@ -19,6 +19,8 @@ pub(crate) struct Prefer {
     /// `tx=rollback` or `commit`.
     pub(crate) rollback: Option<bool>,
     pub(crate) max_affected: Option<u64>,
+    /// `timezone=`, a name of UTC.
+    pub(crate) timezone: Option<String>,
 }
 
 /// `return=`.
@@ -43,8 +45,9 @@ pub(crate) enum Missing {
     Null,
 }
 
-/// Reads every `Prefer` field. With `handling=strict` an unknown preference is refused.
-pub(crate) fn prefer(headers: &HeaderMap, alias: bool) -> Result<Prefer> {
+/// Reads every `Prefer` field. With `handling=strict` an unknown preference is refused; `rollback` says whether the file
+/// allows `tx=rollback`.
+pub(crate) fn prefer(headers: &HeaderMap, alias: bool, rollback: bool) -> Result<Prefer> {
     let mut prefer = Prefer::default();
     let mut unknown = Vec::new();
     for value in headers.get_all("prefer") {
@@ -55,7 +58,9 @@ pub(crate) fn prefer(headers: &HeaderMap, alias: bool) -> Result<Prefer> {
         for preference in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             // Parameters behind `;` say how; the preference itself stands before.
             let preference = preference.split(';').next().unwrap_or_default().trim();
-            if !prefer.take(preference) {
+            if let Some(zone) = preference.strip_prefix("timezone=") {
+                prefer.zone(zone.trim().trim_matches('"'))?;
+            } else if !prefer.take(preference) {
                 if !alias && preference.starts_with("max-affected") {
                     // A guard that is not understood must not be passed by.
                     let shown = crate::refusal::shorten(preference);
@@ -66,19 +71,51 @@ pub(crate) fn prefer(headers: &HeaderMap, alias: bool) -> Result<Prefer> {
             }
         }
     }
+    if !rollback && prefer.rollback.is_some() {
+        prefer.no_rollback(alias)?;
+    }
     if prefer.strict == Some(true) && !unknown.is_empty() {
         let list = unknown.join(", ");
-        return Err(Refusal::new(
-            &codes::BAD_PREFERENCE,
-            format!("Not known with handling=strict: {list}."),
-        )
-        .postgrest("PGRST122", 400, "Invalid preferences given with handling=strict")
-        .details(format!("Invalid preferences: {list}")));
+        let detail = format!("Not known with handling=strict: {list}.");
+        return Err(invalid(detail, &list));
     }
     Ok(prefer)
 }
 
+fn invalid(detail: String, list: &str) -> Refusal {
+    Refusal::new(&codes::BAD_PREFERENCE, detail)
+        .postgrest("PGRST122", 400, "Invalid preferences given with handling=strict")
+        .details(format!("Invalid preferences: {list}"))
+}
+
 impl Prefer {
+    /// Times are shown in UTC everywhere; another zone would be ignored silently, so it is refused.
+    fn zone(&mut self, zone: &str) -> Result<()> {
+        const UTC: [&str; 8] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Z", "0", "+00"];
+        if UTC.iter().any(|name| name.eq_ignore_ascii_case(zone)) {
+            first(&mut self.timezone, zone.to_owned());
+            return Ok(());
+        }
+        let zone = crate::refusal::shorten(zone);
+        let refusal = invalid(
+            format!("Times are shown in UTC, not in `{zone}`."),
+            &format!("timezone={zone}"),
+        );
+        Err(refusal.hint("Convert the times where they are shown, or ask for `timezone=UTC`."))
+    }
+
+    /// Where the file does not allow it, a write that was to be undone must not stay; PostgREST's own callers know
+    /// that it is not said in `Preference-Applied` then.
+    fn no_rollback(&mut self, alias: bool) -> Result<()> {
+        if self.rollback == Some(true) && !alias {
+            let detail = "`tx=rollback` is not allowed here.";
+            return Err(Refusal::new(&codes::BAD_PREFERENCE, detail)
+                .hint("`server.allow_rollback: true` in the API file allows it."));
+        }
+        self.rollback = None;
+        Ok(())
+    }
+
     /// Takes note of one preference; false when it is not known.
     fn take(&mut self, preference: &str) -> bool {
         let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -109,16 +146,21 @@ impl Prefer {
 
     /// `Preference-Applied` of a read.
     pub(crate) fn applied_to_read(&self) -> Option<String> {
-        join(vec![self.count.map(count_text), self.handling()])
+        join(vec![
+            self.count.map(count_text),
+            self.tx(),
+            self.handling(),
+            self.zone_text(),
+        ])
     }
 
-    /// `Preference-Applied` of a write; `resolution` and `missing` only where they were looked at.
-    pub(crate) fn applied_to_write(&self, insert: bool, body: bool, many: bool) -> Option<String> {
-        let resolution = self.resolution.filter(|_| insert).map(|r| match r {
+    /// `Preference-Applied` of a write; each only where it was looked at.
+    pub(crate) fn applied_to_write(&self, looked: Looked) -> Option<String> {
+        let resolution = self.resolution.filter(|_| looked.at_conflicts).map(|r| match r {
             Resolution::Merge => "resolution=merge-duplicates".to_owned(),
             Resolution::Ignore => "resolution=ignore-duplicates".to_owned(),
         });
-        let missing = self.missing.filter(|_| body).map(|m| match m {
+        let missing = self.missing.filter(|_| looked.at_missing).map(|m| match m {
             Missing::Default => "missing=default".to_owned(),
             Missing::Null => "missing=null".to_owned(),
         });
@@ -127,22 +169,29 @@ impl Prefer {
             Returning::HeadersOnly => "return=headers-only".to_owned(),
             Returning::Representation => "return=representation".to_owned(),
         });
-        let tx = self
-            .rollback
-            .map(|rollback| if rollback { "tx=rollback" } else { "tx=commit" }.to_owned());
         let max = self
             .max_affected
-            .filter(|_| many)
+            .filter(|_| looked.at_affected)
             .map(|n| format!("max-affected={n}"));
         join(vec![
             resolution,
             missing,
             returning,
             self.count.map(count_text),
-            tx,
+            self.tx(),
             self.handling(),
+            self.zone_text(),
             max,
         ])
+    }
+
+    fn tx(&self) -> Option<String> {
+        self.rollback
+            .map(|rollback| if rollback { "tx=rollback" } else { "tx=commit" }.to_owned())
+    }
+
+    fn zone_text(&self) -> Option<String> {
+        self.timezone.as_ref().map(|zone| format!("timezone={zone}"))
     }
 
     fn handling(&self) -> Option<String> {
@@ -155,6 +204,17 @@ impl Prefer {
             .to_owned()
         })
     }
+}
+
+/// Which preferences a write looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looked {
+    /// `resolution`.
+    pub(crate) at_conflicts: bool,
+    /// `missing`.
+    pub(crate) at_missing: bool,
+    /// `max-affected`.
+    pub(crate) at_affected: bool,
 }
 
 fn first<T>(slot: &mut Option<T>, value: T) {

@@ -5,16 +5,19 @@ use crate::{
     allow::{self, Verb},
     codes, etag,
     handler::Call,
-    operation::{Condition, Item, Precondition},
+    operation::{Condition, Count, Item, Precondition},
     parse::{
         self, Kind, Query, accept,
-        prefer::{self, Prefer, Returning},
+        prefer::{Looked, Prefer, Returning},
     },
     read,
     refusal::{Refusal, Result},
+    render,
+    store::Written,
 };
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use stoa_exchange::Reply;
 
 /// What a write asks for beside its body.
 pub(super) struct Asked {
@@ -31,7 +34,7 @@ impl Asked {
         let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
         query.only(allowed, on)?;
         Ok(Self {
-            prefer: prefer::prefer(call.headers, call.alias)?,
+            prefer: call.preferences()?,
             media: accept::accept(call.headers)?,
             query,
             claim: claim(call)?,
@@ -98,7 +101,7 @@ impl Asked {
 
     pub(super) fn shape(&self, call: &Call<'_>, what: What, representation: bool) -> Shape {
         let insert = matches!(what, What::Created { .. });
-        let body = !matches!(what, What::Deleted { .. });
+        let body = insert || matches!(what, What::Patched { .. });
         let many = matches!(what, What::Patched { many: true } | What::Deleted { many: true });
         let columns = self
             .query
@@ -112,13 +115,23 @@ impl Asked {
             headers_only: self.prefer.returning == Some(Returning::HeadersOnly),
             media: self.media,
             columns: columns.collect(),
-            applied: self
-                .prefer
-                .applied_to_write(insert, body, many && self.counts_affected(call)),
-            counted: self.prefer.count.is_some(),
+            applied: self.prefer.applied_to_write(Looked {
+                at_conflicts: insert && (!call.resource.key.is_empty() || self.query.on_conflict.is_some()),
+                at_missing: body,
+                at_affected: many && self.counts_affected(call),
+            }),
+            counted: matches!(self.prefer.count, Some(Count::Exact | Count::Estimated)),
             resource: call.resource.name.clone(),
             key: call.resource.key_field().map(|f| f.name.clone()),
         }
+    }
+
+    /// The reply of a write that found nothing to do.
+    pub(super) fn nothing(&self, shape: &Shape) -> Result<Reply> {
+        if self.media.is_object() {
+            return Err(render::not_one(0));
+        }
+        Ok(render::stored_reply(shape.stored(&Written::default())))
     }
 
     /// Whether `max-affected` holds: on the alias only with `handling=strict`.

@@ -17,8 +17,6 @@ use crate::{
         prefer::{Missing, Resolution, Returning},
     },
     refusal::{Refusal, Result, unknown_field},
-    render,
-    store::Written,
     validate::{self, Check, Completion, NewRow},
     value::{Value, nearest},
 };
@@ -34,11 +32,7 @@ pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
         "POST",
     )?;
     let allowed = call.allow(call.resource, Verb::Create)?;
-    let mut payload = if body::is_csv(call.headers) {
-        body::read_csv(&bytes)?
-    } else {
-        body::read(&bytes, true)?
-    };
+    let mut payload = call.payload(&bytes, true)?;
     let columns = columns(call.resource, &asked.query)?;
     match &columns {
         Some(columns) => {
@@ -69,7 +63,7 @@ pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let returning = asked.returning(call, Some(Returning::Representation), &mut check)?;
     let shape = asked.shape(call, what, returning.is_some());
     if rows.is_empty() {
-        return Ok(render::stored_reply(shape.stored(&Written::default())));
+        return asked.nothing(&shape);
     }
     let fixed = matches!(call.resource.shard, Shard::Field(_)).then(|| rows[0].bucket);
     // Rows of other stores that it refers to may be gone since.

@@ -52,8 +52,9 @@ pub(super) async fn fixed(
     call: &Call<'_>,
     id: &Value,
     row: &Row,
+    texts: bool,
 ) -> Result<Option<Vec<(FieldIndex, Value)>>> {
-    let members = validate::fixed_members(call.resource, row);
+    let members = validate::fixed_members(call.resource, row, texts);
     let fields: Vec<FieldIndex> = members
         .iter()
         .map(|(f, _)| *f)
@@ -92,9 +93,10 @@ pub(super) async fn for_patch(
     call: &Call<'_>,
     id: &Value,
     row: &Row,
+    texts: bool,
     wanted: &Precondition,
 ) -> Result<Stored> {
-    let members = validate::fixed_members(call.resource, row);
+    let members = validate::fixed_members(call.resource, row, texts);
     let key = |field: &FieldIndex| call.resource.key.contains(field);
     let fixed: Vec<FieldIndex> = members.iter().map(|(f, _)| *f).filter(|f| !key(f)).collect();
     let merged = |(name, json): &(Box<str>, Json)| {

@@ -11,11 +11,12 @@ use crate::{
     allow::Verb,
     codes, etag,
     handler::Call,
+    json::Json,
     operation::{Change, Condition, FieldIndex, Item, Precondition},
     parse::{
         Kind,
-        body::{self, Row},
-        prefer::Returning,
+        body::Row,
+        prefer::{Missing, Returning},
     },
     prepare, read,
     refusal::Result,
@@ -34,7 +35,7 @@ pub(crate) async fn patch_one(call: &Call<'_>, id: Value, bytes: Bytes) -> Resul
     const TRIES: usize = 5;
     let mut asked = Asked::new(call, &[Kind::Select, Kind::Embedded], "PATCH")?;
     let allowed = call.allow(call.resource, Verb::Update)?;
-    let payload = body::read(&bytes, false)?;
+    let payload = call.payload(&bytes, false)?;
     let row = &payload.rows[0];
     let wanted = etag::precondition(call.headers);
     let mut check = allowed.check.clone();
@@ -46,8 +47,9 @@ pub(crate) async fn patch_one(call: &Call<'_>, id: Value, bytes: Bytes) -> Resul
         return Ok(reply);
     }
     for left in (0..TRIES).rev() {
-        let stored = existing::for_patch(call, &id, row, &wanted).await?;
+        let stored = existing::for_patch(call, &id, row, payload.texts, &wanted).await?;
         let mut checker = Check::new(call.resource, call.rules());
+        checker.texts = payload.texts;
         let mut set = checker.patch(row, &stored.fixed);
         if let Some(refusal) = checker.finish(false) {
             return Err(refusal);
@@ -130,16 +132,14 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let mut asked = Asked::filtered(call, "PATCH")?;
     let filter = read::required_filter(&asked.query, "Update")?;
     let allowed = call.allow(call.resource, Verb::Update)?;
-    let mut payload = body::read(&bytes, false)?;
+    let mut payload = call.payload(&bytes, call.alias)?;
+    // PostgREST takes the first row of an array, and none is a change of nothing.
+    let mut row = payload.rows.drain(..).next().unwrap_or_default();
+    let mut filled = Vec::new();
     if let Some(columns) = columns(call.resource, &asked.query)? {
-        let kept = |name: &str| {
-            call.resource
-                .field(name)
-                .is_some_and(|(i, _)| columns.contains(&i))
-        };
-        payload.rows[0].retain(|(name, _)| kept(name));
+        filled = missing(call, &asked, &columns, &mut row);
     }
-    let row = &payload.rows[0];
+    let row = &row;
     let found = filter
         .clone()
         .and(asked.readable.clone())
@@ -148,9 +148,11 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     if let Some(reply) = replayed(call, &asked, bucket, &bytes).await? {
         return Ok(reply);
     }
-    let known = known(call, &filter, row).await?;
+    let known = known(call, &filter, row, payload.texts).await?;
     let mut checker = Check::new(call.resource, call.rules());
-    let set = checker.patch(row, &known);
+    checker.texts = payload.texts;
+    let mut set = checker.patch(row, &known);
+    set.append(&mut filled);
     if let Some(refusal) = checker.finish(false) {
         return Err(refusal);
     }
@@ -158,7 +160,7 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let returning = asked.returning(call, Some(Returning::Representation), &mut check)?;
     let shape = asked.shape(call, What::Patched { many: true }, returning.is_some());
     if set.is_empty() {
-        return Ok(render::stored_reply(shape.stored(&Written::default())));
+        return asked.nothing(&shape);
     }
     let change = Change::Update {
         filter: found,
@@ -182,14 +184,52 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     .await
 }
 
+/// Keeps the members that `columns` names. Those that it names and the body leaves out become null, or with
+/// `missing=default` their default, which is returned; without either word they stay as they are on the native surface.
+fn missing(
+    call: &Call<'_>,
+    asked: &Asked,
+    columns: &[FieldIndex],
+    row: &mut Row,
+) -> Vec<(FieldIndex, Value)> {
+    let position = |name: &str| call.resource.field(name).map(|(i, _)| i);
+    row.retain(|(name, _)| position(name).is_some_and(|i| columns.contains(&i)));
+    let word = match asked.prefer.missing {
+        None if call.alias => Missing::Null,
+        None => return Vec::new(),
+        Some(word) => word,
+    };
+    let mut filled = Vec::new();
+    for column in columns {
+        let field = &call.resource.fields[*column];
+        if row.iter().any(|(name, _)| **name == *field.name) {
+            continue;
+        }
+        let default = match word {
+            Missing::Default => call.rules().default(*column, &field.ty, validate::now_micros()),
+            Missing::Null => None,
+        };
+        match default {
+            Some(value) if !validate::is_fixed(call.resource, *column) => filled.push((*column, value)),
+            _ => row.push((field.name.as_str().into(), Json::Null)),
+        }
+    }
+    filled
+}
+
 /// Values of never-changing fields that may be sent along because they are what they are already: those that the
 /// filter names, and, where it names one row by its key, that row's own. Clients send whole records back.
-async fn known(call: &Call<'_>, filter: &Condition, row: &Row) -> Result<Vec<(FieldIndex, Value)>> {
-    let mut known = validate::fixed_members(call.resource, row);
+async fn known(
+    call: &Call<'_>,
+    filter: &Condition,
+    row: &Row,
+    texts: bool,
+) -> Result<Vec<(FieldIndex, Value)>> {
+    let mut known = validate::fixed_members(call.resource, row, texts);
     known.retain(|(position, value)| prepare::fixed(filter, *position) == Some(value));
     if let [key] = call.resource.key[..]
         && let Some(id) = prepare::fixed(filter, key)
-        && let Some(stored) = existing::fixed(call, id, row).await?
+        && let Some(stored) = existing::fixed(call, id, row, texts).await?
     {
         known.extend(stored);
     }

@@ -12,11 +12,7 @@ use crate::{
     codes, etag,
     handler::Call,
     operation::{Change, Condition, Precondition},
-    parse::{
-        Kind,
-        body::{self, Row},
-        prefer::Returning,
-    },
+    parse::{Kind, body::Row, prefer::Returning},
     prepare,
     refusal::{Refusal, Result},
     validate::{self, Check, Completion, NewRow},
@@ -68,7 +64,7 @@ pub(crate) async fn replace_filtered(call: &Call<'_>, bytes: Bytes) -> Result<Re
 
 async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Result<Reply> {
     let rights = Rights::of(call)?;
-    let payload = body::read(bytes, call.alias)?;
+    let payload = call.payload(bytes, call.alias)?;
     let [row] = &payload.rows[..] else {
         return Err(mismatch("The body must hold exactly one row."));
     };
@@ -76,7 +72,7 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
     if let Some(reply) = replayed(call, &asked, place, bytes).await? {
         return Ok(reply);
     }
-    let NewRow { values, bucket } = new_row(call, &rights, &id, row).await?;
+    let NewRow { values, bucket } = new_row(call, &rights, &id, row, payload.texts).await?;
     let set = |(position, value): (usize, &Option<Value>)| {
         let fixed = validate::is_fixed(call.resource, position);
         (!fixed).then(|| (position, value.clone().unwrap_or(Value::Null)))
@@ -161,9 +157,10 @@ impl Rights {
 }
 
 /// The whole row, from the body, the path and what is filled in.
-async fn new_row(call: &Call<'_>, rights: &Rights, id: &Value, row: &Row) -> Result<NewRow> {
-    let existing = existing::fixed(call, id, row).await?;
+async fn new_row(call: &Call<'_>, rights: &Rights, id: &Value, row: &Row, texts: bool) -> Result<NewRow> {
+    let existing = existing::fixed(call, id, row, texts).await?;
     let mut checker = Check::new(call.resource, call.rules());
+    checker.texts = texts;
     checker.unchanged(row, existing.as_deref());
     let mut row = row.clone();
     if existing.is_some() {

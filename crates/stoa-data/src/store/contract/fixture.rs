@@ -112,6 +112,7 @@ pub(crate) fn plan(path: &Path, resources: Vec<Resource>) -> Plan {
             body_timeout: second,
             idle_timeout: second,
             drain: second,
+            allow_rollback: false,
             cors: None,
         },
         auth: Auth::default(),
