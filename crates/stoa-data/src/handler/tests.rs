@@ -17,6 +17,7 @@ pub(crate) const SHOP: &str = r#"
 api: shop
 auth:
   jwt: { secret: "0123456789abcdef0123456789abcdef" }
+server: { allow_rollback: true }
 resources:
   products:
     fields:

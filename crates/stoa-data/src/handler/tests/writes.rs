@@ -319,5 +319,5 @@ fn rows_come_as_csv() {
     api.ask("PUT", &format!("/products/{id}"))
         .header("content-type", "text/csv")
         .send(csv)
-        .is(415);
+        .problem(400, "bad-body");
 }
