@@ -37,22 +37,7 @@ impl Postgres {
 
     fn start_as(tls: Option<&Path>) -> Self {
         let mut server = Self::nowhere();
-        let data = server.data();
-        run(&mut server.tool(
-            "initdb",
-            &[
-                "-D",
-                &data,
-                "-U",
-                "stoa",
-                "-A",
-                "trust",
-                "--no-sync",
-                "-E",
-                "UTF8",
-                "--locale=C.UTF-8",
-            ],
-        ));
+        run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         if let Some(folder) = tls {
             server.certify(folder);
         }
@@ -68,6 +53,14 @@ impl Postgres {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
         }
         Self { folder, port: 0 }
+    }
+
+    /// Makes the files of a server without a database of its own.
+    fn initialise(&self) {
+        let data = self.data();
+        let words = ["-D", &data, "-U", "stoa", "-A", "trust", "--no-sync"];
+        let kept = ["-E", "UTF8", "--locale=C.UTF-8"];
+        run(&mut self.tool("initdb", &[&words[..], &kept[..]].concat()));
     }
 
     /// Starts it at a free port.
@@ -180,7 +173,16 @@ impl Postgres {
     /// Statements in a database.
     pub fn sql(&self, database: &str, sql: &str) {
         let url = self.url(database);
-        run(Command::new("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql]));
+        run(Command::new(bin().join("psql")).args([
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            &url,
+            "-c",
+            sql,
+        ]));
     }
 
     /// The one value that a statement gives, as text.
@@ -198,7 +200,10 @@ impl Postgres {
             "-c",
             sql,
         ];
-        let output = Command::new("psql").args(words).output().expect("psql starts");
+        let output = Command::new(bin().join("psql"))
+            .args(words)
+            .output()
+            .expect("psql starts");
         assert!(
             output.status.success(),
             "{}",
@@ -225,6 +230,24 @@ impl Drop for Postgres {
             let _ = Command::new("kill").args(["-9", &process]).status();
         }
     }
+}
+
+/// The files of a new server, made once by the first test that wants one and copied by all: making them takes ten times
+/// as long. So servers that were started on their own have one system identifier.
+fn template() -> PathBuf {
+    let bin = bin();
+    let version = bin.parent().and_then(Path::file_name).unwrap_or_default();
+    let user = std::fs::metadata("/proc/self").map_or(0, |m| std::os::unix::fs::MetadataExt::uid(&m));
+    let name = format!("stoa-tests-postgres-{}-{user}", version.display());
+    let template = Path::new("/tmp").join(name);
+    if !template.exists() {
+        let new = Postgres::nowhere();
+        new.initialise();
+        // Whoever is first has made it; who comes later finds it there.
+        let made = std::fs::rename(new.data(), &template);
+        assert!(made.is_ok() || template.exists(), "{made:?}");
+    }
+    template
 }
 
 /// A port that nobody used a moment ago.
