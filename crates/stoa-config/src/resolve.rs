@@ -245,6 +245,7 @@ fn list(read: &Reader<'_>, fields: &[Field], report: &mut Report<'_>) -> List {
         sort: scalars(),
         page: 50,
         max: 200,
+        aggregates: false,
         consistency: None,
     };
     let Some(read) = read
@@ -267,13 +268,7 @@ fn list(read: &Reader<'_>, fields: &[Field], report: &mut Report<'_>) -> List {
                     .help(did_you_mean(&name, fields.iter().map(|f| f.name.as_str())));
                 continue;
             };
-            if sort && !fields[position].ty.is_scalar() {
-                let message = format!(
-                    "nothing can be sorted by `{name}`, which is {}",
-                    fields[position].ty
-                );
-                report.add(codes::UNKNOWN_FIELD, node.span, message);
-            } else if positions.contains(&position) {
+            if positions.contains(&position) {
                 report.add(
                     codes::DUPLICATE_VALUE,
                     node.span,
@@ -289,6 +284,7 @@ fn list(read: &Reader<'_>, fields: &[Field], report: &mut Report<'_>) -> List {
             list.filter = positions;
         }
     }
+    list.aggregates = read.flag("aggregates", report) == Some(true);
     list.consistency = read.value("consistency", &policy::CONSISTENCY, report);
     let (page, max) = (read.int("page", report), read.int("max", report));
     list.page = page.unwrap_or(50) as u32;

@@ -18,9 +18,11 @@ stoa_exchange::codes! {
     BAD_VALUE = "bad-value", 400, "A value does not fit its field",
         "The value in the query or path is not of the field's type. `detail` says what the type takes.";
     UNKNOWN_RELATION = "unknown-relation", 400, "There is no way from one resource to the other",
-        "`select=other(…)` follows a field declared as `ref other`, in either direction. The name is the other resource's, or that of the `ref` field.";
+        "`select=other(…)` follows a field declared as `ref other`, in either direction, or goes through a resource that refers to both. The name is the other resource's, or that of the `ref` field.";
     AMBIGUOUS_RELATION = "ambiguous-relation", 400, "There is more than one way from one resource to the other",
-        "Several `ref` fields connect the two resources. Say which: `select=other!ref_field(…)`.";
+        "Several `ref` fields connect the two resources. Say which: `select=other!ref_field(…)`, or `select=other!between(…)` through the resource `between`.";
+    NO_AGGREGATES = "no-aggregates", 400, "The resource does not take aggregates",
+        "`count()`, `sum()`, `avg()`, `min()` and `max()` in `select` read every row that the filter finds. A resource takes them where its file says `list: { aggregates: true }`.";
     NOT_SUPPORTED = "not-supported", 400, "This part of the dialect is not served",
         "The request is well formed in PostgREST's dialect, but asks for something that a declared resource does not offer. `detail` names it.";
     TOO_COMPLEX = "too-complex", 400, "The request asks for too much at once",

@@ -3,13 +3,12 @@
 use crate::{
     codes,
     json::{self, Json},
-    operation::Order,
     refusal::{Refusal, Result},
     value::{Value, from_text},
 };
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use stoa_config::plan::{Resource, Type};
+use stoa_config::plan::Type;
 
 /// Bytes of the signature.
 const TAG: usize = 16;
@@ -55,21 +54,15 @@ impl Signer {
         URL_SAFE_NO_PAD.encode(sealed)
     }
 
-    /// Reads a cursor that [`Self::seal`] made for the same list.
-    pub(crate) fn open(
-        &self,
-        bound: &str,
-        text: &str,
-        resource: &Resource,
-        order: &[Order],
-    ) -> Result<Cursor> {
-        self.try_open(bound, text, resource, order).ok_or_else(|| {
+    /// Reads a cursor that [`Self::seal`] made for the same list. `types` are those of the entries of its order.
+    pub(crate) fn open(&self, bound: &str, text: &str, types: &[&Type]) -> Result<Cursor> {
+        self.try_open(bound, text, types).ok_or_else(|| {
             Refusal::new(&codes::BAD_CURSOR, "`after` is not a cursor of this list.")
                 .hint("Start again without `after`.")
         })
     }
 
-    fn try_open(&self, bound: &str, text: &str, resource: &Resource, order: &[Order]) -> Option<Cursor> {
+    fn try_open(&self, bound: &str, text: &str, types: &[&Type]) -> Option<Cursor> {
         if text.len() > CHARS_MAX {
             return None;
         }
@@ -83,23 +76,16 @@ impl Signer {
         let (Json::Number(position), values) = items.split_first()? else {
             return None;
         };
-        if values.len() != order.len() {
+        if values.len() != types.len() {
             return None;
         }
-        let one = |(entry, json): (&Order, &Json)| {
-            let ty = if entry.path.is_empty() {
-                resource.fields.get(entry.field)?.ty.value()
-            } else {
-                &Type::Text
-            };
-            match json {
-                Json::Null => Some(Value::Null),
-                Json::Text(text) => from_text(ty, text).ok(),
-                _ => None,
-            }
+        let one = |(ty, json): (&&Type, &Json)| match json {
+            Json::Null => Some(Value::Null),
+            Json::Text(text) => from_text(ty, text).ok(),
+            _ => None,
         };
         Some(Cursor {
-            values: order.iter().zip(values).map(one).collect::<Option<_>>()?,
+            values: types.iter().zip(values).map(one).collect::<Option<_>>()?,
             position: position.parse().ok()?,
         })
     }

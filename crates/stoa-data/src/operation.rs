@@ -1,6 +1,11 @@
 //! What a request on a resource asks for, in the words of the plan: positions, typed values, conditions.
 //! A store turns it into SQL; nothing in it is text of the caller's that could become SQL.
 
+mod select;
+
+pub use select::{Aggregate, Cast, Embed, Item, Join, Kind, Order, PathStep, Term, Through};
+pub(crate) use select::{is_grouped, kind_of};
+
 use crate::value::Value;
 use std::time::Duration;
 use stoa_config::plan::Consistency;
@@ -26,7 +31,7 @@ pub struct Read {
     pub limit: u64,
     /// After so many rows.
     pub offset: u64,
-    /// After this position in `order`: one value for each entry of `order`.
+    /// After this position in `order`: one value for each entry of `order`. Never where rows are grouped.
     pub after: Option<Vec<Value>>,
     /// Whether the rows of the filter are counted.
     pub count: Count,
@@ -98,86 +103,6 @@ pub enum Count {
     Estimated,
 }
 
-/// One entry of `select`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Item {
-    /// A field under a name.
-    Field {
-        /// Which.
-        field: FieldIndex,
-        /// Steps into its JSON.
-        path: Vec<PathStep>,
-        /// Name in the reply.
-        name: Box<str>,
-    },
-    /// Rows of another resource.
-    Embed(Box<Embed>),
-}
-
-/// One step of a JSON path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PathStep {
-    /// `->key`.
-    Key(Box<str>),
-    /// `->0`.
-    Index(i64),
-    /// `->>key`: as text, the last step only.
-    TextKey(Box<str>),
-    /// `->>0`.
-    TextIndex(i64),
-}
-
-/// Rows of another resource inside a row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Embed {
-    /// Name in the reply.
-    pub name: Box<str>,
-    /// The other resource.
-    pub resource: ResourceIndex,
-    /// How the two are joined.
-    pub join: Join,
-    /// `!inner`: parents without a match are left out.
-    pub inner: bool,
-    /// What each row shows; empty for `relation()`.
-    pub select: Vec<Item>,
-    /// Which rows: the caller's filter and the read rule of the other resource, joined.
-    pub filter: Condition,
-    /// Order of a to-many embed. Ends in the key.
-    pub order: Vec<Order>,
-    /// At most so many rows of a to-many embed.
-    pub limit: u64,
-    /// After so many.
-    pub offset: u64,
-}
-
-/// How an embed follows a `ref`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
-    /// The parent's field refers to the other's key: an object or null.
-    ToOne {
-        /// The `ref` field of the parent.
-        field: FieldIndex,
-    },
-    /// The other's field refers to the parent's key: an array.
-    ToMany {
-        /// The `ref` field of the other.
-        field: FieldIndex,
-    },
-}
-
-/// One entry of `order`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Order {
-    /// Which field.
-    pub field: FieldIndex,
-    /// Steps into its JSON.
-    pub path: Vec<PathStep>,
-    /// From high to low.
-    pub descending: bool,
-    /// Whether nulls come first. PostgreSQL's default: last ascending, first descending.
-    pub nulls_first: bool,
-}
-
 /// Which rows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
@@ -233,9 +158,9 @@ pub enum Condition {
         /// Which.
         what: Is,
     },
-    /// Whether an embed has a row (`embed=not.is.null`), by its position in `select`.
+    /// Whether an embed has a row (`embed=not.is.null`).
     Embedded {
-        /// Position of the embed in [`Read::select`].
+        /// Position of the embed among the items of its own level: [`Read::select`] or [`Embed::select`].
         item: usize,
     },
     /// Two fields of one row, from a CEL rule.

@@ -88,23 +88,20 @@ impl Query {
     }
 }
 
-/// Whose names are read: a resource, and at top level the embeds of its `select`.
+/// Whose names are read: a resource, and the embeds of one level of `select`.
+#[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
     plan: &'a Plan,
     resource: ResourceIndex,
-    embeds: Vec<(String, usize)>,
+    items: &'a [Item],
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn new(plan: &'a Plan, resource: ResourceIndex, select: &[Item]) -> Self {
-        let embed = |(position, item): (usize, &Item)| match item {
-            Item::Embed(embed) => Some((embed.name.to_string(), position)),
-            Item::Field { .. } => None,
-        };
+    pub(crate) fn new(plan: &'a Plan, resource: ResourceIndex, items: &'a [Item]) -> Self {
         Self {
             plan,
             resource,
-            embeds: select.iter().enumerate().filter_map(embed).collect(),
+            items,
         }
     }
 
@@ -120,19 +117,26 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The position in `select` of the embed of this name.
+    /// The position among the items of the embed of this name.
     pub(crate) fn embed(&self, name: &str) -> Option<usize> {
-        self.embeds
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, position)| *position)
+        select::embed_of(self.items, name)
     }
 
-    pub(crate) fn embed_name(&self, position: usize) -> &str {
-        self.embeds
-            .iter()
-            .find(|(_, p)| *p == position)
-            .map_or("", |(name, _)| name)
+    /// The embed at a position.
+    pub(crate) fn embed_at(&self, position: usize) -> Option<&'a Embed> {
+        match self.items.get(position) {
+            Some(Item::Embed(embed)) => Some(embed),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn embed_name(&self, position: usize) -> &'a str {
+        self.embed_at(position).map_or("", |embed| &embed.name)
+    }
+
+    /// The level inside an embed.
+    pub(crate) fn inside(&self, embed: &'a Embed) -> Self {
+        Self::new(self.plan, embed.resource, &embed.select)
     }
 
     /// The field of this name.
@@ -171,9 +175,8 @@ pub(crate) fn query(plan: &Plan, resource: ResourceIndex, text: &str, alias: boo
     }
     let selected = first(&pairs, "select");
     let items = select::select(plan, resource, selected.unwrap_or(""))?;
-    let scope = Scope::new(plan, resource, &items);
     let mut query = Query {
-        embeds: !scope.embeds.is_empty(),
+        embeds: items.iter().any(|item| matches!(item, Item::Embed(_))),
         select: Vec::new(),
         filter: Condition::True,
         order: Vec::new(),
@@ -187,13 +190,18 @@ pub(crate) fn query(plan: &Plan, resource: ResourceIndex, text: &str, alias: boo
         kept: kept(&pairs),
     };
     let mut reader = Reader {
-        scope,
+        plan,
+        resource,
         alias,
         budget: Budget::default(),
         items,
     };
     for pair in &pairs {
         reader.pair(pair, &mut query)?;
+    }
+    if query.order.iter().any(|entry| entry.embed.is_some()) {
+        // What an embed in the order is, `select` says.
+        query.shape.push_str(selected.unwrap_or(""));
     }
     query.select = reader.items;
     Ok(query)
@@ -242,7 +250,8 @@ fn kept(pairs: &[Pair]) -> String {
 }
 
 struct Reader<'a> {
-    scope: Scope<'a>,
+    plan: &'a Plan,
+    resource: ResourceIndex,
     alias: bool,
     budget: Budget,
     items: Vec<Item>,
@@ -251,6 +260,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn pair(&mut self, pair: &Pair, query: &mut Query) -> Result<()> {
         let Pair { key, value, .. } = pair;
+        let scope = Scope::new(self.plan, self.resource, &self.items);
         let kind = match key.as_str() {
             "select" => Kind::Select,
             "columns" => {
@@ -267,7 +277,7 @@ impl Reader<'_> {
             }
             "order" => {
                 if query.order.is_empty() {
-                    query.order = order::order(&self.scope, value)?;
+                    query.order = order::order(&scope, value)?;
                 }
                 Kind::Order
             }
@@ -285,7 +295,7 @@ impl Reader<'_> {
             }
             "and" | "or" | "not.and" | "not.or" => {
                 let (or, negated) = (key.ends_with("or"), key.starts_with("not."));
-                let tree = filter::tree(&self.scope, value, or, negated, &mut self.budget)?;
+                let tree = filter::tree(&scope, value, or, negated, &mut self.budget)?;
                 query.filter = std::mem::replace(&mut query.filter, Condition::True).and(tree);
                 Kind::Filter
             }
@@ -298,33 +308,64 @@ impl Reader<'_> {
     /// A filter, or a parameter of an embed.
     fn other(&mut self, pair: &Pair, query: &mut Query) -> Result<()> {
         let mut key = Scanner::new("filter", &pair.key);
+        let level = Level {
+            plan: self.plan,
+            resource: self.resource,
+            alias: self.alias,
+            items: &mut self.items,
+        };
         let mut ahead = key.clone();
         if let Ok(name) = ahead.name()
             && ahead.eat(".")
         {
             query.given.push(Kind::Embedded);
-            return self.embedded(&name, &mut ahead, &pair.value);
+            return level.embedded(&name, &mut ahead, &pair.value, &mut self.budget);
         }
-        let resource = self.scope.resource();
-        let condition = filter::filter(&self.scope, &mut key, &pair.value, &mut self.budget);
+        let scope = Scope::new(self.plan, self.resource, &self.items);
+        let condition = filter::filter(&scope, &mut key, &pair.value, &mut self.budget);
         let condition = condition.map_err(|refusal| match refusal.code().name {
-            "unknown-field" => unknown_parameter(resource, &pair.key, refusal),
+            "unknown-field" => unknown_parameter(scope.resource(), &pair.key, refusal),
             _ => refusal,
         })?;
         query.filter = std::mem::replace(&mut query.filter, Condition::True).and(condition);
         query.given.push(Kind::Filter);
         Ok(())
     }
+}
 
-    fn embedded(&mut self, name: &str, key: &mut Scanner<'_>, value: &str) -> Result<()> {
-        let Some(position) = self.scope.embed(name) else {
-            return Err(not_embedded(&self.scope, name));
+/// The embeds of one level of `select`, while parameters are read into them.
+struct Level<'a> {
+    plan: &'a Plan,
+    resource: ResourceIndex,
+    alias: bool,
+    items: &'a mut [Item],
+}
+
+impl<'a> Level<'a> {
+    /// The position of the embed that a parameter names. PostgREST's callers may name its resource, whatever else it
+    /// is called.
+    fn position(&self, name: &str) -> Option<usize> {
+        let by_resource = |item: &Item| match item {
+            Item::Embed(embed) => self.plan.resources[embed.resource].name == name,
+            Item::Field { .. } | Item::Aggregate { .. } => false,
+        };
+        select::embed_of(self.items, name)
+            .or_else(|| self.items.iter().position(by_resource).filter(|_| self.alias))
+    }
+
+    /// A parameter of the embed `name`; `key` has been read behind the dot.
+    fn embedded(self, name: &str, key: &mut Scanner<'_>, value: &str, budget: &mut Budget) -> Result<()> {
+        let Some(position) = self.position(name) else {
+            return Err(not_embedded(
+                &Scope::new(self.plan, self.resource, self.items),
+                name,
+            ));
         };
         let Some(Item::Embed(embed)) = self.items.get_mut(position) else {
-            return Err(not_embedded(&self.scope, name));
+            return Ok(());
         };
-        let scope = Scope::new(self.scope.plan, embed.resource, &embed.select);
-        let many = matches!(embed.join, crate::operation::Join::ToMany { .. });
+        let scope = Scope::new(self.plan, embed.resource, &embed.select);
+        let many = embed.join.is_many();
         let list_max = u64::from(scope.resource().list.max);
         match key.rest() {
             "order" if many => embed.order = order::order(&scope, value)?,
@@ -340,11 +381,22 @@ impl Reader<'_> {
             }
             rest @ ("and" | "or" | "not.and" | "not.or") => {
                 let (or, negated) = (rest.ends_with("or"), rest.starts_with("not."));
-                let tree = filter::tree(&scope, value, or, negated, &mut self.budget)?;
+                let tree = filter::tree(&scope, value, or, negated, budget)?;
                 add(embed, tree);
             }
             _ => {
-                let condition = filter::filter(&scope, key, value, &mut self.budget)?;
+                let mut ahead = key.clone();
+                if let Ok(name) = ahead.name()
+                    && ahead.eat(".")
+                {
+                    let level = Level {
+                        resource: embed.resource,
+                        items: &mut embed.select,
+                        ..self
+                    };
+                    return level.embedded(&name, &mut ahead, value, budget);
+                }
+                let condition = filter::filter(&scope, key, value, budget)?;
                 add(embed, condition);
             }
         }
@@ -356,8 +408,18 @@ fn add(embed: &mut Embed, condition: Condition) {
     embed.filter = std::mem::replace(&mut embed.filter, Condition::True).and(condition);
 }
 
-fn not_embedded(scope: &Scope<'_>, name: &str) -> Refusal {
-    let near = nearest(name, scope.embeds.iter().map(|(name, _)| name.as_str()));
+pub(crate) fn not_embedded(scope: &Scope<'_>, name: &str) -> Refusal {
+    let embeds = scope.items.iter().filter_map(|item| match item {
+        Item::Embed(embed) => Some(&**embed),
+        Item::Field { .. } | Item::Aggregate { .. } => None,
+    });
+    let renamed = embeds
+        .clone()
+        .find(|embed| scope.plan.resources[embed.resource].name == name);
+    let near = renamed
+        .map(|embed| &*embed.name)
+        .or_else(|| nearest(name, embeds.map(|embed| &*embed.name)));
+    let name = crate::refusal::shorten(name);
     Refusal::new(
         &codes::UNKNOWN_PARAMETER,
         format!("`{name}` is not embedded by `select`, so nothing about it can be asked."),
@@ -371,6 +433,7 @@ fn not_embedded(scope: &Scope<'_>, name: &str) -> Refusal {
         400,
         format!("'{name}' is not an embedded resource in this request"),
     )
+    .to_the_letter()
     .postgrest_hint(format!(
         "Verify that '{name}' is included in the 'select' query parameter."
     ))

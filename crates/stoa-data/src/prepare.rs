@@ -2,16 +2,19 @@
 
 use crate::{
     bucket,
-    operation::{Compare, Condition, Item, Join, Order},
+    operation::{Compare, Condition, FieldIndex, Item, Join, Order, ResourceIndex, is_grouped},
     value::Value,
 };
 use stoa_config::plan::{Resource, Shard, Type};
 
-/// The order with the key behind it, so that no two rows are equal in it.
-pub(crate) fn total(mut order: Vec<Order>, resource: &Resource) -> Vec<Order> {
-    for key in &resource.key {
-        if !order.iter().any(|o| o.field == *key && o.path.is_empty()) {
+/// The order with the key behind it, so that no two rows are equal in it. Groups of rows have no key.
+pub(crate) fn total(mut order: Vec<Order>, resource: &Resource, items: &[Item]) -> Vec<Order> {
+    let keys: &[FieldIndex] = if is_grouped(items) { &[] } else { &resource.key };
+    for key in keys {
+        let is_key = |o: &Order| o.embed.is_none() && o.field == *key && o.path.is_empty();
+        if !order.iter().any(is_key) {
             order.push(Order {
+                embed: None,
                 field: *key,
                 path: Vec::new(),
                 descending: false,
@@ -22,11 +25,33 @@ pub(crate) fn total(mut order: Vec<Order>, resource: &Resource) -> Vec<Order> {
     order
 }
 
-/// Joins the read rule of each embedded resource to its filter and makes its order total. `rule` judges one resource.
+/// The types of the values that an order sorts by: text behind a path.
+pub(crate) fn types<'a>(
+    resources: &'a [Resource],
+    resource: ResourceIndex,
+    items: &[Item],
+    order: &[Order],
+) -> Vec<&'a Type> {
+    let of = |entry: &Order| {
+        let owner = match entry.embed.and_then(|position| items.get(position)) {
+            Some(Item::Embed(embed)) => embed.resource,
+            _ => resource,
+        };
+        let field = resources.get(owner)?.fields.get(entry.field)?;
+        Some(field.ty.value()).filter(|_| entry.path.is_empty())
+    };
+    order
+        .iter()
+        .map(|entry| of(entry).unwrap_or(&Type::Text))
+        .collect()
+}
+
+/// Joins the read rule of every resource that is embedded or stands in between, at every depth, to what chooses its
+/// rows, and makes the orders of embeds total. `rule` judges one resource.
 pub(crate) fn embeds<E>(
     resources: &[Resource],
     select: &mut [Item],
-    mut rule: impl FnMut(&Resource) -> Result<Condition, E>,
+    rule: &mut impl FnMut(&Resource) -> Result<Condition, E>,
 ) -> Result<(), E> {
     for item in select {
         let Item::Embed(embed) = item else { continue };
@@ -35,9 +60,15 @@ pub(crate) fn embeds<E>(
         };
         let condition = rule(resource)?;
         embed.filter = std::mem::replace(&mut embed.filter, Condition::True).and(condition);
-        if matches!(embed.join, Join::ToMany { .. }) {
-            embed.order = total(std::mem::take(&mut embed.order), resource);
+        if let Join::Through(through) = &mut embed.join
+            && let Some(between) = resources.get(through.resource)
+        {
+            through.filter = rule(between)?;
         }
+        if embed.join.is_many() {
+            embed.order = total(std::mem::take(&mut embed.order), resource, &embed.select);
+        }
+        embeds(resources, &mut embed.select, rule)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{
     cursor::Cursor,
     etag,
     handler::Call,
-    operation::{Condition, Count, Item, Order, Precondition, Read},
+    operation::{Condition, Count, Item, Order, Precondition, Read, is_grouped},
     parse::{self, Kind, Query, accept, select},
     prepare,
     refusal::{Refusal, Result},
@@ -16,6 +16,7 @@ use crate::{
     value::Value,
 };
 use http::header;
+use stoa_config::plan::Resource;
 use stoa_exchange::Reply;
 
 /// A list.
@@ -37,7 +38,8 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     )?;
     let window = window(call, &query, head)?;
     let bound = bound(call, &query);
-    let order = prepare::total(query.order.clone(), call.resource);
+    let order = prepare::total(query.order.clone(), call.resource, &query.select);
+    let grouped = is_grouped(&query.select);
     let cursor = match &query.after {
         None => None,
         Some(_) if call.resource.key.is_empty() => {
@@ -46,13 +48,22 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
                 "Rows without a key have no cursors; use `offset`.",
             ));
         }
+        Some(_) if grouped => {
+            return Err(Refusal::new(
+                &codes::BAD_CURSOR,
+                "Groups of rows have no cursors; use `offset`.",
+            ));
+        }
         Some(_) if query.offset.is_some() => {
             return Err(Refusal::new(
                 &codes::BAD_CURSOR,
                 "`after` and `offset` both say where the page begins; use one.",
             ));
         }
-        Some(text) => Some(call.signer().open(&bound, text, call.resource, &order)?),
+        Some(text) => {
+            let types = prepare::types(&call.plan().resources, call.index, &query.select, &order);
+            Some(call.signer().open(&bound, text, &types)?)
+        }
     };
     let begins = cursor.as_ref().map_or(window.offset, |c| c.position);
     let count = preferences.count.unwrap_or(Count::None);
@@ -64,7 +75,7 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     {
         return Err(beyond(begins, total));
     }
-    let columns: Vec<&str> = read.select.iter().map(select::name_of).collect();
+    let columns = select::names(&read.select);
     let body = render::body(&page.json, page.rows, media, &columns)?;
     let partial = page.total.is_some_and(|total| page.rows < total);
     let status = if call.alias && partial { 206 } else { 200 };
@@ -155,7 +166,7 @@ fn bound(call: &Call<'_>, query: &Query) -> String {
 
 /// The read rule of every embed becomes part of it.
 pub(crate) fn rule_embeds(call: &Call<'_>, select: &mut [Item]) -> Result<()> {
-    prepare::embeds(&call.plan().resources, select, |resource| {
+    prepare::embeds(&call.plan().resources, select, &mut |resource: &Resource| {
         call.allow(resource, Verb::Read).map(|allowed| allowed.filter)
     })
 }
@@ -230,7 +241,7 @@ pub(crate) async fn one(call: &Call<'_>, id: &Value, head: bool) -> Result<Reply
     let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
     query.only(&[Kind::Select, Kind::Embedded], "A row")?;
     let page = row(call, id, &query.select, Verb::Read).await?;
-    let columns: Vec<&str> = query.select.iter().map(select::name_of).collect();
+    let columns = select::names(&query.select);
     guard(call, &page)?;
     let body = render::object(&page.json, media, &columns)?;
     let tag = etag::tag(page.version, media.content_type(), &body);

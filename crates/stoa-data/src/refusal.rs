@@ -23,6 +23,8 @@ struct Shown {
     message: String,
     details: Option<Value>,
     hint: Option<String>,
+    /// Whether what it leaves out is null, not filled in from the problem.
+    exact: bool,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Refusal>;
@@ -93,7 +95,16 @@ impl Refusal {
             message: message.into(),
             details: None,
             hint: None,
+            exact: false,
         });
+        self
+    }
+
+    /// PostgREST's details and hint are those that are set, and null where none is.
+    pub(crate) fn to_the_letter(mut self) -> Self {
+        if let Some(shown) = &mut self.0.postgrest {
+            shown.exact = true;
+        }
         self
     }
 
@@ -122,13 +133,13 @@ impl Refusal {
         if let (true, Some(shown)) = (alias, postgrest) {
             problem.code_shown = Some(shown.code);
             problem.status_shown = Some(shown.status);
-            if shown.details.is_none() && problem.detail != shown.message {
+            if shown.details.is_none() && problem.detail != shown.message && !shown.exact {
                 problem.details = Some(problem.detail.into());
             } else {
                 problem.details = shown.details;
             }
             problem.detail = shown.message;
-            problem.hint = shown.hint.or(problem.hint);
+            problem.hint = shown.hint.or(problem.hint.filter(|_| !shown.exact));
         }
         problem
     }

@@ -132,7 +132,7 @@ pub(crate) static LIST: MapSpec = MapSpec {
         Key::new(
             "sort",
             NAMES_SHAPE,
-            "Fields a caller may sort by; every single-valued field when left out.",
+            "Fields a caller may sort by; every single-valued field when left out. A json field or a list only by what is inside, as in `order=details->>colour`.",
             "[name]",
         ),
         Key::new(
@@ -155,6 +155,13 @@ pub(crate) static LIST: MapSpec = MapSpec {
             "How fresh a list is, where it differs from the resource's own.",
             "eventual",
         ),
+        Key::new(
+            "aggregates",
+            Shape::Bool,
+            "Whether `select` takes `count()`, `sum()`, `avg()`, `min()` and `max()`, which read every row that a filter finds.",
+            "true",
+        )
+        .or("false"),
     ],
     instead: &[
         ("order", "did you mean `sort`?"),

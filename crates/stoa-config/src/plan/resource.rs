@@ -126,6 +126,8 @@ pub struct List {
     pub page: u32,
     /// `max`: the most rows of a page. Default 200.
     pub max: u32,
+    /// `aggregates`: whether a caller may ask for sums and the like. Default no.
+    pub aggregates: bool,
     /// `consistency` of lists, where it differs from the resource's.
     pub consistency: Option<Consistency>,
 }

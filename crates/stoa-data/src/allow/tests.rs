@@ -83,6 +83,7 @@ fn resource(access: Access) -> Resource {
             sort: vec![],
             page: 50,
             max: 200,
+            aggregates: false,
             consistency: None,
         },
         rules: Rules {

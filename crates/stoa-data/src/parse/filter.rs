@@ -8,7 +8,7 @@ use super::{
 use crate::{
     codes,
     operation::{Compare, Condition, FieldIndex, Is, PathStep, Search},
-    refusal::{Refusal, Result, bad_value, needs_postgres, not_supported, too_complex},
+    refusal::{Refusal, Result, bad_value, needs_postgres, too_complex},
     value::{Value, from_text, list_items},
 };
 use stoa_config::plan::Type;
@@ -20,6 +20,7 @@ const IN_MAX: usize = 1_000;
 /// The deepest nesting of `and`, `or` and `not`.
 const DEPTH_MAX: usize = 16;
 /// What is compared: a field with steps into its JSON, or an embed.
+#[derive(Clone)]
 enum Subject {
     Field(FieldIndex, Vec<PathStep>),
     Embed(usize),
@@ -193,11 +194,8 @@ fn subject(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Subject> {
         return Ok(Subject::Embed(item));
     }
     let (field, declared) = scope.field(&name)?;
-    if !path.is_empty() && !matches!(declared.ty.value(), Type::Json) {
-        return Err(not_supported(format!(
-            "`{name}` is {}: only a json field has keys inside.",
-            declared.ty
-        )));
+    if !path.is_empty() {
+        super::select::has_inside(declared)?;
     }
     if !scope.may_filter(&name) {
         let resource = scope.resource();
@@ -410,7 +408,14 @@ fn is(scope: &Scope<'_>, subject: &Subject, operator: &Operator, operand: &str) 
             return Err(scanner.refuse("`is` takes null, not_null, true, false or unknown"));
         }
     };
-    let condition = match subject {
+    // Of a field and an embed of one name, the embed is asked whether it is null.
+    let namesake = match subject {
+        Subject::Field(field, path) if path.is_empty() && matches!(what, Is::Null | Is::NotNull) => {
+            scope.embed(&scope.resource().fields[*field].name)
+        }
+        _ => None,
+    };
+    let condition = match &namesake.map_or_else(|| subject.clone(), Subject::Embed) {
         Subject::Embed(item) => {
             let embedded = Condition::Embedded { item: *item };
             match what {

@@ -1,19 +1,30 @@
-//! `select`: fields under names, JSON paths, and embeds along a `ref`.
+//! `select`: fields under names, JSON paths, casts, aggregates, and embeds along references.
+
+mod relation;
+mod term;
 
 use super::scan::Scanner;
 use crate::{
     codes,
-    operation::{Condition, Embed, Item, Join, PathStep, ResourceIndex},
+    operation::{
+        Aggregate, Condition, Embed, FieldIndex, Item, Kind, ResourceIndex, Term, is_grouped, kind_of,
+    },
     refusal::{Refusal, Result, not_supported, too_complex, unknown_field},
     value::nearest,
 };
-use serde_json::json;
-use stoa_config::plan::{Plan, Resource, Type};
+use relation::relation;
+use stoa_config::plan::{Field, Plan, Resource};
+
+pub(crate) use term::has_inside;
 
 /// The most items of one `select`, embeds included.
 const ITEMS_MAX: usize = 200;
 /// The most embeds of one request.
-const EMBEDS_MAX: usize = 10;
+const EMBEDS_MAX: usize = 32;
+/// The deepest embed: an embed of the resource itself is 1 deep.
+const DEPTH_MAX: usize = 8;
+/// The most aggregates of one request.
+const AGGREGATES_MAX: usize = 32;
 
 /// Reads `select`; an empty one is `*`.
 pub(crate) fn select(plan: &Plan, resource: ResourceIndex, text: &str) -> Result<Vec<Item>> {
@@ -25,6 +36,7 @@ pub(crate) fn select(plan: &Plan, resource: ResourceIndex, text: &str) -> Result
         plan,
         items: 0,
         embeds: 0,
+        aggregates: 0,
     };
     let items = reader.list(&mut scanner, resource, 0)?;
     if !scanner.at_end() {
@@ -35,26 +47,34 @@ pub(crate) fn select(plan: &Plan, resource: ResourceIndex, text: &str) -> Result
 
 /// `*`: every field under its own name.
 pub(crate) fn every(resource: &Resource) -> Vec<Item> {
-    let one = |(field, declared): (usize, &stoa_config::plan::Field)| Item::Field {
+    let one = |(field, declared): (usize, &Field)| Item::Field {
         field,
         path: Vec::new(),
+        cast: None,
         name: declared.name.as_str().into(),
     };
     resource.fields.iter().enumerate().map(one).collect()
 }
 
-/// The name of an item in the reply.
-pub(crate) fn name_of(item: &Item) -> &str {
-    match item {
-        Item::Field { name, .. } => name,
-        Item::Embed(embed) => &embed.name,
+/// The names of the members that items give a row of the reply, those of spread rows among them.
+pub(crate) fn names(items: &[Item]) -> Vec<&str> {
+    let mut names = Vec::with_capacity(items.len());
+    for item in items {
+        match item {
+            Item::Field { name, .. } | Item::Aggregate { name, .. } => names.push(&**name),
+            Item::Embed(embed) if embed.spread => names.extend(self::names(&embed.select)),
+            Item::Embed(embed) if embed.is_shown() => names.push(&embed.name),
+            Item::Embed(_) => {}
+        }
     }
+    names
 }
 
 struct Reader<'a> {
     plan: &'a Plan,
     items: usize,
     embeds: usize,
+    aggregates: usize,
 }
 
 impl Reader<'_> {
@@ -78,9 +98,15 @@ impl Reader<'_> {
             }
             scanner.space();
             if !scanner.eat(",") {
-                return Ok(items.into_iter().map(|(item, _)| item).collect());
+                break;
             }
         }
+        let items: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
+        let declared = &self.plan.resources[resource];
+        if is_grouped(&items) && !declared.list.aggregates {
+            return Err(no_aggregates(declared));
+        }
+        Ok(items)
     }
 
     fn add(&mut self, items: &mut Vec<(Item, bool)>, item: Item, starred: bool) -> Result<()> {
@@ -88,32 +114,45 @@ impl Reader<'_> {
         if self.items > ITEMS_MAX {
             return Err(too_complex(format!("`select` holds at most {ITEMS_MAX} items.")));
         }
-        let name = name_of(&item);
-        match items.iter().position(|(other, _)| name_of(other) == name) {
-            None => items.push((item, starred)),
-            Some(_) if starred => {}
-            Some(i) if items[i].1 => items[i] = (item, false),
-            Some(_) => {
-                return Err(Refusal::new(
-                    &codes::BAD_QUERY,
-                    format!("`select` holds two items called `{name}`."),
-                )
-                .hint(format!("Name one of them: `other:{name}`."))
-                .postgrest(
-                    "42712",
-                    400,
-                    format!("table name \"{name}\" specified more than once"),
-                ));
-            }
+        let own = std::slice::from_ref(&item);
+        let shared = |other: &Item| {
+            let theirs = names(std::slice::from_ref(other));
+            names(own).into_iter().find(|name| theirs.contains(name))
+        };
+        let Some(first) = items.iter().position(|(other, _)| shared(other).is_some()) else {
+            items.push((item, starred));
+            return Ok(());
+        };
+        if starred {
+            return Ok(());
         }
+        let twice = items.iter().filter(|(_, starred)| !starred);
+        if let Some(name) = twice.filter_map(|(other, _)| shared(other)).next() {
+            return Err(Refusal::new(
+                &codes::BAD_QUERY,
+                format!("`select` holds two items called `{name}`."),
+            )
+            .hint(format!("Name one of them: `other:{name}`."))
+            .postgrest(
+                "42712",
+                400,
+                format!("table name \"{name}\" specified more than once"),
+            ));
+        }
+        let covered: Vec<bool> = items.iter().map(|(other, _)| shared(other).is_some()).collect();
+        items[first] = (item, false);
+        let mut position = 0;
+        items.retain(|_| {
+            position += 1;
+            position - 1 == first || !covered[position - 1]
+        });
         Ok(())
     }
 
     fn item(&mut self, scanner: &mut Scanner<'_>, resource: ResourceIndex, depth: usize) -> Result<Item> {
         if scanner.eat("...") {
-            return Err(not_supported(
-                "Spreading an embed (`...other(…)`) is not served; embed it under a name.",
-            ));
+            let name = scanner.name()?;
+            return self.embed(scanner, resource, depth, name, None, true);
         }
         let mut name = scanner.name()?;
         let mut alias = None;
@@ -121,36 +160,77 @@ impl Reader<'_> {
             scanner.expect(":")?;
             alias = Some(std::mem::replace(&mut name, scanner.name()?));
         }
-        if matches!(scanner.peek(), Some('(' | '!')) {
-            return self.embed(scanner, resource, depth, name, alias);
-        }
-        let path = scanner.path()?;
-        if scanner.rest().starts_with("::") {
-            return Err(not_supported("Casts (`field::type`) are not served."));
-        }
-        if scanner.peek() == Some('.') {
-            return Err(no_aggregates());
-        }
         let declared = &self.plan.resources[resource];
-        let Some((field, found)) = declared.field(&name) else {
-            let near = nearest(&name, declared.fields.iter().map(|f| f.name.as_str()));
-            return Err(unknown_field(&declared.name, &name, near));
+        // Without brackets it is how rows were counted before there were aggregates.
+        let bare = matches!(scanner.peek(), None | Some(',' | ')' | ':'));
+        let counts = if bare {
+            declared.field("count").is_none()
+        } else {
+            scanner.rest().starts_with("()")
         };
-        if !path.is_empty() && !matches!(found.ty.value(), Type::Json) {
-            return Err(not_supported(format!(
-                "`{name}` is {}: only a json field has keys inside.",
-                found.ty
-            )));
+        if name == "count" && counts {
+            scanner.eat("()");
+            return self.aggregate(scanner, Aggregate::Count, None, Kind::Int, alias);
         }
-        let last_key = path.iter().rev().find_map(|step| match step {
-            PathStep::Key(key) | PathStep::TextKey(key) => Some(key.as_ref()),
-            PathStep::Index(_) | PathStep::TextIndex(_) => None,
-        });
-        let shown = alias.as_deref().or(last_key).unwrap_or(&name).into();
+        if matches!(scanner.peek(), Some('(' | '!')) {
+            return self.embed(scanner, resource, depth, name, alias, false);
+        }
+        self.field(scanner, declared, &name, alias)
+    }
+
+    fn field(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        declared: &Resource,
+        name: &str,
+        alias: Option<String>,
+    ) -> Result<Item> {
+        let path = scanner.path()?;
+        let Some((field, found)) = declared.field(name) else {
+            let near = nearest(name, declared.fields.iter().map(|f| f.name.as_str()));
+            return Err(unknown_field(&declared.name, name, near));
+        };
+        if !path.is_empty() {
+            has_inside(found)?;
+        }
+        let cast = term::cast(scanner, kind_of(&found.ty, &path, None))?;
+        if scanner.eat(".") {
+            let function = term::aggregate(scanner)?;
+            let of = kind_of(&found.ty, &path, cast);
+            let Some(result) = function.result(of) else {
+                return Err(term::no_function(function, of));
+            };
+            let term = Term { field, path, cast };
+            return self.aggregate(scanner, function, Some(term), result, alias);
+        }
+        let shown = alias.as_deref().or(term::last_key(&path)).unwrap_or(name);
         Ok(Item::Field {
             field,
+            name: shown.into(),
             path,
-            name: shown,
+            cast,
+        })
+    }
+
+    fn aggregate(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        function: Aggregate,
+        of: Option<Term>,
+        result: Kind,
+        alias: Option<String>,
+    ) -> Result<Item> {
+        self.aggregates += 1;
+        if self.aggregates > AGGREGATES_MAX {
+            return Err(too_complex(format!(
+                "`select` holds at most {AGGREGATES_MAX} aggregates."
+            )));
+        }
+        Ok(Item::Aggregate {
+            function,
+            of,
+            cast: term::cast(scanner, Some(result))?,
+            name: alias.as_deref().unwrap_or(function.name()).into(),
         })
     }
 
@@ -161,6 +241,7 @@ impl Reader<'_> {
         depth: usize,
         name: String,
         alias: Option<String>,
+        spread: bool,
     ) -> Result<Item> {
         let (mut hint, mut inner) = (None, false);
         while scanner.eat("!") {
@@ -172,13 +253,8 @@ impl Reader<'_> {
         }
         scanner.expect("(")?;
         scanner.space();
-        if name == "count" && scanner.peek() == Some(')') && self.plan.resource("count").is_none() {
-            return Err(no_aggregates());
-        }
-        if depth > 0 {
-            return Err(not_supported(
-                "Embeds inside embeds are not served; one level is.",
-            ));
+        if depth == DEPTH_MAX {
+            return Err(too_complex(format!("Embeds nest at most {DEPTH_MAX} deep.")));
         }
         self.embeds += 1;
         if self.embeds > EMBEDS_MAX {
@@ -193,11 +269,17 @@ impl Reader<'_> {
             self.list(scanner, resource, depth + 1)?
         };
         scanner.expect(")")?;
+        if spread && join.is_many() && is_grouped(&select) {
+            return Err(not_supported(
+                "Aggregates are not implemented for one-to-many or many-to-many spreads.",
+            ));
+        }
         Ok(Item::Embed(Box::new(Embed {
             name: alias.unwrap_or(name).into(),
             resource,
             join,
             inner,
+            spread,
             select,
             filter: Condition::True,
             order: Vec::new(),
@@ -207,139 +289,34 @@ impl Reader<'_> {
     }
 }
 
-fn no_aggregates() -> Refusal {
-    let detail = "Aggregates (`count()`, `field.sum()`) are not served; `Prefer: count=exact` counts rows.";
-    Refusal::new(&codes::NOT_SUPPORTED, detail).postgrest(
-        "PGRST123",
-        400,
-        "Use of aggregate functions is not allowed",
-    )
+/// The position of the embed with this name among items.
+pub(crate) fn embed_of(items: &[Item], name: &str) -> Option<usize> {
+    items
+        .iter()
+        .position(|item| matches!(item, Item::Embed(embed) if &*embed.name == name))
 }
 
-/// One way between two resources.
-struct Way {
-    resource: ResourceIndex,
-    join: Join,
-    /// The `ref` field, and the resource it belongs to.
-    field: String,
-    owner: String,
+/// A field of the resource behind a name that an item gives it.
+pub(crate) fn renamed(items: &[Item], wanted: &str) -> Option<FieldIndex> {
+    items.iter().find_map(|item| match item {
+        Item::Field {
+            field,
+            path,
+            cast: None,
+            name,
+        } if path.is_empty() && &**name == wanted => Some(*field),
+        _ => None,
+    })
 }
 
-impl Way {
-    /// The name that PostgreSQL gives the constraint by itself, which PostgREST's callers use as a hint.
-    fn constraint(&self) -> String {
-        format!("{}_{}_fkey", self.owner, self.field)
-    }
-}
-
-/// Every `ref` between `parent` and others.
-fn ways(plan: &Plan, parent: ResourceIndex) -> Vec<Way> {
-    let mut ways = Vec::new();
-    for (position, resource) in plan.resources.iter().enumerate() {
-        for (field, declared) in resource.fields.iter().enumerate() {
-            let Type::Ref { resource: target, .. } = declared.ty else {
-                continue;
-            };
-            let way = |resource, join| Way {
-                resource,
-                join,
-                field: declared.name.clone(),
-                owner: plan.resources[position].name.clone(),
-            };
-            if position == parent {
-                ways.push(way(target, Join::ToOne { field }));
-            }
-            if target == parent {
-                ways.push(way(position, Join::ToMany { field }));
-            }
-        }
-    }
-    ways
-}
-
-/// Finds the way that `name` and `hint` mean. In a resource that refers to itself, its name means the children and the
-/// field's name the parent.
-fn relation(
-    plan: &Plan,
-    parent: ResourceIndex,
-    name: &str,
-    hint: Option<&str>,
-) -> Result<(ResourceIndex, Join)> {
-    let named = |way: &Way| {
-        let to_one = matches!(way.join, Join::ToOne { .. });
-        let by_resource = plan.resources[way.resource].name == name && !(to_one && way.resource == parent);
-        by_resource || (to_one && way.field == name) || way.constraint() == name
-    };
-    let hinted = |way: &Way| hint.is_none_or(|hint| way.field == hint || way.constraint() == hint);
-    let all = ways(plan, parent);
-    let mut fit: Vec<&Way> = all.iter().filter(|way| named(way) && hinted(way)).collect();
-    if fit.is_empty() && hint.is_some() {
-        // With a hint, a self-reference to the parent may be named by the resource.
-        let by_name = |way: &&Way| plan.resources[way.resource].name == name && hinted(way);
-        fit = all.iter().filter(by_name).collect();
-    }
-    let from = &plan.resources[parent];
-    match fit[..] {
-        [] => {
-            let known = all.iter().map(|way| plan.resources[way.resource].name.as_str());
-            let near = nearest(name, known);
-            let message = format!(
-                "Could not find a relationship between '{}' and '{name}' in the schema cache",
-                from.name
-            );
-            let detail = format!("No `ref` connects `{}` and `{name}`.", from.name);
-            let details = format!(
-                "Searched for a foreign key relationship between '{}' and '{name}', but no matches were found.",
-                from.name
-            );
-            let mut refusal = Refusal::new(&codes::UNKNOWN_RELATION, detail).near(near);
-            refusal = refusal.postgrest("PGRST200", 400, message).details(details);
-            Err(match near {
-                Some(near) => {
-                    refusal.postgrest_hint(format!("Perhaps you meant '{near}' instead of '{name}'."))
-                }
-                None => refusal,
-            })
-        }
-        [way] if plan.resources[way.resource].store == from.store => Ok((way.resource, way.join)),
-        [_] => Err(not_supported(format!(
-            "`{name}` is in another store than `{}`; embeds stay in one store.",
-            from.name
-        ))),
-        _ => Err(ambiguous(plan, from, name, &fit)),
-    }
-}
-
-fn ambiguous(plan: &Plan, from: &Resource, name: &str, fit: &[&Way]) -> Refusal {
-    let choices: Vec<String> = fit.iter().map(|way| format!("{name}!{}", way.field)).collect();
-    let one = |way: &&Way| {
-        let to = &plan.resources[way.resource].name;
-        let cardinality = match way.join {
-            Join::ToOne { .. } => "many-to-one",
-            Join::ToMany { .. } => "one-to-many",
-        };
-        json!({
-            "cardinality": cardinality,
-            "embedding": format!("{} with {to}", from.name),
-            "relationship": format!("{} using {}({})", way.constraint(), way.owner, way.field),
-        })
-    };
-    let details: Vec<_> = fit.iter().map(one).collect();
-    let quoted: Vec<String> = choices.iter().map(|choice| format!("'{choice}'")).collect();
-    let message = format!(
-        "Could not embed because more than one relationship was found for '{}' and '{name}'",
-        from.name
-    );
-    let hint = format!(
-        "Try changing '{name}' to one of the following: {}. Find the desired relationship in the 'details' key.",
-        quoted.join(", ")
-    );
+fn no_aggregates(resource: &Resource) -> Refusal {
     Refusal::new(
-        &codes::AMBIGUOUS_RELATION,
-        format!("{} ways lead from `{}` to `{name}`.", fit.len(), from.name),
+        &codes::NO_AGGREGATES,
+        format!("`{}` does not take aggregates.", resource.name),
     )
-    .hint(format!("Say which: {}.", choices.join(", ")))
-    .postgrest("PGRST201", 300, message)
-    .details(details)
-    .postgrest_hint(hint)
+    .hint(
+        "Where its file says `list: { aggregates: true }` it does; `Prefer: count=exact` counts rows anyway.",
+    )
+    .postgrest("PGRST123", 400, "Use of aggregate functions is not allowed")
+    .to_the_letter()
 }

@@ -29,7 +29,7 @@ fn the_first_of_a_kind_decides_on_the_alias() {
         (query.limit, query.offset, query.order.len(), query.select.len()),
         (Some(1), Some(3), 1, 1)
     );
-    assert_eq!(select::name_of(&query.select[0]), "name");
+    assert_eq!(select::names(&query.select), ["name"]);
     for text in [
         "limit=1&limit=2",
         "select=name&select=sku",
@@ -55,7 +55,7 @@ fn what_a_link_repeats_and_what_a_cursor_is_bound_to() {
 #[test]
 fn stars_give_way_to_named_items() {
     let query = read("select=*,name:sku,reviews(*)").expect("read");
-    let names: Vec<_> = query.select.iter().map(select::name_of).collect();
+    let names = select::names(&query.select);
     assert_eq!(names.iter().filter(|n| **n == "name").count(), 1);
     let Some(Item::Embed(embed)) = query.select.last() else {
         panic!("an embed is last");
@@ -109,6 +109,9 @@ fn words() -> impl Strategy<Value = String> {
         Just("%"),
         Just("é"),
         Just("..."),
+        Just("count()"),
+        Just(".sum()"),
+        Just("::text"),
         Just("desc"),
         Just("nullsfirst"),
     ];

@@ -70,12 +70,16 @@ fn the_key_makes_an_order_total_once() {
         &[0],
     );
     let by = |field, descending| Order {
+        embed: None,
         field,
         path: Vec::new(),
         descending,
         nulls_first: descending,
     };
-    assert_eq!(total(vec![], &things), [by(0, false)]);
-    assert_eq!(total(vec![by(1, true)], &things), [by(1, true), by(0, false)]);
-    assert_eq!(total(vec![by(0, true)], &things), [by(0, true)]);
+    assert_eq!(total(vec![], &things, &[]), [by(0, false)]);
+    assert_eq!(
+        total(vec![by(1, true)], &things, &[]),
+        [by(1, true), by(0, false)]
+    );
+    assert_eq!(total(vec![by(0, true)], &things, &[]), [by(0, true)]);
 }

@@ -7,12 +7,13 @@ mod change;
 mod condition;
 mod search;
 mod select;
+mod shape;
 
 pub(crate) use condition::render_path;
-pub(crate) use select::{Out, OutKind, Shape};
+pub(crate) use shape::{Out, OutKind, Position, Shape, Within};
 
 use super::table::{Column, Table, Tables};
-use crate::operation::{FieldIndex, Item, PathStep, Search};
+use crate::operation::{Aggregate, Cast, FieldIndex, Item, Kind, PathStep, Search};
 use crate::value::Value;
 use std::borrow::Cow;
 
@@ -40,12 +41,21 @@ pub(crate) trait Dialect: Sync {
     fn by_primary_key(&self) -> &'static str;
     /// Whether equality needs several spellings of the value (a UUID in a table that Stoa did not make).
     fn spellings(&self, column: &Column) -> &'static [Spelling];
-    /// What stands around the columns of an embedded row.
-    fn row(&self) -> [&'static str; 2];
+    /// What stands in front of the columns of an embedded row, which `)` ends. `embeds` says which of them are
+    /// embedded rows again.
+    fn open_row(&self, out: &mut String, embeds: &[bool]);
     /// What stands around the name of a column of embedded rows that are gathered into one list.
     fn gather(&self) -> [&'static str; 2];
     /// Put behind a column that is read, so that it comes in a form that the store reads.
     fn shown(&self, column: &Column) -> &'static str;
+    /// Put behind that, so that rows can be grouped by it.
+    fn groupable(&self, column: &Column) -> &'static str;
+    /// What stands around a value so that it becomes another type.
+    fn cast(&self, from: Source<'_>, to: Cast) -> [Cow<'static, str>; 2];
+    /// What stands around a value so that an aggregate takes it.
+    fn computed(&self, from: Source<'_>) -> [Cow<'static, str>; 2];
+    /// What stands around values of a kind (`None`: lists, or rows) to make one of them.
+    fn aggregate(&self, function: Aggregate, of: Option<Kind>) -> [&'static str; 2];
     /// A pair of bounds that hold for every text that matches the pattern, for the index's sake.
     fn prefix_bounds(&self, column: &Column, pattern: &str) -> Option<(String, String)>;
 }
@@ -79,6 +89,30 @@ pub(crate) enum Function {
     Path,
     /// JSON, path; gives text.
     PathText,
+    /// A list, path; gives JSON.
+    ListPath,
+    /// A list, path; gives text.
+    ListPathText,
+}
+
+/// What a computed value is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// A column as it is.
+    Column(&'a Column),
+    /// A value that was computed already.
+    Kind(Kind),
+}
+
+impl<'a> Source<'a> {
+    /// A column, or what a path leads to in it.
+    pub(crate) fn of(column: &'a Column, path: &[PathStep]) -> Self {
+        match path.last() {
+            None => Self::Column(column),
+            Some(PathStep::TextKey(_) | PathStep::TextIndex(_)) => Self::Kind(Kind::Text),
+            Some(PathStep::Key(_) | PathStep::Index(_)) => Self::Kind(Kind::Json),
+        }
+    }
 }
 
 /// How a value is written when a column may hold it in several ways.
@@ -195,9 +229,17 @@ impl<'a> Builder<'a> {
 
     /// A scope over `table` with an alias of its own.
     pub(crate) fn scope(&mut self, table: &'a Table, items: &'a [Item]) -> Scope<'a> {
-        let alias = self.aliases;
+        Scope {
+            table,
+            alias: self.next_alias(),
+            items,
+        }
+    }
+
+    /// An alias that nothing has.
+    pub(crate) fn next_alias(&mut self) -> usize {
         self.aliases += 1;
-        Scope { table, alias, items }
+        self.aliases - 1
     }
 
     pub(crate) fn push(&mut self, text: &str) {

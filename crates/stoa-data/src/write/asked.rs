@@ -103,18 +103,14 @@ impl Asked {
         let insert = matches!(what, What::Created { .. });
         let body = insert || matches!(what, What::Patched { .. });
         let many = matches!(what, What::Patched { many: true } | What::Deleted { many: true });
-        let columns = self
-            .query
-            .select
-            .iter()
-            .map(|i| parse::select::name_of(i).to_owned());
+        let columns = parse::select::names(&self.query.select);
         Shape {
             alias: call.alias,
             what,
             representation,
             headers_only: self.prefer.returning == Some(Returning::HeadersOnly),
             media: self.media,
-            columns: columns.collect(),
+            columns: columns.into_iter().map(str::to_owned).collect(),
             applied: self.prefer.applied_to_write(Looked {
                 at_conflicts: insert && (!call.resource.key.is_empty() || self.query.on_conflict.is_some()),
                 at_missing: body,

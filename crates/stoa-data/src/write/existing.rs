@@ -28,6 +28,7 @@ async fn values(
     let item = |field: &FieldIndex| Item::Field {
         field: *field,
         path: Vec::new(),
+        cast: None,
         name: call.resource.fields[*field].name.as_str().into(),
     };
     let items: Vec<Item> = fields.iter().map(item).collect();
@@ -267,6 +268,7 @@ async fn keys_there(
         select: vec![Item::Field {
             field: key,
             path: Vec::new(),
+            cast: None,
             name: "key".into(),
         }],
         filter,

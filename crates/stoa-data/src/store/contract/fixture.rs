@@ -55,6 +55,7 @@ pub(crate) fn resource(name: &str, fields: Vec<Field>, key: &[usize]) -> Resourc
             sort: (0..fields.len()).collect(),
             page: 50,
             max: 200,
+            aggregates: false,
             consistency: None,
         },
         fields,
@@ -216,6 +217,7 @@ pub(crate) fn items(resource: &Resource, fields: &[FieldIndex]) -> Vec<Item> {
         .map(|f| Item::Field {
             field: *f,
             path: Vec::new(),
+            cast: None,
             name: resource.fields[*f].name.as_str().into(),
         })
         .collect()
@@ -223,6 +225,7 @@ pub(crate) fn items(resource: &Resource, fields: &[FieldIndex]) -> Vec<Item> {
 
 pub(crate) fn ascending(field: FieldIndex) -> Order {
     Order {
+        embed: None,
         field,
         path: Vec::new(),
         descending: false,

@@ -38,6 +38,7 @@ fn pages(store: &dyn Store) {
     done(store, insert(0, &[0, 1, 2], rows()));
     let entry =
         (0..3_usize, any::<bool>(), any::<bool>()).prop_map(|(field, descending, nulls_first)| Order {
+            embed: None,
             field,
             path: Vec::new(),
             descending,
@@ -51,6 +52,7 @@ fn pages(store: &dyn Store) {
     });
     let result = runner.run(&asked, |(mut order, descending, limit)| {
         order.push(Order {
+            embed: None,
             field: 0,
             path: Vec::new(),
             descending,

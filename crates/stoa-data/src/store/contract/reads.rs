@@ -229,6 +229,7 @@ fn shown_paths(store: &dyn Store, deep: Vec<PathStep>) {
     let item = |name: &str, path| Item::Field {
         field: thing::DATA,
         path,
+        cast: None,
         name: name.into(),
     };
     let select = vec![
@@ -326,6 +327,7 @@ fn embed(resource: usize, join: Join, select: Vec<Item>, inner: bool) -> Embed {
         resource,
         join,
         inner,
+        spread: false,
         select,
         filter: Condition::True,
         order: vec![ascending(0)],
@@ -346,6 +348,7 @@ fn embeds(store: &dyn Store) {
     );
     let mut many = embed(1, Join::ToMany { field: 1 }, items(&parts, &[2, 3, 4]), false);
     many.order = vec![Order {
+        embed: None,
         field: 2,
         path: Vec::new(),
         descending: false,
@@ -490,6 +493,7 @@ fn hostile(store: &dyn Store) {
         let renamed = vec![Item::Field {
             field: 0,
             path: Vec::new(),
+            cast: None,
             name: (*e).into(),
         }];
         let shown = json(store, &read(0, renamed, is(0, number(i))));

@@ -79,6 +79,7 @@ fn among(store: &dyn Store) {
             resource,
             join,
             inner: false,
+            spread: false,
             select,
             filter: Condition::True,
             order: vec![ascending(0)],

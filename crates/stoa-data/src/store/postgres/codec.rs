@@ -9,6 +9,7 @@ mod tests;
 pub(super) use bind::Param;
 pub(super) use composite::{Fields, Items};
 
+use crate::operation::Kind as Computed;
 use crate::store::json::{quoted, write_float, write_int, write_text};
 use crate::store::table::Column;
 use crate::value::{Value, write_date, write_time};
@@ -92,6 +93,22 @@ fn write_kind(bytes: &[u8], kind: &Kind, out: &mut Vec<u8>) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// A computed column as JSON. `None` when it cannot be read.
+pub(super) fn write_computed(bytes: &[u8], kind: Computed, out: &mut Vec<u8>) -> Option<()> {
+    let kind = match kind {
+        Computed::Number => return number::write_all(bytes, out),
+        Computed::Bool => &Kind::Bool,
+        Computed::Int => &Kind::Int,
+        Computed::Float => &Kind::Float,
+        Computed::Text => &Kind::Text,
+        Computed::Uuid => &Kind::Uuid,
+        Computed::Time => &Kind::Time,
+        Computed::Date => &Kind::Date,
+        Computed::Json => &Kind::Json,
+    };
+    write_kind(bytes, kind, out)
 }
 
 /// A column as a value.

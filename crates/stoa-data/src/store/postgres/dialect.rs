@@ -1,8 +1,9 @@
 //! PostgreSQL's side of the SQL builder.
 
-use crate::operation::Search;
-use crate::store::sql::{Dialect, Function, Spelling, prefix_bounds};
+use crate::operation::{Aggregate, Cast, Kind as Computed, Search};
+use crate::store::sql::{Dialect, Function, Source, Spelling, prefix_bounds};
 use crate::store::table::{Column, Storage, Table, VERSION};
+use std::borrow::Cow;
 use stoa_config::plan::Type as Kind;
 use tokio_postgres::types::Type;
 
@@ -77,6 +78,8 @@ impl Dialect for Postgres {
             Function::Adjacent => ["(", " -|- ", ")"],
             Function::Path => ["(CAST(", " AS jsonb) #> ", ")"],
             Function::PathText => ["(CAST(", " AS jsonb) #>> ", ")"],
+            Function::ListPath => ["(to_jsonb(", ") #> ", ")"],
+            Function::ListPathText => ["(to_jsonb(", ") #>> ", ")"],
         })
     }
 
@@ -113,8 +116,8 @@ impl Dialect for Postgres {
         &[]
     }
 
-    fn row(&self) -> [&'static str; 2] {
-        ["ROW(", ")"]
+    fn open_row(&self, out: &mut String, _embeds: &[bool]) {
+        out.push_str("ROW(");
     }
 
     fn gather(&self) -> [&'static str; 2] {
@@ -127,6 +130,65 @@ impl Dialect for Postgres {
             Held::UnknownList => "::text[]",
             Held::Plain | Held::Json | Held::Char => "",
         }
+    }
+
+    fn groupable(&self, column: &Column) -> &'static str {
+        match held(column) {
+            Held::Json => "::jsonb",
+            Held::Char => "::text",
+            Held::Plain | Held::Unknown | Held::UnknownList | Held::Other => "",
+        }
+    }
+
+    fn cast(&self, from: Source<'_>, to: Cast) -> [Cow<'static, str>; 2] {
+        let first = match from {
+            Source::Kind(_) => "",
+            Source::Column(column) => match held(column) {
+                Held::Json => "::jsonb",
+                Held::Plain | Held::UnknownList => "",
+                Held::Char | Held::Unknown | Held::Other => "::text",
+            },
+        };
+        let to = match to {
+            Cast::Bool => "bool",
+            Cast::Int2 => "int2",
+            Cast::Int4 => "int4",
+            Cast::Int8 => "int8",
+            Cast::Numeric => "numeric",
+            Cast::Float4 => "float4",
+            Cast::Float8 => "float8",
+            Cast::Text => "text",
+            Cast::Uuid => "uuid",
+            Cast::Time => "timestamptz",
+            Cast::Date => "date",
+            Cast::Json => "jsonb",
+        };
+        ["CAST(".into(), format!("{first} AS {to})").into()]
+    }
+
+    fn computed(&self, from: Source<'_>) -> [Cow<'static, str>; 2] {
+        let shown = match from {
+            Source::Column(column) => self.shown(column),
+            Source::Kind(_) => "",
+        };
+        ["".into(), shown.into()]
+    }
+
+    fn aggregate(&self, function: Aggregate, of: Option<Computed>) -> [&'static str; 2] {
+        let open = match function {
+            Aggregate::Count => "count(",
+            Aggregate::Sum => "sum(",
+            Aggregate::Avg => "avg(",
+            Aggregate::Min => "min(",
+            Aggregate::Max => "max(",
+        };
+        // What PostgreSQL makes of a sum depends on the width of what is added.
+        let close = match (function, of) {
+            (Aggregate::Sum | Aggregate::Avg, Some(Computed::Int | Computed::Number)) => ")::numeric",
+            (Aggregate::Min | Aggregate::Max, Some(Computed::Int)) => ")::int8",
+            _ => ")",
+        };
+        [open, close]
     }
 
     fn prefix_bounds(&self, column: &Column, pattern: &str) -> Option<(String, String)> {

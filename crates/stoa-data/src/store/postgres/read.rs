@@ -6,11 +6,10 @@ use super::dialect::POSTGRES;
 use super::errors::{Fail, Run};
 use super::pool::{Pool, within};
 use super::{RESULT_BYTES_MAX, Shared};
-use crate::operation::{Count, Order, Read};
+use crate::operation::{Count, Read};
 use crate::store::json::write_text;
 use crate::store::slow;
-use crate::store::sql::{Arg, Builder, Out, OutKind, Shape, Sql};
-use crate::store::table::Table;
+use crate::store::sql::{Arg, Builder, Out, OutKind, Position, Shape, Sql, Within};
 use crate::store::{Page, StoreError};
 use crate::value::Value;
 use futures_util::TryStreamExt;
@@ -27,10 +26,9 @@ pub(super) const GRACE: Duration = Duration::from_millis(200);
 struct Reading<'a> {
     shared: &'a Shared,
     read: &'a Read,
-    table: &'a Table,
     shape: Shape<'a>,
     /// Columns of the entries of the order.
-    order: Vec<usize>,
+    order: Vec<Position<'a>>,
     version: Option<usize>,
     sql: Sql<'a>,
     deadline: Instant,
@@ -52,15 +50,15 @@ impl<'a> Reading<'a> {
     fn new(shared: &'a Shared, read: &'a Read, deadline: Instant) -> Run<Self> {
         let table = shared.table(read.resource)?;
         let mut shape = Shape::new(&read.select, table, &shared.tables)?;
-        let order = read.order.iter().map(|entry| shape.order(entry)).collect();
+        let order = shape.positions(&read.order)?;
         // The version of a bound row costs a hash of all its columns: only where one row is asked for.
-        let version = (table.created || read.limit <= 1).then(|| shape.version());
+        let versioned = !shape.grouped && (table.created || read.limit <= 1);
+        let version = versioned.then(|| shape.version());
         let mut builder = Builder::new(&POSTGRES, &shared.tables);
         builder.read(read, &shape)?;
         Ok(Self {
             shared,
             read,
-            table,
             order,
             version,
             sql: builder.sql,
@@ -200,10 +198,8 @@ impl<'a> Reading<'a> {
     /// What the planner expects.
     async fn planned(&self, pool: &Arc<Pool>) -> Run<u64> {
         let mut builder = Builder::new(&POSTGRES, &self.shared.tables);
-        let scope = builder.scope(self.table, &self.read.select);
-        builder.push("EXPLAIN (FORMAT JSON) SELECT 1");
-        builder.from(scope);
-        builder.filter(&self.read.filter, self.read.bucket, scope)?;
+        builder.push("EXPLAIN (FORMAT JSON) ");
+        builder.matches(self.read)?;
         let plan = self.one(pool, &builder.sql).await?;
         let plan: serde_json::Value = plan
             .and_then(|text| serde_json::from_slice(&text).ok())
@@ -216,10 +212,8 @@ impl<'a> Reading<'a> {
     async fn estimated(&self, pool: &Arc<Pool>) -> Run<u64> {
         let bound = self.shared.page_max(self.read.resource);
         let mut builder = Builder::new(&POSTGRES, &self.shared.tables);
-        let scope = builder.scope(self.table, &self.read.select);
-        builder.push("SELECT count(*) FROM (SELECT 1");
-        builder.from(scope);
-        builder.filter(&self.read.filter, self.read.bucket, scope)?;
+        builder.push("SELECT count(*) FROM (");
+        builder.matches(self.read)?;
         builder.push(" LIMIT ");
         builder.bind(Arg::Int(
             i64::try_from(bound).unwrap_or(i64::MAX).saturating_add(1),
@@ -281,9 +275,9 @@ impl<'a> Reading<'a> {
             write_row(&self.shape.outs, &row, &mut page.json)?;
             page.rows += 1;
             if page.rows == self.read.limit {
-                let entries = self.order.iter().zip(&self.read.order);
+                let entries = self.order.iter();
                 page.last = entries
-                    .map(|(slot, entry)| position(column(&row, *slot)?, entry, self.table))
+                    .map(|at| position(column(&row, at.slot)?, at))
                     .collect::<Run<_>>()?;
             }
         }
@@ -305,11 +299,8 @@ fn is_worth_another(connection: &Connection, fail: &Fail) -> bool {
 }
 
 /// The value of an entry of the order, for the cursor.
-fn position(raw: Option<&[u8]>, entry: &Order, table: &Table) -> Run<Value> {
-    if entry.path.is_empty() {
-        let column = table
-            .column(entry.field)
-            .ok_or_else(|| StoreError::Internal("an unknown field".to_owned()))?;
+fn position(raw: Option<&[u8]>, at: &Position<'_>) -> Run<Value> {
+    if let Some(column) = at.column {
         return codec::read(raw, column).map_err(Fail::unreadable);
     }
     Ok(match raw.and_then(codec::json) {
@@ -335,7 +326,8 @@ pub(super) fn write_row(outs: &[Out<'_>], row: &Row, json: &mut Vec<u8>) -> Run<
     json.push(b'{');
     for (position, out) in outs.iter().enumerate() {
         member(position, out, json);
-        write_cell(column(row, out.slot)?, &out.kind, json).map_err(Fail::unreadable)?;
+        let outermost = out.within.first().map_or(out.slot, |within| within.slot);
+        write_out(column(row, outermost)?, &out.within, out, json).map_err(Fail::unreadable)?;
     }
     json.push(b'}');
     if json.len() > RESULT_BYTES_MAX {
@@ -355,6 +347,47 @@ fn member(position: usize, out: &Out<'_>, json: &mut Vec<u8>) {
     json.push(b':');
 }
 
+/// A member from its column, or from the column of the embed that was spread around it: its value, or the list of
+/// its values.
+fn write_out(raw: Option<&[u8]>, within: &[Within], out: &Out<'_>, json: &mut Vec<u8>) -> Result<(), String> {
+    let Some((outer, inner)) = within.split_first() else {
+        return write_cell(raw, &out.kind, json);
+    };
+    let slot = inner.first().map_or(out.slot, |within| within.slot);
+    if !outer.many {
+        let cell = match raw {
+            Some(record) => nth(record, slot)?,
+            None => None,
+        };
+        return match raw {
+            Some(_) => write_out(cell, inner, out, json),
+            None => {
+                json.extend_from_slice(b"null");
+                Ok(())
+            }
+        };
+    }
+    json.push(b'[');
+    if let Some(bytes) = raw {
+        for (position, row) in Items::read(bytes).ok_or("no list of rows")?.enumerate() {
+            if position > 0 {
+                json.push(b',');
+            }
+            let row = row.flatten().ok_or("an embedded row is null")?;
+            write_out(nth(row, slot)?, inner, out, json)?;
+        }
+    }
+    json.push(b']');
+    Ok(())
+}
+
+/// A column of an embedded row.
+fn nth(record: &[u8], slot: usize) -> Result<Option<&[u8]>, String> {
+    let mut fields = Fields::read(record).ok_or("an embedded row ends too early")?;
+    let field = fields.nth(slot).ok_or("an embedded row has too few columns")?;
+    field.ok_or_else(|| "an embedded row ends too early".to_owned())
+}
+
 fn write_cell(raw: Option<&[u8]>, kind: &OutKind<'_>, json: &mut Vec<u8>) -> Result<(), String> {
     let strange = || "a column is not of the kind the statement asked for".to_owned();
     match (kind, raw) {
@@ -364,6 +397,9 @@ fn write_cell(raw: Option<&[u8]>, kind: &OutKind<'_>, json: &mut Vec<u8>) -> Res
         (_, None) => json.extend_from_slice(b"null"),
         (OutKind::Json, Some(bytes)) => codec::write_compact(codec::json(bytes).ok_or_else(strange)?, json),
         (OutKind::Text, Some(bytes)) => write_text(std::str::from_utf8(bytes).map_err(|_| strange())?, json),
+        (OutKind::Value(kind), Some(bytes)) => {
+            codec::write_computed(bytes, *kind, json).ok_or_else(strange)?;
+        }
         (OutKind::Embed { many: true, outs }, Some(bytes)) => {
             json.push(b'[');
             for (position, row) in Items::read(bytes).ok_or_else(strange)?.enumerate() {
@@ -385,8 +421,9 @@ fn embedded_row(record: &[u8], outs: &[Out<'_>], json: &mut Vec<u8>) -> Result<(
     json.push(b'{');
     for (position, out) in outs.iter().enumerate() {
         member(position, out, json);
-        let raw = columns.get(out.slot).copied().flatten();
-        write_cell(raw, &out.kind, json)?;
+        let outermost = out.within.first().map_or(out.slot, |within| within.slot);
+        let raw = columns.get(outermost).copied().flatten();
+        write_out(raw, &out.within, out, json)?;
     }
     json.push(b'}');
     Ok(())

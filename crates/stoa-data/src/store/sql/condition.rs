@@ -1,7 +1,8 @@
 //! Conditions as SQL, with SQL's three-valued logic.
 
 use super::super::table::{BUCKET_QUOTED, Column};
-use super::{Arg, Builder, Built, Function, Scope, Spelling, Unbuildable};
+use super::select::{Level, may_be_null};
+use super::{Arg, Builder, Built, Function, Scope, Shape, Spelling, Unbuildable};
 use crate::operation::{Compare, Condition, Is, Item, Join, Order, PathStep};
 use crate::value::Value;
 use std::borrow::Cow;
@@ -115,10 +116,11 @@ impl<'a> Builder<'a> {
 
     /// What a path leads to.
     pub(super) fn path(&mut self, column: &'a Column, path: &'a [PathStep], scope: Scope<'a>) {
-        let function = if is_text(path) {
-            Function::PathText
-        } else {
-            Function::Path
+        let function = match (is_text(path), &column.ty) {
+            (true, Type::List(_)) => Function::ListPathText,
+            (false, Type::List(_)) => Function::ListPath,
+            (true, _) => Function::PathText,
+            (false, _) => Function::Path,
         };
         let parts = self.dialect.parts(function).unwrap_or_default();
         self.push(parts[0]);
@@ -348,7 +350,7 @@ impl<'a> Builder<'a> {
         self.push("EXISTS (SELECT 1");
         self.from(inner);
         self.push(" WHERE ");
-        self.join(embed.join, inner, scope)?;
+        self.join(&embed.join, inner, scope)?;
         self.push(" AND ");
         self.condition(&embed.filter, inner)?;
         self.inner_embeds(inner)?;
@@ -356,28 +358,51 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// `other.key = parent.ref` or `other.ref = parent.key`.
-    pub(super) fn join(&mut self, join: Join, other: Scope<'a>, parent: Scope<'a>) -> Built<()> {
-        let key = |scope: Scope<'a>| {
-            scope.table.key_column().ok_or_else(|| {
-                Unbuildable(format!(
-                    "{} has no single key to follow a ref to",
-                    scope.table.label
-                ))
-            })
-        };
-        let (left, right) = match join {
-            Join::ToOne { field } => (key(other)?, parent.column(field)?),
-            Join::ToMany { field } => (other.column(field)?, key(parent)?),
-        };
+    /// `other.key = parent.ref`, `other.ref = parent.key`, or a row in between that has both.
+    pub(super) fn join(&mut self, join: &'a Join, other: Scope<'a>, parent: Scope<'a>) -> Built<()> {
+        let left = self.linked(Some(join), other)?;
         self.reference(other, left);
+        let right = match join {
+            Join::ToOne { field } => parent.column(*field)?,
+            Join::ToMany { .. } | Join::OneToOne { .. } | Join::Through(_) => key(parent)?,
+        };
+        let Join::Through(through) = join else {
+            self.push(" = ");
+            self.reference(parent, right);
+            return Ok(());
+        };
+        let table = self.table(through.resource)?;
+        let between = self.scope(table, &[]);
+        self.push(" IN (SELECT ");
+        self.reference(between, between.column(through.far)?);
+        self.from(between);
+        self.push(" WHERE ");
+        self.reference(between, between.column(through.near)?);
         self.push(" = ");
         self.reference(parent, right);
+        self.push(" AND ");
+        self.condition(&through.filter, between)?;
+        self.push(")");
         Ok(())
     }
 
+    /// The column of an embedded row that says to whom it belongs: never null where there is a row.
+    pub(super) fn linked(&self, join: Option<&Join>, other: Scope<'a>) -> Built<&'a Column> {
+        match join {
+            Some(Join::ToMany { field } | Join::OneToOne { field }) => other.column(*field),
+            Some(Join::ToOne { .. } | Join::Through(_)) => key(other),
+            None => Err(Unbuildable(String::from("nothing joins a row"))),
+        }
+    }
+
     /// ` AND (…)`: rows after a position. The first term alone bounds the index scan.
-    pub(crate) fn after(&mut self, order: &'a [Order], values: &'a [Value], scope: Scope<'a>) -> Built<()> {
+    pub(super) fn after(
+        &mut self,
+        order: &'a [Order],
+        values: &'a [Value],
+        shape: &Shape<'a>,
+        level: &Level<'a>,
+    ) -> Built<()> {
         if order.len() != values.len() || order.is_empty() {
             return Err(Unbuildable(format!(
                 "a position of {} values in an order of {}",
@@ -388,6 +413,7 @@ impl<'a> Builder<'a> {
         let mut opened = 0;
         let last = order.len() - 1;
         for (position, (entry, value)) in order.iter().zip(values).enumerate() {
+            let scope = level.at(shape.place(entry)?);
             let column = scope.column(entry.field)?;
             if position < last {
                 self.push(" AND ");
@@ -422,7 +448,7 @@ impl<'a> Builder<'a> {
         or_at: bool,
         scope: Scope<'a>,
     ) {
-        let may_be_null = column.nullable || !entry.path.is_empty();
+        let may_be_null = may_be_null(entry, column);
         if value.is_null() {
             match (entry.nulls_first, or_at) {
                 (true, true) => self.push("TRUE"),
@@ -452,6 +478,16 @@ impl<'a> Builder<'a> {
             self.push(" IS NULL)");
         }
     }
+}
+
+/// The one key column of a table.
+fn key<'a>(scope: Scope<'a>) -> Built<&'a Column> {
+    scope.table.key_column().ok_or_else(|| {
+        Unbuildable(format!(
+            "{} has no single key to follow a ref to",
+            scope.table.label
+        ))
+    })
 }
 
 /// Whether a path ends in text.

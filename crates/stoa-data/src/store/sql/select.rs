@@ -1,132 +1,37 @@
-//! `SELECT`: the columns a reply needs, embeds as columns of their own, order and page.
+//! `SELECT`: the columns a reply needs, embeds as columns of their own, groups, order and page.
 
-use super::condition::is_text;
-use super::{Arg, Builder, Built, Scope, Unbuildable};
-use crate::operation::{Compare, Condition, Embed, FieldIndex, Item, Join, Order, PathStep, Read};
-use crate::store::table::{Column, Table, Tables};
+use super::shape::{Shape, Slot, What};
+use super::{Arg, Builder, Built, Scope, Source, Unbuildable};
+use crate::operation::{Compare, Condition, Embed, Order, Read, Term};
+use crate::store::table::{Column, Table};
 use crate::value::Value;
 
-/// What a selection reads and how the reply is made of it.
-#[derive(Debug)]
-pub(crate) struct Shape<'a> {
-    /// Columns of the statement.
-    slots: Vec<Slot<'a>>,
-    /// Members of each object.
-    pub(crate) outs: Vec<Out<'a>>,
+/// The row itself and the rows beside it, under their aliases.
+pub(crate) struct Level<'a> {
+    pub(crate) scope: Scope<'a>,
+    beside: Vec<Scope<'a>>,
+    /// The alias of the derived table whose columns are grouped.
+    group: Option<usize>,
 }
 
-#[derive(Debug)]
-enum Slot<'a> {
-    Field(FieldIndex),
-    Path(FieldIndex, &'a [PathStep]),
-    Embed(&'a Embed),
-    Version,
-}
-
-/// One member of a reply's object.
-#[derive(Debug)]
-pub(crate) struct Out<'a> {
-    /// Name.
-    pub(crate) name: &'a str,
-    /// Which column of the statement.
-    pub(crate) slot: usize,
-    /// How it becomes JSON.
-    pub(crate) kind: OutKind<'a>,
-}
-
-/// How a column becomes JSON.
-#[derive(Debug)]
-pub(crate) enum OutKind<'a> {
-    /// As its type says.
-    Field(&'a Column),
-    /// It is JSON.
-    Json,
-    /// It is text.
-    Text,
-    /// A row, or a list of rows, of these members.
-    Embed { many: bool, outs: Vec<Out<'a>> },
-}
-
-impl<'a> Shape<'a> {
-    /// What `items` of `table` need.
-    pub(crate) fn new(items: &'a [Item], table: &'a Table, tables: &'a Tables) -> Built<Self> {
-        let mut shape = Self {
-            slots: Vec::with_capacity(items.len() + 2),
-            outs: Vec::with_capacity(items.len()),
-        };
-        for item in items {
-            match item {
-                Item::Field { field, path, name } => {
-                    let column = column(table, *field)?;
-                    let (slot, kind) = if path.is_empty() {
-                        (shape.field(*field), OutKind::Field(column))
-                    } else {
-                        let kind = if is_text(path) {
-                            OutKind::Text
-                        } else {
-                            OutKind::Json
-                        };
-                        (shape.slot(Slot::Path(*field, path)), kind)
-                    };
-                    shape.outs.push(Out { name, slot, kind });
-                }
-                Item::Embed(embed) => {
-                    if embed.select.is_empty() {
-                        continue;
-                    }
-                    let other = tables.get(embed.resource).ok_or_else(|| {
-                        Unbuildable(format!("{} embeds a resource of another store", table.label))
-                    })?;
-                    let outs = Self::new(&embed.select, other, tables)?.outs;
-                    let many = matches!(embed.join, Join::ToMany { .. });
-                    let slot = shape.slot(Slot::Embed(embed));
-                    shape.outs.push(Out {
-                        name: &embed.name,
-                        slot,
-                        kind: OutKind::Embed { many, outs },
-                    });
-                }
-            }
-        }
-        Ok(shape)
-    }
-
-    fn slot(&mut self, slot: Slot<'a>) -> usize {
-        self.slots.push(slot);
-        self.slots.len() - 1
-    }
-
-    /// The column of a field, added when it is not there yet.
-    pub(crate) fn field(&mut self, field: FieldIndex) -> usize {
-        match self
-            .slots
-            .iter()
-            .position(|s| matches!(s, Slot::Field(f) if *f == field))
-        {
-            Some(slot) => slot,
-            None => self.slot(Slot::Field(field)),
-        }
-    }
-
-    /// The column of an entry of the order.
-    pub(crate) fn order(&mut self, order: &'a Order) -> usize {
-        if order.path.is_empty() {
-            self.field(order.field)
-        } else {
-            self.slot(Slot::Path(order.field, &order.path))
-        }
-    }
-
-    /// The column of the row's version.
-    pub(crate) fn version(&mut self) -> usize {
-        self.slot(Slot::Version)
+impl<'a> Level<'a> {
+    /// Whose columns a place has.
+    pub(super) fn at(&self, at: Option<usize>) -> Scope<'a> {
+        at.and_then(|at| self.beside.get(at))
+            .copied()
+            .unwrap_or(self.scope)
     }
 }
 
-fn column(table: &Table, field: FieldIndex) -> Built<&Column> {
-    table
-        .column(field)
-        .ok_or_else(|| Unbuildable(format!("{} has no field {field}", table.label)))
+/// A `SELECT` as it is put together.
+struct Rows<'a, 's> {
+    shape: &'s Shape<'a>,
+    scope: Scope<'a>,
+    /// Whether the columns are one row value.
+    wrapped: bool,
+    /// Whether the primary key finds the row.
+    keyed: bool,
+    order: &'a [Order],
 }
 
 /// Whether a filter asks for one key.
@@ -147,24 +52,33 @@ impl<'a> Builder<'a> {
     /// A read: one row more than asked for, so that it is known whether there are more.
     pub(crate) fn read(&mut self, read: &'a Read, shape: &Shape<'a>) -> Built<()> {
         let table = self.table(read.resource)?;
-        let scope = self.scope(table, &read.select);
-        self.push("SELECT ");
-        self.slots(shape, scope)?;
-        self.from(scope);
-        if table.created && read.bucket.is_some() && fixes_key(&read.filter, table) {
-            self.push(self.dialect.by_primary_key());
-        }
-        self.filter(&read.filter, read.bucket, scope)?;
-        if let Some(values) = &read.after {
-            self.after(&read.order, values, scope)?;
-        }
-        self.order_by(&read.order, scope)?;
+        let rows = Rows {
+            shape,
+            scope: self.scope(table, &read.select),
+            wrapped: false,
+            keyed: table.created && read.bucket.is_some() && fixes_key(&read.filter, table),
+            order: &read.order,
+        };
+        self.rows(&rows, |builder, level| {
+            builder.filter(&read.filter, read.bucket, level.scope)?;
+            match &read.after {
+                Some(_) if shape.grouped => Err(Unbuildable(String::from("a position among groups of rows"))),
+                Some(values) => builder.after(&read.order, values, shape, level),
+                None => Ok(()),
+            }
+        })?;
         self.page(read.limit.saturating_add(1), read.offset);
         Ok(())
     }
 
     /// How many rows the filter has in all.
     pub(crate) fn count(&mut self, read: &'a Read) -> Built<()> {
+        if crate::operation::is_grouped(&read.select) {
+            self.push("SELECT count(*) FROM (");
+            self.matches(read)?;
+            self.push(") AS s");
+            return Ok(());
+        }
         let table = self.table(read.resource)?;
         let scope = self.scope(table, &read.select);
         self.push("SELECT count(*)");
@@ -172,21 +86,233 @@ impl<'a> Builder<'a> {
         self.filter(&read.filter, read.bucket, scope)
     }
 
-    /// The columns of a shape, joined by commas.
+    /// A statement with as many rows as the filter has in all.
+    pub(crate) fn matches(&mut self, read: &'a Read) -> Built<()> {
+        let table = self.table(read.resource)?;
+        let scope = self.scope(table, &read.select);
+        if !crate::operation::is_grouped(&read.select) {
+            self.push("SELECT 1");
+            self.from(scope);
+            return self.filter(&read.filter, read.bucket, scope);
+        }
+        let shape = Shape::new(&read.select, table, self.tables)?;
+        let rows = Rows {
+            shape: &shape,
+            scope,
+            wrapped: false,
+            keyed: false,
+            order: &[],
+        };
+        self.rows(&rows, |builder, level| {
+            builder.filter(&read.filter, read.bucket, level.scope)
+        })
+    }
+
+    /// `SELECT … FROM … WHERE … ORDER BY …`; `wheres` writes its ` WHERE …`.
+    fn rows(
+        &mut self,
+        rows: &Rows<'a, '_>,
+        wheres: impl FnOnce(&mut Self, &Level<'a>) -> Built<()>,
+    ) -> Built<()> {
+        let Rows { shape, scope, .. } = *rows;
+        let level = self.level(shape, scope)?;
+        self.push("SELECT ");
+        if rows.wrapped {
+            let embeds: Vec<bool> = shape
+                .slots
+                .iter()
+                .map(|s| matches!(s.what, What::Embed(_)))
+                .collect();
+            self.dialect.open_row(&mut self.sql.text, &embeds);
+        }
+        match level.group {
+            Some(_) => self.grouped(shape, &level)?,
+            None => self.columns(shape, &level)?,
+        }
+        if rows.wrapped {
+            self.push(") AS r");
+        }
+        if level.group.is_some() {
+            self.push(" FROM (SELECT ");
+            self.ungrouped(shape, &level)?;
+        }
+        self.from(scope);
+        if rows.keyed {
+            self.push(self.dialect.by_primary_key());
+        }
+        self.beside(shape, &level)?;
+        wheres(self, &level)?;
+        if let Some(group) = level.group {
+            self.push(") AS ");
+            self.alias(group);
+            self.group_by(shape, &level, group)?;
+        }
+        self.order_by(rows.order, shape, &level)
+    }
+
+    /// Aliases for the rows beside the row.
+    fn level(&mut self, shape: &Shape<'a>, scope: Scope<'a>) -> Built<Level<'a>> {
+        let mut beside = Vec::with_capacity(shape.joined.len());
+        for joined in &shape.joined {
+            let table = self.table(joined.embed.resource)?;
+            beside.push(self.scope(table, &joined.embed.select));
+        }
+        let group = shape.grouped.then(|| self.next_alias());
+        Ok(Level { scope, beside, group })
+    }
+
+    /// ` LEFT JOIN …` for every row beside the row. Its own rule and filter decide whether there is one.
+    fn beside(&mut self, shape: &Shape<'a>, level: &Level<'a>) -> Built<()> {
+        for (joined, scope) in shape.joined.iter().zip(&level.beside) {
+            self.push(" LEFT JOIN ");
+            self.push(&scope.table.name);
+            self.push(" AS ");
+            self.alias(scope.alias);
+            self.push(" ON ");
+            self.join(&joined.embed.join, *scope, level.at(joined.at))?;
+            self.push(" AND ");
+            self.condition(&joined.embed.filter, *scope)?;
+            self.inner_embeds(*scope)?;
+        }
+        Ok(())
+    }
+
+    /// The columns of a shape of one table alone, joined by commas.
     pub(crate) fn slots(&mut self, shape: &Shape<'a>, scope: Scope<'a>) -> Built<()> {
+        if shape.grouped || !shape.joined.is_empty() {
+            return Err(Unbuildable(String::from(
+                "groups or an order where there are none",
+            )));
+        }
+        let level = self.level(shape, scope)?;
+        self.columns(shape, &level)
+    }
+
+    fn columns(&mut self, shape: &Shape<'a>, level: &Level<'a>) -> Built<()> {
         for (position, slot) in shape.slots.iter().enumerate() {
             if position > 0 {
                 self.push(", ");
             }
-            match slot {
-                Slot::Field(field) => {
-                    let column = scope.column(*field)?;
-                    self.reference(scope, column);
-                    self.push(self.dialect.shown(column));
+            self.column(slot, level)?;
+        }
+        if shape.slots.is_empty() {
+            self.push("1");
+        }
+        Ok(())
+    }
+
+    /// One column as it is read.
+    fn column(&mut self, slot: &Slot<'a>, level: &Level<'a>) -> Built<()> {
+        let scope = level.at(slot.at);
+        match &slot.what {
+            What::Field(field) => {
+                let column = scope.column(*field)?;
+                self.reference(scope, column);
+                self.push(self.dialect.shown(column));
+                if level.group.is_some() {
+                    self.push(self.dialect.groupable(column));
                 }
-                Slot::Path(field, path) => self.path(scope.column(*field)?, path, scope),
-                Slot::Embed(embed) => self.embed(embed, scope)?,
-                Slot::Version => self.version(scope),
+            }
+            What::Path(field, path) => self.path(scope.column(*field)?, path, scope),
+            What::Cast(field, path, cast) => {
+                let column = scope.column(*field)?;
+                let around = self.dialect.cast(Source::of(column, path), *cast);
+                self.push(&around[0]);
+                self.value(column, path, scope);
+                self.push(&around[1]);
+            }
+            What::Embed(embed) => self.embed(embed, scope)?,
+            What::Version => self.version(scope),
+            What::Aggregate(..) => return Err(Unbuildable(String::from("an aggregate outside of groups"))),
+        }
+        Ok(())
+    }
+
+    /// A field, or what a path leads to in it, as it is.
+    fn value(&mut self, column: &'a Column, path: &'a [crate::operation::PathStep], scope: Scope<'a>) {
+        if path.is_empty() {
+            self.reference(scope, column);
+        } else {
+            self.path(column, path, scope);
+        }
+    }
+
+    /// The columns of the derived table: what rows are grouped by, and what the aggregates are of.
+    fn ungrouped(&mut self, shape: &Shape<'a>, level: &Level<'a>) -> Built<()> {
+        for (position, slot) in shape.slots.iter().enumerate() {
+            if position > 0 {
+                self.push(", ");
+            }
+            match (&slot.what, slot.at) {
+                (What::Aggregate(_, Some(term), _), at) => self.term(term, level.at(at))?,
+                (What::Aggregate(_, None, _), None) => self.push("1"),
+                // A row beside counts where there is one.
+                (What::Aggregate(_, None, _), Some(at)) => {
+                    let joined = shape.joined.get(at).map(|joined| &joined.embed.join);
+                    let scope = level.at(slot.at);
+                    let column = self.linked(joined, scope)?;
+                    self.reference(scope, column);
+                }
+                _ => self.column(slot, level)?,
+            }
+            self.push(" AS ");
+            self.nth(position);
+        }
+        if shape.slots.is_empty() {
+            self.push("1");
+        }
+        Ok(())
+    }
+
+    /// What an aggregate is of.
+    fn term(&mut self, term: &'a Term, scope: Scope<'a>) -> Built<()> {
+        let column = scope.column(term.field)?;
+        let source = Source::of(column, &term.path);
+        let around = match term.cast {
+            Some(cast) => self.dialect.cast(source, cast),
+            None => self.dialect.computed(source),
+        };
+        self.push(&around[0]);
+        self.value(column, &term.path, scope);
+        self.push(&around[1]);
+        Ok(())
+    }
+
+    /// The columns of groups.
+    fn grouped(&mut self, shape: &Shape<'a>, level: &Level<'a>) -> Built<()> {
+        let group = level.group.unwrap_or_default();
+        for (position, slot) in shape.slots.iter().enumerate() {
+            if position > 0 {
+                self.push(", ");
+            }
+            let What::Aggregate(function, of, cast) = &slot.what else {
+                self.alias(group);
+                self.push(".");
+                self.nth(position);
+                continue;
+            };
+            let kind = match of {
+                Some(term) => {
+                    let column = level.at(slot.at).column(term.field)?;
+                    crate::operation::kind_of(&column.ty, &term.path, term.cast)
+                }
+                None => None,
+            };
+            let result = function
+                .result(kind)
+                .ok_or_else(|| Unbuildable(format!("{}() of {kind:?}", function.name())))?;
+            let after = cast.map(|cast| self.dialect.cast(Source::Kind(result), cast));
+            if let Some(after) = &after {
+                self.push(&after[0]);
+            }
+            let around = self.dialect.aggregate(*function, kind);
+            self.push(around[0]);
+            self.alias(group);
+            self.push(".");
+            self.nth(position);
+            self.push(around[1]);
+            if let Some(after) = &after {
+                self.push(&after[1]);
             }
         }
         if shape.slots.is_empty() {
@@ -195,33 +321,72 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// ` GROUP BY` everything that is no aggregate.
+    fn group_by(&mut self, shape: &Shape<'a>, level: &Level<'a>, group: usize) -> Built<()> {
+        let mut word = " GROUP BY ";
+        for (position, slot) in shape.slots.iter().enumerate() {
+            let scope = level.at(slot.at);
+            match &slot.what {
+                What::Aggregate(..) => continue,
+                What::Field(field) => {
+                    self.push(word);
+                    self.key(scope.column(*field)?, position, group);
+                }
+                _ => {
+                    self.push(word);
+                    self.alias(group);
+                    self.push(".");
+                    self.nth(position);
+                }
+            }
+            word = ", ";
+        }
+        Ok(())
+    }
+
+    /// A column of the derived table as it is compared and ordered.
+    fn key(&mut self, column: &Column, position: usize, group: usize) {
+        let reference = format!("t{group}.c{position}");
+        self.dialect.operand(&mut self.sql.text, column, &reference);
+    }
+
+    /// `c0`, the name of a column of the derived table.
+    fn nth(&mut self, position: usize) {
+        self.push("c");
+        self.push(itoa::Buffer::new().format(position));
+    }
+
     /// One embed as one column.
     fn embed(&mut self, embed: &'a Embed, parent: Scope<'a>) -> Built<()> {
         let table = self.table(embed.resource)?;
-        let shape = Shape::new(&embed.select, table, self.tables)?;
-        let scope = self.scope(table, &embed.select);
-        let many = matches!(embed.join, Join::ToMany { .. });
-        let (row, gather) = (self.dialect.row(), self.dialect.gather());
+        let mut shape = Shape::new(&embed.select, table, self.tables)?;
+        let many = embed.join.is_many();
+        let order: &[Order] = if many { &embed.order } else { &[] };
+        shape.order(order)?;
         if many {
+            let gather = self.dialect.gather();
             self.push("(SELECT ");
             self.push(gather[0]);
             self.push("s.r");
             self.push(gather[1]);
             self.push(" FROM ");
         }
-        self.push("(SELECT ");
-        self.push(row[0]);
-        self.slots(&shape, scope)?;
-        self.push(row[1]);
-        self.push(" AS r");
-        self.from(scope);
-        self.push(" WHERE ");
-        self.join(embed.join, scope, parent)?;
-        self.push(" AND ");
-        self.condition(&embed.filter, scope)?;
-        self.inner_embeds(scope)?;
+        self.push("(");
+        let rows = Rows {
+            shape: &shape,
+            scope: self.scope(table, &embed.select),
+            wrapped: true,
+            keyed: false,
+            order,
+        };
+        self.rows(&rows, |builder, level| {
+            builder.push(" WHERE ");
+            builder.join(&embed.join, level.scope, parent)?;
+            builder.push(" AND ");
+            builder.condition(&embed.filter, level.scope)?;
+            builder.inner_embeds(level.scope)
+        })?;
         if many {
-            self.order_by(&embed.order, scope)?;
             self.page(embed.limit, embed.offset);
             self.push(") AS s)");
         } else {
@@ -232,15 +397,30 @@ impl<'a> Builder<'a> {
     }
 
     /// ` ORDER BY …`
-    pub(crate) fn order_by(&mut self, order: &'a [Order], scope: Scope<'a>) -> Built<()> {
+    fn order_by(&mut self, order: &'a [Order], shape: &Shape<'a>, level: &Level<'a>) -> Built<()> {
         for (position, entry) in order.iter().enumerate() {
             self.push(if position == 0 { " ORDER BY " } else { ", " });
+            let scope = level.at(shape.place(entry)?);
             let column = scope.column(entry.field)?;
-            self.operand(column, &entry.path, scope);
+            match level.group {
+                None => self.operand(column, &entry.path, scope),
+                Some(group) => {
+                    let slot = shape.grouping(entry).ok_or_else(|| {
+                        Unbuildable(String::from("an order by what rows are not grouped by"))
+                    })?;
+                    if entry.path.is_empty() {
+                        self.key(column, slot, group);
+                    } else {
+                        self.alias(group);
+                        self.push(".");
+                        self.nth(slot);
+                    }
+                }
+            }
             if entry.descending {
                 self.push(" DESC");
             }
-            if column.nullable || !entry.path.is_empty() {
+            if may_be_null(entry, column) {
                 self.push(if entry.nulls_first {
                     " NULLS FIRST"
                 } else {
@@ -271,4 +451,9 @@ impl<'a> Builder<'a> {
         self.bind_value(column, value);
         self.push(" LIMIT 1");
     }
+}
+
+/// Whether an entry of the order may have no value.
+pub(super) fn may_be_null(entry: &Order, column: &Column) -> bool {
+    column.nullable || !entry.path.is_empty() || entry.embed.is_some()
 }

@@ -12,6 +12,7 @@ mod tests;
 pub(crate) use found::{boolean, read_date, read_time, text, uuid};
 pub(crate) use number::{decimal, decimal_key};
 
+use crate::operation::Kind;
 pub(crate) use crate::store::json::{write_float, write_int, write_text, write_value};
 use crate::store::sql::Spelling;
 use crate::store::table::{Affinity, Column, Storage};
@@ -122,6 +123,21 @@ pub(crate) fn write_json(cell: &Cell<'_>, column: &Column, out: &mut Vec<u8>) ->
         (Type::Json | Type::List(_), Cell::Text(text)) => out.extend_from_slice(text.as_bytes()),
         (_, Cell::Text(text)) => write_text(text, out),
         _ => return Err(unreadable(cell, column)),
+    }
+    Ok(())
+}
+
+/// A computed cell (see [`super::functions`]) as JSON.
+pub(crate) fn write_computed(cell: &Cell<'_>, kind: Kind, out: &mut Vec<u8>) -> Result<(), String> {
+    match (kind, cell) {
+        (_, Cell::Null) => out.extend_from_slice(b"null"),
+        (Kind::Bool, Cell::Int(n)) => out.extend_from_slice(if *n == 0 { b"false" } else { b"true" }),
+        (Kind::Int | Kind::Number, Cell::Int(n)) => write_int(*n, out),
+        (Kind::Float, Cell::Real(n)) => write_float(*n, out),
+        (Kind::Float, Cell::Int(n)) => write_float(*n as f64, out),
+        (Kind::Number | Kind::Json, Cell::Text(text)) => out.extend_from_slice(text.as_bytes()),
+        (Kind::Text | Kind::Uuid | Kind::Time | Kind::Date, Cell::Text(text)) => write_text(text, out),
+        _ => return Err(format!("a computed value is not {kind:?}")),
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! SQLite's side of the SQL builder.
 
-use crate::operation::Search;
-use crate::store::sql::{Dialect, Function, Spelling, prefix_bounds};
+use super::functions::cast_arguments;
+use crate::operation::{Aggregate, Cast, Kind, Search};
+use crate::store::sql::{Dialect, Function, Source, Spelling, prefix_bounds};
 use crate::store::table::{Affinity, Column, Storage, Table, VERSION};
+use std::borrow::Cow;
 use stoa_config::plan::Type;
 
 /// The one value of the dialect.
@@ -85,8 +87,8 @@ impl Dialect for Sqlite {
             Function::Ilike => ["stoa_ilike(", ", ", ")"],
             Function::Contains => ["stoa_contains(", ", ", ")"],
             Function::Overlaps => ["stoa_overlaps(", ", ", ")"],
-            Function::Path => ["stoa_json(", ", ", ", 0)"],
-            Function::PathText => ["stoa_json(", ", ", ", 1)"],
+            Function::Path | Function::ListPath => ["stoa_json(", ", ", ", 0)"],
+            Function::PathText | Function::ListPathText => ["stoa_json(", ", ", ", 1)"],
             Function::Match
             | Function::Imatch
             | Function::Left
@@ -127,8 +129,10 @@ impl Dialect for Sqlite {
         }
     }
 
-    fn row(&self) -> [&'static str; 2] {
-        ["stoa_row(", ")"]
+    fn open_row(&self, out: &mut String, embeds: &[bool]) {
+        out.push_str("stoa_row('");
+        out.extend(embeds.iter().map(|embed| if *embed { 'e' } else { '.' }));
+        out.push_str("', ");
     }
 
     fn gather(&self) -> [&'static str; 2] {
@@ -137,6 +141,45 @@ impl Dialect for Sqlite {
 
     fn shown(&self, _column: &Column) -> &'static str {
         ""
+    }
+
+    fn groupable(&self, _column: &Column) -> &'static str {
+        ""
+    }
+
+    fn cast(&self, from: Source<'_>, to: Cast) -> [Cow<'static, str>; 2] {
+        ["stoa_cast(".into(), cast_arguments(from, to).into()]
+    }
+
+    fn computed(&self, from: Source<'_>) -> [Cow<'static, str>; 2] {
+        let Source::Column(column) = from else {
+            return ["".into(), "".into()];
+        };
+        let own = match (&column.ty, column.storage) {
+            (Type::Decimal { .. }, _) => Cast::Numeric,
+            (Type::Json | Type::List(_), _) | (_, Storage::Native) => return ["".into(), "".into()],
+            (Type::Int, _) => Cast::Int8,
+            (Type::Float, _) => Cast::Float8,
+            (Type::Bool, _) => Cast::Bool,
+            (Type::Uuid | Type::Uuid7, _) => Cast::Uuid,
+            (Type::Time, _) => Cast::Time,
+            (Type::Date, _) => Cast::Date,
+            (Type::Text | Type::Enum(_) | Type::Ref { .. }, _) => Cast::Text,
+        };
+        self.cast(from, own)
+    }
+
+    fn aggregate(&self, function: Aggregate, of: Option<Kind>) -> [&'static str; 2] {
+        let open = match (function, of) {
+            (Aggregate::Count, _) => "count(",
+            (Aggregate::Sum, _) => "stoa_sum(",
+            (Aggregate::Avg, _) => "stoa_avg(",
+            (Aggregate::Min, Some(Kind::Number)) => "stoa_min(",
+            (Aggregate::Max, Some(Kind::Number)) => "stoa_max(",
+            (Aggregate::Min, _) => "min(",
+            (Aggregate::Max, _) => "max(",
+        };
+        [open, ")"]
     }
 
     /// Only where texts sort by their bytes, as in Stoa's own tables.

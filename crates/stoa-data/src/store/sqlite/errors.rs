@@ -2,9 +2,9 @@
 
 use super::Shared;
 use crate::operation::{Change, Condition, FieldIndex, Write};
-use crate::store::StoreError;
 use crate::store::sql::{Builder, Unbuildable};
 use crate::store::table::{Table, is_enforced};
+use crate::store::{ServerError, StoreError};
 use crate::value::Value;
 use rusqlite::{Connection, Error, ErrorCode, ffi};
 use std::collections::HashSet;
@@ -65,8 +65,27 @@ impl Fail {
     }
 }
 
+/// A value that a cast in the statement refused.
+fn uncastable(error: &Error) -> Option<StoreError> {
+    let message = match error {
+        Error::SqliteFailure(_, Some(message)) => message,
+        Error::SqlInputError { msg, .. } => msg,
+        _ => return None,
+    };
+    let (state, message) = super::functions::cast_fault(message)?;
+    Some(StoreError::Server(Box::new(ServerError {
+        state: state.into(),
+        message: message.to_owned(),
+        detail: None,
+        hint: None,
+    })))
+}
+
 /// Errors that are not about a value.
 pub(crate) fn unavailable(path: &Path, error: &Error) -> StoreError {
+    if let Some(uncastable) = uncastable(error) {
+        return uncastable;
+    }
     let shown = path.display();
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => StoreError::Deadline,

@@ -1,7 +1,10 @@
 //! What SQLite lacks: `LIKE` that minds case, `ILIKE` for every alphabet, containment, exact JSON paths, and the
 //! readings of values that a bound table may hold. All are deterministic and give null for what they cannot read.
 
+mod aggregate;
+mod cast;
 mod json;
+mod number;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +13,9 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result};
 use std::borrow::Cow;
+use std::cmp::Ordering;
+
+pub(crate) use cast::{arguments as cast_arguments, fault as cast_fault};
 
 /// Registers all of them.
 pub(crate) fn register(conn: &Connection) -> Result<()> {
@@ -37,6 +43,11 @@ pub(crate) fn register(conn: &Connection) -> Result<()> {
     })?;
     conn.create_scalar_function("stoa_decimal", 2, flags, |c| Ok(decimal(c)))?;
     conn.create_scalar_function("stoa_scaled", 2, flags, |c| Ok(scaled(c)))?;
+    conn.create_scalar_function("stoa_cast", 3, flags, cast::cast)?;
+    conn.create_aggregate_function("stoa_sum", 1, flags, aggregate::Sum)?;
+    conn.create_aggregate_function("stoa_avg", 1, flags, aggregate::Average)?;
+    conn.create_aggregate_function("stoa_min", 1, flags, aggregate::Extreme(Ordering::Less))?;
+    conn.create_aggregate_function("stoa_max", 1, flags, aggregate::Extreme(Ordering::Greater))?;
     conn.create_collation("stoa_json", json::order)
 }
 
@@ -106,18 +117,26 @@ pub(crate) fn like(text: &str, pattern: &str) -> bool {
     }
 }
 
-/// `stoa_row(a, b, …)`: a row as a JSON list that keeps every digit and every kind. Bytes are `{"b":"…"}`.
+/// `stoa_row('..e', a, b, …)`: a row as a JSON list that keeps every digit and every kind. Bytes are `{"b":"…"}`. The
+/// first value says of each of the others whether it is such rows again (`e`).
 fn row(context: &Context<'_>) -> String {
     use base64::Engine as _;
     let mut out = vec![b'['];
-    for index in 0..context.len() {
-        if index > 0 {
+    let embeds = match context.get_raw(0) {
+        ValueRef::Text(text) => text,
+        _ => &[],
+    };
+    for index in 1..context.len() {
+        if index > 1 {
             out.push(b',');
         }
         match cell(context, index) {
             Cell::Null => out.extend_from_slice(b"null"),
             Cell::Int(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
             Cell::Real(n) => codec::write_float(n, &mut out),
+            Cell::Text(text) if embeds.get(index - 1) == Some(&b'e') => {
+                out.extend_from_slice(text.as_bytes())
+            }
             Cell::Text(text) => codec::write_text(&text, &mut out),
             Cell::Blob(bytes) => {
                 out.extend_from_slice(b"{\"b\":\"");

@@ -4,8 +4,8 @@ use super::codec::{self, Cell};
 use super::dialect::SQLITE;
 use super::errors::{Fail, Run};
 use super::{RESULT_BYTES_MAX, Shared};
-use crate::operation::{Condition, Count, Order, Read};
-use crate::store::sql::{Arg, Builder, Out, OutKind, Shape, Sql, render_path};
+use crate::operation::{Condition, Count, Read};
+use crate::store::sql::{Arg, Builder, Out, OutKind, Position, Shape, Sql, Within, render_path};
 use crate::store::table::{Column, Table};
 use crate::store::{Page, StoreError};
 use crate::value::Value;
@@ -23,9 +23,10 @@ pub(super) fn run(
 ) -> Run<Page> {
     let table = shared.table(read.resource)?;
     let mut shape = Shape::new(&read.select, table, &shared.tables)?;
-    let order: Vec<usize> = read.order.iter().map(|entry| shape.order(entry)).collect();
+    let order = shape.positions(&read.order)?;
     // The version of a bound row costs a hash of all its columns: only where one row is asked for.
-    let version = (table.created || read.limit <= 1).then(|| shape.version());
+    let versioned = !shape.grouped && (table.created || read.limit <= 1);
+    let version = versioned.then(|| shape.version());
     let mut builder = Builder::new(&SQLITE, &shared.tables);
     builder.read(read, &shape)?;
     if !may_try(&builder.sql.text) {
@@ -38,7 +39,7 @@ pub(super) fn run(
     } else {
         None
     };
-    let mut page = rows(conn, &builder.sql, read, &shape, &order, version, table)?;
+    let mut page = rows(conn, &builder.sql, read, &shape, &order, version)?;
     if counted {
         page.total = Some(match (read.after.is_none(), page.more, page.rows) {
             (true, false, rows) if rows > 0 || read.offset == 0 => read.offset.saturating_add(rows),
@@ -56,9 +57,8 @@ fn rows(
     sql: &Sql<'_>,
     read: &Read,
     shape: &Shape<'_>,
-    order: &[usize],
+    order: &[Position<'_>],
     version: Option<usize>,
-    table: &Table,
 ) -> Run<Page> {
     let mut page = Page::default();
     let mut statement = conn.prepare_cached(&sql.text)?;
@@ -81,8 +81,7 @@ fn rows(
         if page.rows == read.limit {
             page.last = order
                 .iter()
-                .zip(&read.order)
-                .map(|(slot, entry)| position(&Cell::from(row.get_ref(*slot)?), entry, table))
+                .map(|at| position(&Cell::from(row.get_ref(at.slot)?), at))
                 .collect::<Run<_>>()?;
         }
     }
@@ -93,11 +92,8 @@ fn rows(
 }
 
 /// The value of an entry of the order, for the cursor.
-fn position(cell: &Cell<'_>, entry: &Order, table: &Table) -> Run<Value> {
-    if entry.path.is_empty() {
-        let column = table
-            .column(entry.field)
-            .ok_or_else(|| StoreError::Internal("an unknown field".to_owned()))?;
+fn position(cell: &Cell<'_>, at: &Position<'_>) -> Run<Value> {
+    if let Some(column) = at.column {
         return codec::read(cell, column).map_err(|why| Fail::Store(StoreError::Internal(why)));
     }
     Ok(match cell {
@@ -186,8 +182,9 @@ pub(super) fn write_row(outs: &[Out<'_>], row: &Row<'_>, json: &mut Vec<u8>) -> 
     json.push(b'{');
     for (position, out) in outs.iter().enumerate() {
         member(position, out, json);
-        let cell = Cell::from(row.get_ref(out.slot)?);
-        write_cell(&cell, &out.kind, json).map_err(|why| Fail::Store(StoreError::Internal(why)))?;
+        let outermost = out.within.first().map_or(out.slot, |within| within.slot);
+        let cell = Cell::from(row.get_ref(outermost)?);
+        write_out(&cell, out, json).map_err(|why| Fail::Store(StoreError::Internal(why)))?;
     }
     json.push(b'}');
     if json.len() > RESULT_BYTES_MAX {
@@ -207,41 +204,99 @@ fn member(position: usize, out: &Out<'_>, json: &mut Vec<u8>) {
     json.push(b':');
 }
 
+/// A member from its column, or from the column of the embed that was spread around it.
+fn write_out(cell: &Cell<'_>, out: &Out<'_>, json: &mut Vec<u8>) -> Result<(), String> {
+    match (&out.within[..], &out.kind, cell) {
+        ([], OutKind::Embed { many, outs }, Cell::Text(text)) => {
+            write_embed(&embedded(text)?, *many, outs, json)
+        }
+        ([], kind, cell) => write_cell(cell, kind, json),
+        (within, _, Cell::Text(text)) => write_spread(&embedded(text)?, within, out, json),
+        (_, _, Cell::Null) => {
+            json.extend_from_slice(b"null");
+            Ok(())
+        }
+        _ => Err("an embed is no row".to_owned()),
+    }
+}
+
+fn embedded(text: &str) -> Result<Json, String> {
+    serde_json::from_str(text).map_err(|e| format!("an embedded row: {e}"))
+}
+
+/// A member of rows that were spread: its value, or the list of its values.
+fn write_spread(embed: &Json, within: &[Within], out: &Out<'_>, json: &mut Vec<u8>) -> Result<(), String> {
+    let Some((outer, inner)) = within.split_first() else {
+        return write_embedded(embed, &out.kind, json);
+    };
+    let slot = inner.first().map_or(out.slot, |within| within.slot);
+    let rows = embed.as_array().map_or(&[][..], Vec::as_slice);
+    if !outer.many {
+        return match rows.get(slot) {
+            Some(cell) => write_spread(cell, inner, out, json),
+            None => {
+                json.extend_from_slice(b"null");
+                Ok(())
+            }
+        };
+    }
+    json.push(b'[');
+    for (position, row) in rows.iter().enumerate() {
+        if position > 0 {
+            json.push(b',');
+        }
+        write_spread(row.get(slot).unwrap_or(&Json::Null), inner, out, json)?;
+    }
+    json.push(b']');
+    Ok(())
+}
+
+fn write_embed(embed: &Json, many: bool, outs: &[Out<'_>], json: &mut Vec<u8>) -> Result<(), String> {
+    let parts = embed.as_array().map_or(&[][..], Vec::as_slice);
+    if !many {
+        return write_members(parts, outs, json);
+    }
+    json.push(b'[');
+    for (position, row) in parts.iter().enumerate() {
+        if position > 0 {
+            json.push(b',');
+        }
+        write_members(row.as_array().map_or(&[], Vec::as_slice), outs, json)?;
+    }
+    json.push(b']');
+    Ok(())
+}
+
+/// The columns of an embedded row as an object.
+fn write_members(cells: &[Json], outs: &[Out<'_>], json: &mut Vec<u8>) -> Result<(), String> {
+    json.push(b'{');
+    for (position, out) in outs.iter().enumerate() {
+        member(position, out, json);
+        let outermost = out.within.first().map_or(out.slot, |within| within.slot);
+        let cell = cells.get(outermost).unwrap_or(&Json::Null);
+        write_spread(cell, &out.within, out, json)?;
+    }
+    json.push(b'}');
+    Ok(())
+}
+
+/// A column of an embedded row.
+fn write_embedded(cell: &Json, kind: &OutKind<'_>, json: &mut Vec<u8>) -> Result<(), String> {
+    match (kind, cell) {
+        (OutKind::Embed { many, outs }, Json::Array(_)) => write_embed(cell, *many, outs, json),
+        _ => write_cell(&embedded_cell(cell), kind, json),
+    }
+}
+
 fn write_cell(cell: &Cell<'_>, kind: &OutKind<'_>, json: &mut Vec<u8>) -> Result<(), String> {
     match (kind, cell) {
         (OutKind::Field(column), cell) => return codec::write_json(cell, column, json),
         (_, Cell::Null) => json.extend_from_slice(b"null"),
         (OutKind::Json, Cell::Text(text)) => json.extend_from_slice(text.as_bytes()),
         (OutKind::Text, Cell::Text(text)) => codec::write_text(text, json),
-        (OutKind::Embed { many, outs }, Cell::Text(text)) => {
-            let parsed: Vec<Json> =
-                serde_json::from_str(text).map_err(|e| format!("an embedded row: {e}"))?;
-            if *many {
-                json.push(b'[');
-                for (position, row) in parsed.iter().enumerate() {
-                    if position > 0 {
-                        json.push(b',');
-                    }
-                    embedded_row(row.as_array().map_or(&[], Vec::as_slice), outs, json)?;
-                }
-                json.push(b']');
-            } else {
-                embedded_row(&parsed, outs, json)?;
-            }
-        }
+        (OutKind::Value(kind), cell) => return codec::write_computed(cell, *kind, json),
         _ => return Err("a column is not of the kind the statement asked for".to_owned()),
     }
-    Ok(())
-}
-
-fn embedded_row(cells: &[Json], outs: &[Out<'_>], json: &mut Vec<u8>) -> Result<(), String> {
-    json.push(b'{');
-    for (position, out) in outs.iter().enumerate() {
-        member(position, out, json);
-        let cell = cells.get(out.slot).map_or(Cell::Null, embedded_cell);
-        write_cell(&cell, &out.kind, json)?;
-    }
-    json.push(b'}');
     Ok(())
 }
 

@@ -384,10 +384,8 @@ impl<'a> Writing<'a> {
         }
         let items = returning.unwrap_or_default();
         let mut shape = Shape::new(items, self.table, &self.shared.tables)?;
-        for out in &mut shape.outs {
-            // Behind the check.
-            out.slot += 1;
-        }
+        // Behind the check.
+        shape.shift(1);
         let mut builder = Builder::new(&SQLITE, &self.shared.tables);
         let scope = builder.scope(self.table, items);
         builder.again(scope, check, &shape)?;

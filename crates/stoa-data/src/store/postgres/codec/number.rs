@@ -9,9 +9,19 @@ const POSITIVE: u16 = 0x0000;
 /// Groups before the point of a number that is read at most: PostgreSQL's own bound.
 const WEIGHT_MAX: i32 = 32_768;
 
+/// A number as JSON with all the digits that the server shows.
+pub(super) fn write_all(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let scale = u16::from_be_bytes([*bytes.get(6)?, *bytes.get(7)?]);
+    write_to(bytes, usize::from(scale), out)
+}
+
 /// A number as JSON with exactly `scale` digits after the point; more are cut off. NaN and the infinities, which JSON
 /// has not, are null. `None` when the bytes are no number.
 pub(super) fn write(bytes: &[u8], scale: u8, out: &mut Vec<u8>) -> Option<()> {
+    write_to(bytes, usize::from(scale), out)
+}
+
+fn write_to(bytes: &[u8], scale: usize, out: &mut Vec<u8>) -> Option<()> {
     let (head, groups) = bytes.split_at_checked(8)?;
     let word = |at: usize| Some(u16::from_be_bytes([*head.get(at)?, *head.get(at + 1)?]));
     let count = usize::from(word(0)?);
@@ -45,7 +55,7 @@ pub(super) fn write(bytes: &[u8], scale: u8, out: &mut Vec<u8>) -> Option<()> {
             out.extend_from_slice(&digits(group(at).unwrap_or(0)));
         }
     }
-    let mut left = usize::from(scale);
+    let mut left = scale;
     if left > 0 {
         out.push(b'.');
     }

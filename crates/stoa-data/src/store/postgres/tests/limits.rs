@@ -197,6 +197,7 @@ fn every_type_in_a_row_a_list_and_a_cursor() {
     let path = Item::Field {
         field: 9,
         path: vec![PathStep::Key("k".into()), PathStep::Index(1)],
+        cast: None,
         name: "p".into(),
     };
     let mut select = items(&all, &fields);

@@ -60,9 +60,7 @@ impl<'b> Returned<'b> {
             _ => "TRUE, ",
         });
         builder.slots(&shape, scope)?;
-        for out in &mut shape.outs {
-            out.slot += keys.len() + 3;
-        }
+        shape.shift(keys.len() + 3);
         Ok(Self { keys, shape, again })
     }
 }
@@ -70,7 +68,7 @@ impl<'b> Returned<'b> {
 /// Whether a selection shows rows of a resource inside rows.
 fn shows(items: &[Item], resource: usize) -> bool {
     items.iter().any(|item| match item {
-        Item::Field { .. } => false,
+        Item::Field { .. } | Item::Aggregate { .. } => false,
         Item::Embed(embed) => embed.resource == resource || shows(&embed.select, resource),
     })
 }

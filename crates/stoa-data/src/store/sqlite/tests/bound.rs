@@ -97,6 +97,7 @@ fn pages(store: &dyn Store, old: &Resource) {
     for field in 1..8 {
         for descending in [false, true] {
             let order = |field, descending| Order {
+                embed: None,
                 field,
                 path: Vec::new(),
                 descending,
@@ -333,6 +334,7 @@ fn an_embed_follows_into_an_old_table() {
             resource,
             join,
             inner: false,
+            spread: false,
             select,
             filter: Condition::True,
             order: vec![ascending(0)],

@@ -35,6 +35,7 @@ fn heavy() -> Read {
     );
     heavy.order = vec![
         Order {
+            embed: None,
             field: 1,
             path: Vec::new(),
             descending: true,

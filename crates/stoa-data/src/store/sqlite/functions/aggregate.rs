@@ -1,0 +1,109 @@
+//! Sums, averages and extremes of numbers with all their digits. Floats are added in the order of the rows.
+
+use super::number::Number;
+use crate::store::sqlite::codec::Cell;
+use rusqlite::functions::{Aggregate, Context};
+use rusqlite::types::Value as Owned;
+use std::cmp::Ordering;
+
+/// What was added so far.
+#[derive(Default)]
+pub(super) struct Total {
+    count: u64,
+    number: Number,
+    /// The sum, where floats are added.
+    float: Option<f64>,
+}
+
+impl Total {
+    fn add(&mut self, cell: &Cell<'_>) {
+        match cell {
+            Cell::Int(n) => self.number.add(&Number::from_int(*n)),
+            Cell::Text(text) => match Number::read(text) {
+                Some(n) => self.number.add(&n),
+                None => return,
+            },
+            Cell::Real(n) => self.float = Some(self.float.map_or(*n, |sum| sum + n)),
+            Cell::Null | Cell::Blob(_) => return,
+        }
+        self.count += 1;
+    }
+}
+
+/// `stoa_sum(value)`
+pub(super) struct Sum;
+/// `stoa_avg(value)`
+pub(super) struct Average;
+
+impl Aggregate<Total, Owned> for Sum {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Total> {
+        Ok(Total::default())
+    }
+
+    fn step(&self, context: &mut Context<'_>, total: &mut Total) -> rusqlite::Result<()> {
+        total.add(&Cell::from(context.get_raw(0)));
+        Ok(())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, total: Option<Total>) -> rusqlite::Result<Owned> {
+        Ok(match total.filter(|total| total.count > 0) {
+            None => Owned::Null,
+            Some(Total { float: Some(sum), .. }) => Owned::Real(sum),
+            Some(total) => Owned::Text(total.number.to_string()),
+        })
+    }
+}
+
+impl Aggregate<Total, Owned> for Average {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Total> {
+        Ok(Total::default())
+    }
+
+    fn step(&self, context: &mut Context<'_>, total: &mut Total) -> rusqlite::Result<()> {
+        total.add(&Cell::from(context.get_raw(0)));
+        Ok(())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, total: Option<Total>) -> rusqlite::Result<Owned> {
+        Ok(match total.filter(|total| total.count > 0) {
+            None => Owned::Null,
+            Some(Total {
+                float: Some(sum),
+                count,
+                ..
+            }) => Owned::Real(sum / count as f64),
+            Some(total) => Owned::Text(total.number.divided(total.count).to_string()),
+        })
+    }
+}
+
+/// `stoa_min(value)`, `stoa_max(value)` of numbers with all their digits.
+pub(super) struct Extreme(pub(super) Ordering);
+
+impl Aggregate<Option<Number>, Option<String>> for Extreme {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Option<Number>> {
+        Ok(None)
+    }
+
+    fn step(&self, context: &mut Context<'_>, found: &mut Option<Number>) -> rusqlite::Result<()> {
+        let number = match Cell::from(context.get_raw(0)) {
+            Cell::Int(n) => Some(Number::from_int(n)),
+            Cell::Text(text) => Number::read(&text),
+            _ => None,
+        };
+        if let Some(number) = number
+            && found.as_ref().is_none_or(|found| number.compare(found) == self.0)
+        {
+            *found = Some(number);
+        }
+        Ok(())
+    }
+
+    fn finalize(
+        &self,
+        _: &mut Context<'_>,
+        found: Option<Option<Number>>,
+    ) -> rusqlite::Result<Option<String>> {
+        Ok(found.flatten().map(|number| number.to_string()))
+    }
+}
