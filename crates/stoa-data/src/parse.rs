@@ -341,7 +341,7 @@ struct Level<'a> {
     items: &'a mut [Item],
 }
 
-impl<'a> Level<'a> {
+impl Level<'_> {
     /// The position of the embed that a parameter names. PostgREST's callers may name its resource, whatever else it
     /// is called.
     fn position(&self, name: &str) -> Option<usize> {
@@ -433,7 +433,7 @@ pub(crate) fn not_embedded(scope: &Scope<'_>, name: &str) -> Refusal {
         400,
         format!("'{name}' is not an embedded resource in this request"),
     )
-    .to_the_letter()
+    .exactly()
     .postgrest_hint(format!(
         "Verify that '{name}' is included in the 'select' query parameter."
     ))

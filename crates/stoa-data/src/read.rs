@@ -39,32 +39,7 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     let window = window(call, &query, head)?;
     let bound = bound(call, &query);
     let order = prepare::total(query.order.clone(), call.resource, &query.select);
-    let grouped = is_grouped(&query.select);
-    let cursor = match &query.after {
-        None => None,
-        Some(_) if call.resource.key.is_empty() => {
-            return Err(Refusal::new(
-                &codes::BAD_CURSOR,
-                "Rows without a key have no cursors; use `offset`.",
-            ));
-        }
-        Some(_) if grouped => {
-            return Err(Refusal::new(
-                &codes::BAD_CURSOR,
-                "Groups of rows have no cursors; use `offset`.",
-            ));
-        }
-        Some(_) if query.offset.is_some() => {
-            return Err(Refusal::new(
-                &codes::BAD_CURSOR,
-                "`after` and `offset` both say where the page begins; use one.",
-            ));
-        }
-        Some(text) => {
-            let types = prepare::types(&call.plan().resources, call.index, &query.select, &order);
-            Some(call.signer().open(&bound, text, &types)?)
-        }
-    };
+    let cursor = cursor(call, &query, &order, &bound)?;
     let begins = cursor.as_ref().map_or(window.offset, |c| c.position);
     let count = preferences.count.unwrap_or(Count::None);
     let read = read(call, &query, order, &window, cursor, count)?;
@@ -94,6 +69,24 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
         .maybe("preference-applied", preferences.applied_to_read())
         .body(media, body);
     Ok(draft.reply(head))
+}
+
+/// The position that `after` says.
+fn cursor(call: &Call<'_>, query: &Query, order: &[Order], bound: &str) -> Result<Option<Cursor>> {
+    let Some(text) = &query.after else {
+        return Ok(None);
+    };
+    let says = if call.resource.key.is_empty() {
+        "Rows without a key have no cursors; use `offset`."
+    } else if is_grouped(&query.select) {
+        "Groups of rows have no cursors; use `offset`."
+    } else if query.offset.is_some() {
+        "`after` and `offset` both say where the page begins; use one."
+    } else {
+        let types = prepare::types(&call.plan().resources, call.index, &query.select, order);
+        return call.signer().open(bound, text, &types).map(Some);
+    };
+    Err(Refusal::new(&codes::BAD_CURSOR, says))
 }
 
 /// Which part of the rows.

@@ -101,7 +101,7 @@ impl Refusal {
     }
 
     /// PostgREST's details and hint are those that are set, and null where none is.
-    pub(crate) fn to_the_letter(mut self) -> Self {
+    pub(crate) fn exactly(mut self) -> Self {
         if let Some(shown) = &mut self.0.postgrest {
             shown.exact = true;
         }

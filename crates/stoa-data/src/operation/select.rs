@@ -161,13 +161,14 @@ pub(crate) fn kind_of(ty: &Type, path: &[PathStep], cast: Option<Cast>) -> Optio
         return Some(cast.kind());
     }
     Some(match (path.last(), ty.value()) {
-        (Some(PathStep::TextKey(_) | PathStep::TextIndex(_)), _) => Kind::Text,
+        (Some(PathStep::TextKey(_) | PathStep::TextIndex(_)), _) | (None, Type::Text | Type::Enum(_)) => {
+            Kind::Text
+        }
         (Some(_), _) | (None, Type::Json) => Kind::Json,
         (None, Type::Bool) => Kind::Bool,
         (None, Type::Int) => Kind::Int,
         (None, Type::Decimal { .. }) => Kind::Number,
         (None, Type::Float) => Kind::Float,
-        (None, Type::Text | Type::Enum(_)) => Kind::Text,
         (None, Type::Uuid | Type::Uuid7) => Kind::Uuid,
         (None, Type::Time) => Kind::Time,
         (None, Type::Date) => Kind::Date,

@@ -62,7 +62,7 @@ fn grouped(scope: &Scope<'_>, entry: &Order) -> Result<()> {
     Err(Refusal::new(&codes::BAD_QUERY, detail)
         .hint(format!("Add `{name}` to `select`."))
         .postgrest("42803", 400, message)
-        .to_the_letter())
+        .exactly())
 }
 
 fn entry(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Order> {
@@ -119,7 +119,7 @@ fn related<'a>(scope: &Scope<'a>, name: &str) -> Result<(usize, Scope<'a>)> {
             .details(format!(
                 "'{origin}' and '{name}' do not form a many-to-one or one-to-one relationship"
             ))
-            .to_the_letter());
+            .exactly());
     }
     Ok((position, scope.inside(embed)))
 }

@@ -126,8 +126,8 @@ impl Reader<'_> {
         if starred {
             return Ok(());
         }
-        let twice = items.iter().filter(|(_, starred)| !starred);
-        if let Some(name) = twice.filter_map(|(other, _)| shared(other)).next() {
+        let mut twice = items.iter().filter(|(_, starred)| !starred);
+        if let Some(name) = twice.find_map(|(other, _)| shared(other)) {
             return Err(Refusal::new(
                 &codes::BAD_QUERY,
                 format!("`select` holds two items called `{name}`."),
@@ -170,12 +170,12 @@ impl Reader<'_> {
         };
         if name == "count" && counts {
             scanner.eat("()");
-            return self.aggregate(scanner, Aggregate::Count, None, Kind::Int, alias);
+            return self.aggregate(scanner, Aggregate::Count, None, Kind::Int, alias.as_deref());
         }
         if matches!(scanner.peek(), Some('(' | '!')) {
             return self.embed(scanner, resource, depth, name, alias, false);
         }
-        self.field(scanner, declared, &name, alias)
+        self.field(scanner, declared, &name, alias.as_deref())
     }
 
     fn field(
@@ -183,7 +183,7 @@ impl Reader<'_> {
         scanner: &mut Scanner<'_>,
         declared: &Resource,
         name: &str,
-        alias: Option<String>,
+        alias: Option<&str>,
     ) -> Result<Item> {
         let path = scanner.path()?;
         let Some((field, found)) = declared.field(name) else {
@@ -203,7 +203,7 @@ impl Reader<'_> {
             let term = Term { field, path, cast };
             return self.aggregate(scanner, function, Some(term), result, alias);
         }
-        let shown = alias.as_deref().or(term::last_key(&path)).unwrap_or(name);
+        let shown = alias.or(term::last_key(&path)).unwrap_or(name);
         Ok(Item::Field {
             field,
             name: shown.into(),
@@ -218,7 +218,7 @@ impl Reader<'_> {
         function: Aggregate,
         of: Option<Term>,
         result: Kind,
-        alias: Option<String>,
+        alias: Option<&str>,
     ) -> Result<Item> {
         self.aggregates += 1;
         if self.aggregates > AGGREGATES_MAX {
@@ -230,7 +230,7 @@ impl Reader<'_> {
             function,
             of,
             cast: term::cast(scanner, Some(result))?,
-            name: alias.as_deref().unwrap_or(function.name()).into(),
+            name: alias.unwrap_or(function.name()).into(),
         })
     }
 
@@ -318,5 +318,5 @@ fn no_aggregates(resource: &Resource) -> Refusal {
         "Where its file says `list: { aggregates: true }` it does; `Prefer: count=exact` counts rows anyway.",
     )
     .postgrest("PGRST123", 400, "Use of aggregate functions is not allowed")
-    .to_the_letter()
+    .exactly()
 }

@@ -68,15 +68,13 @@ impl Way<'_> {
     /// Whether a hint may mean it: the constraint, a column on either side, or the resource in between.
     fn is_hinted(&self, hint: &str) -> bool {
         let (owner, field) = self.reference();
-        match &self.join {
-            Join::Through(through) => self.resource(through.resource).name == hint,
-            _ => {
-                let key = if owner == self.from { self.to } else { self.from };
-                self.constraint(owner, field) == hint
-                    || self.field_name(owner, field) == hint
-                    || (self.from != self.to && self.key_name(key) == hint)
-            }
+        if let Join::Through(through) = &self.join {
+            return self.resource(through.resource).name == hint;
         }
+        let key = if owner == self.from { self.to } else { self.from };
+        self.constraint(owner, field) == hint
+            || self.field_name(owner, field) == hint
+            || (self.from != self.to && self.key_name(key) == hint)
     }
 
     /// Whether a hint is the field of the resource in between that leads on.
@@ -261,7 +259,7 @@ fn none(plan: &Plan, from: &Resource, all: &[Way<'_>], name: &str, hint: Option<
         .near(near)
         .postgrest("PGRST200", 400, message)
         .details(details)
-        .to_the_letter();
+        .exactly();
     match near {
         Some(near) => refusal.postgrest_hint(format!("Perhaps you meant '{near}' instead of '{name}'.")),
         None => refusal,

@@ -87,9 +87,10 @@ pub(super) fn cast(scanner: &mut Scanner<'_>, from: Option<Kind>) -> Result<Opti
 fn may_become(from: Kind, to: Cast) -> bool {
     use Kind::{Bool, Date, Float, Int, Json, Number, Text, Time};
     match (from, to.kind()) {
-        (Text, _) | (_, Text) => true,
         (Bool, Int) => to == Cast::Int4,
-        (Int | Number | Float, Int | Number | Float)
+        (Text, _)
+        | (_, Text)
+        | (Int | Number | Float, Int | Number | Float)
         | (Json, Bool | Int | Number | Float)
         | (Date | Time, Date | Time) => true,
         (from, to) => from == to,
@@ -149,7 +150,7 @@ fn no_cast(from: Option<Kind>, to: Cast) -> Refusal {
         format!("There is no cast from {from} to {to}."),
     )
     .postgrest("42846", 400, format!("cannot cast type {from} to {to}"))
-    .to_the_letter()
+    .exactly()
 }
 
 fn no_type(name: &str) -> Refusal {
@@ -159,5 +160,5 @@ fn no_type(name: &str) -> Refusal {
     Refusal::new(&codes::BAD_QUERY, format!("There is no cast to `{name}`."))
         .hint(format!("The types are {}.", names.join(", ")))
         .postgrest("42704", 400, format!("type \"{name}\" does not exist"))
-        .to_the_letter()
+        .exactly()
 }

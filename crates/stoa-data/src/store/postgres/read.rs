@@ -355,17 +355,11 @@ fn write_out(raw: Option<&[u8]>, within: &[Within], out: &Out<'_>, json: &mut Ve
     };
     let slot = inner.first().map_or(out.slot, |within| within.slot);
     if !outer.many {
-        let cell = match raw {
-            Some(record) => nth(record, slot)?,
-            None => None,
-        };
-        return match raw {
-            Some(_) => write_out(cell, inner, out, json),
-            None => {
-                json.extend_from_slice(b"null");
-                Ok(())
-            }
-        };
+        if let Some(record) = raw {
+            return write_out(nth(record, slot)?, inner, out, json);
+        }
+        json.extend_from_slice(b"null");
+        return Ok(());
     }
     json.push(b'[');
     if let Some(bytes) = raw {

@@ -360,7 +360,7 @@ impl<'a> Builder<'a> {
 
     /// `other.key = parent.ref`, `other.ref = parent.key`, or a row in between that has both.
     pub(super) fn join(&mut self, join: &'a Join, other: Scope<'a>, parent: Scope<'a>) -> Built<()> {
-        let left = self.linked(Some(join), other)?;
+        let left = linked(join, other)?;
         self.reference(other, left);
         let right = match join {
             Join::ToOne { field } => parent.column(*field)?,
@@ -384,15 +384,6 @@ impl<'a> Builder<'a> {
         self.condition(&through.filter, between)?;
         self.push(")");
         Ok(())
-    }
-
-    /// The column of an embedded row that says to whom it belongs: never null where there is a row.
-    pub(super) fn linked(&self, join: Option<&Join>, other: Scope<'a>) -> Built<&'a Column> {
-        match join {
-            Some(Join::ToMany { field } | Join::OneToOne { field }) => other.column(*field),
-            Some(Join::ToOne { .. } | Join::Through(_)) => key(other),
-            None => Err(Unbuildable(String::from("nothing joins a row"))),
-        }
     }
 
     /// ` AND (…)`: rows after a position. The first term alone bounds the index scan.
@@ -481,13 +472,21 @@ impl<'a> Builder<'a> {
 }
 
 /// The one key column of a table.
-fn key<'a>(scope: Scope<'a>) -> Built<&'a Column> {
+fn key(scope: Scope<'_>) -> Built<&Column> {
     scope.table.key_column().ok_or_else(|| {
         Unbuildable(format!(
             "{} has no single key to follow a ref to",
             scope.table.label
         ))
     })
+}
+
+/// The column of an embedded row that says to whom it belongs: never null where there is a row.
+pub(super) fn linked<'a>(join: &Join, other: Scope<'a>) -> Built<&'a Column> {
+    match join {
+        Join::ToMany { field } | Join::OneToOne { field } => other.column(*field),
+        Join::ToOne { .. } | Join::Through(_) => key(other),
+    }
 }
 
 /// Whether a path ends in text.

@@ -1,8 +1,9 @@
 //! `SELECT`: the columns a reply needs, embeds as columns of their own, groups, order and page.
 
+use super::condition::linked;
 use super::shape::{Shape, Slot, What};
 use super::{Arg, Builder, Built, Scope, Source, Unbuildable};
-use crate::operation::{Compare, Condition, Embed, Order, Read, Term};
+use crate::operation::{Compare, Condition, Embed, Order, PathStep, Read, Term, is_grouped, kind_of};
 use crate::store::table::{Column, Table};
 use crate::value::Value;
 
@@ -73,7 +74,7 @@ impl<'a> Builder<'a> {
 
     /// How many rows the filter has in all.
     pub(crate) fn count(&mut self, read: &'a Read) -> Built<()> {
-        if crate::operation::is_grouped(&read.select) {
+        if is_grouped(&read.select) {
             self.push("SELECT count(*) FROM (");
             self.matches(read)?;
             self.push(") AS s");
@@ -90,7 +91,7 @@ impl<'a> Builder<'a> {
     pub(crate) fn matches(&mut self, read: &'a Read) -> Built<()> {
         let table = self.table(read.resource)?;
         let scope = self.scope(table, &read.select);
-        if !crate::operation::is_grouped(&read.select) {
+        if !is_grouped(&read.select) {
             self.push("SELECT 1");
             self.from(scope);
             return self.filter(&read.filter, read.bucket, scope);
@@ -229,7 +230,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A field, or what a path leads to in it, as it is.
-    fn value(&mut self, column: &'a Column, path: &'a [crate::operation::PathStep], scope: Scope<'a>) {
+    fn value(&mut self, column: &'a Column, path: &'a [PathStep], scope: Scope<'a>) {
         if path.is_empty() {
             self.reference(scope, column);
         } else {
@@ -248,10 +249,10 @@ impl<'a> Builder<'a> {
                 (What::Aggregate(_, None, _), None) => self.push("1"),
                 // A row beside counts where there is one.
                 (What::Aggregate(_, None, _), Some(at)) => {
-                    let joined = shape.joined.get(at).map(|joined| &joined.embed.join);
+                    let joined = shape.joined.get(at);
+                    let joined = joined.ok_or_else(|| Unbuildable(format!("nothing is joined at {at}")))?;
                     let scope = level.at(slot.at);
-                    let column = self.linked(joined, scope)?;
-                    self.reference(scope, column);
+                    self.reference(scope, linked(&joined.embed.join, scope)?);
                 }
                 _ => self.column(slot, level)?,
             }
@@ -294,26 +295,25 @@ impl<'a> Builder<'a> {
             let kind = match of {
                 Some(term) => {
                     let column = level.at(slot.at).column(term.field)?;
-                    crate::operation::kind_of(&column.ty, &term.path, term.cast)
+                    kind_of(&column.ty, &term.path, term.cast)
                 }
                 None => None,
             };
             let result = function
                 .result(kind)
                 .ok_or_else(|| Unbuildable(format!("{}() of {kind:?}", function.name())))?;
-            let after = cast.map(|cast| self.dialect.cast(Source::Kind(result), cast));
-            if let Some(after) = &after {
-                self.push(&after[0]);
-            }
+            let [before, after] = match cast {
+                Some(cast) => self.dialect.cast(Source::Kind(result), *cast),
+                None => ["".into(), "".into()],
+            };
+            self.push(&before);
             let around = self.dialect.aggregate(*function, kind);
             self.push(around[0]);
             self.alias(group);
             self.push(".");
             self.nth(position);
             self.push(around[1]);
-            if let Some(after) = &after {
-                self.push(&after[1]);
-            }
+            self.push(&after);
         }
         if shape.slots.is_empty() {
             self.push("1");

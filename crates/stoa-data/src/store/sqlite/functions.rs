@@ -135,7 +135,7 @@ fn row(context: &Context<'_>) -> String {
             Cell::Int(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
             Cell::Real(n) => codec::write_float(n, &mut out),
             Cell::Text(text) if embeds.get(index - 1) == Some(&b'e') => {
-                out.extend_from_slice(text.as_bytes())
+                out.extend_from_slice(text.as_bytes());
             }
             Cell::Text(text) => codec::write_text(&text, &mut out),
             Cell::Blob(bytes) => {

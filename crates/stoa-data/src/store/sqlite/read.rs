@@ -232,13 +232,11 @@ fn write_spread(embed: &Json, within: &[Within], out: &Out<'_>, json: &mut Vec<u
     let slot = inner.first().map_or(out.slot, |within| within.slot);
     let rows = embed.as_array().map_or(&[][..], Vec::as_slice);
     if !outer.many {
-        return match rows.get(slot) {
-            Some(cell) => write_spread(cell, inner, out, json),
-            None => {
-                json.extend_from_slice(b"null");
-                Ok(())
-            }
-        };
+        if let Some(cell) = rows.get(slot) {
+            return write_spread(cell, inner, out, json);
+        }
+        json.extend_from_slice(b"null");
+        return Ok(());
     }
     json.push(b'[');
     for (position, row) in rows.iter().enumerate() {
