@@ -1,7 +1,7 @@
 //! `cargo xtask check`: everything that can be judged without running the product, cheapest first.
 
 use crate::{
-    docs,
+    advisories, docs,
     stage::{Outcome, cargo, command, profile, run, stage},
     supply, tidy, tools,
 };
@@ -9,6 +9,7 @@ use crate::{
 pub(crate) fn check() -> Outcome {
     stage("format", || run(&mut cargo(&["fmt", "--all", "--check"])))?;
     stage("tidy", tidy::tidy)?;
+    stage("known vulnerabilities", advisories::known)?;
     stage("generated pages", docs::check)?;
     stage("clippy", clippy)?;
     stage("documentation", documentation)?;
@@ -16,11 +17,6 @@ pub(crate) fn check() -> Outcome {
     stage("licences, bans, sources", || {
         deny(&["licenses", "bans", "sources"])
     })
-}
-
-/// Apart from `check`, since the advisory database comes from the network and changes by itself.
-pub(crate) fn advisories() -> Outcome {
-    stage("advisories", || deny(&["advisories"]))
 }
 
 fn clippy() -> Outcome {
@@ -35,7 +31,8 @@ fn documentation() -> Outcome {
         .env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn deny(checks: &[&str]) -> Outcome {
+/// cargo-deny's checks of these names.
+pub(crate) fn deny(checks: &[&str]) -> Outcome {
     let program = tools::cargo_deny()?;
     let mut command = command(&program, &["--locked", "check", "--hide-inclusion-graph"]);
     run(command.args(checks))
