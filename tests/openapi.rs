@@ -46,33 +46,39 @@ fn the_served_document_is_the_printed_one() {
     assert_eq!(served["components"], printed["components"]);
 }
 
+/// Every check of schemathesis, with what no document can say in `tests/clients/schemathesis_hooks.py`. `STOA_SEEDS=20`
+/// runs twenty seeds instead of one.
 #[test]
 fn schemathesis_finds_no_failure_and_no_undeclared_answer() {
-    let (keep, server) = shop();
-    let user = "00000000-0000-7000-8000-000000000001";
-    let minted = stoa(keep.path(), &["token", "mint", "--user", user, "--role", "admin"]);
-    assert_eq!(minted.code, 0, "{}", minted.stderr);
-    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
-                  response_headers_conformance,response_schema_conformance";
-    let mut command = Command::new(tools::python_program("schemathesis"));
-    command
-        .arg("run")
-        .arg(format!("{}/openapi.json", server.http))
-        .args([
-            "--checks",
-            checks,
-            "--max-examples",
-            "30",
-            "--seed",
-            "1",
-            "--generation-database",
-            "none",
-        ])
-        .args([
-            "--header",
-            &format!("Authorization: Bearer {}", minted.stdout.trim()),
-        ])
-        .args(["--no-color", "--continue-on-failure"])
-        .current_dir(keep.path());
-    tools::succeed("schemathesis", &mut command);
+    let seeds = std::env::var("STOA_SEEDS").map_or(1, |seeds| seeds.parse().expect("STOA_SEEDS is a number"));
+    for seed in 1..=seeds {
+        let (keep, server) = shop();
+        let user = "00000000-0000-7000-8000-000000000001";
+        let minted = stoa(keep.path(), &["token", "mint", "--user", user, "--role", "admin"]);
+        assert_eq!(minted.code, 0, "{}", minted.stderr);
+        let token = minted.stdout.trim();
+        let clients = repository().join("tests/clients");
+        let mut command = Command::new(tools::python_program("schemathesis"));
+        command
+            .arg("--config-file")
+            .arg(clients.join("schemathesis.toml"))
+            .arg("run")
+            .arg(format!("{}/openapi.json", server.http))
+            .args(["--checks", "all", "--max-examples", "20", "--seed"])
+            .arg(seed.to_string())
+            .args(["--header", &format!("Authorization: Bearer {token}")])
+            .args([
+                "--generation-database",
+                "none",
+                "--no-color",
+                "--continue-on-failure",
+            ])
+            .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+            .env("PYTHONPATH", &clients)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("STOA_BASE", &server.http)
+            .env("STOA_TOKEN", token)
+            .current_dir(keep.path());
+        tools::succeed(&format!("schemathesis with seed {seed}"), &mut command);
+    }
 }

@@ -466,6 +466,8 @@ fn number(name: &str, text: &str, alias: bool) -> Result<Option<u64>> {
         let n = text.parse::<u64>().ok().filter(|n| i64::try_from(*n).is_ok());
         return match n {
             Some(n) => Ok(Some(n)),
+            // A page is cut to the resource's `max` however large a one is asked for.
+            None if name == "limit" => Ok(Some(i64::MAX.unsigned_abs())),
             None => Err(syntax(
                 &format!("{name} parameter"),
                 text,

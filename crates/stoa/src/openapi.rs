@@ -21,7 +21,9 @@ pub(crate) fn document(plan: &Plan) -> Value {
     let mut paths = Paths::default();
     let mut schemas = schema::shared();
     let names = names::of(&plan.resources);
+    let mut parameters = parameter::shared();
     for (resource, name) in plan.resources.iter().zip(&names) {
+        parameter::add(&mut parameters, plan, resource, name);
         schema::add(&mut schemas, plan, resource, name);
         resource::add(&mut paths, plan, resource, name);
     }
@@ -30,7 +32,7 @@ pub(crate) fn document(plan: &Plan) -> Value {
     }
     let mut components = Map::new();
     components.insert("schemas".into(), schemas.into());
-    components.insert("parameters".into(), parameter::shared());
+    components.insert("parameters".into(), parameters.into());
     components.insert("headers".into(), response::headers());
     components.insert("responses".into(), response::problems());
     if plan.auth.is_configured() {

@@ -5,13 +5,34 @@ use stoa_config::plan::{Field, Resource, Shard, Type};
 
 /// The parameters: the fields of `list.filter`, the key and the shard key.
 pub(super) fn parameters(resource: &Resource) -> impl Iterator<Item = Value> {
+    fields(resource).map(parameter)
+}
+
+fn fields(resource: &Resource) -> impl Iterator<Item = &Field> {
     let fields = resource.fields.iter().enumerate();
     let named = fields.filter(|(position, _)| {
         resource.list.filter.contains(position)
             || resource.key.contains(position)
             || resource.shard == Shard::Field(*position)
     });
-    named.map(|(_, field)| parameter(field))
+    named.map(|(_, field)| field)
+}
+
+/// What the value of `and` and `or` looks like: conditions of one level on these fields.
+pub(super) fn logic(resource: &Resource) -> String {
+    let mut kinds: Vec<(String, Vec<&str>)> = Vec::new();
+    for field in fields(resource) {
+        let condition = condition(&field.ty, true);
+        match kinds.iter_mut().find(|(known, _)| *known == condition) {
+            Some((_, names)) => names.push(&field.name),
+            None => kinds.push((condition, vec![&field.name])),
+        }
+    }
+    let kinds = kinds
+        .iter()
+        .map(|(condition, names)| format!(r"({})\.{condition}", names.join("|")));
+    let one = kinds.collect::<Vec<_>>().join("|");
+    format!(r"^\(({one})(,({one})){{0,4}}\)$")
 }
 
 fn parameter(field: &Field) -> Value {
@@ -56,31 +77,57 @@ fn operators(ty: &Type) -> Vec<&'static str> {
 
 /// What a filter of this type looks like.
 fn pattern(ty: &Type) -> String {
+    format!("^{}$", condition(ty, false))
+}
+
+/// An operator that fits the type and its value. Inside `and` and `or` commas and parentheses end a value that is not
+/// quoted. Lists of `any` and `all` count as so many filters, of which a request has a bound.
+fn condition(ty: &Type, inside: bool) -> String {
     let is = if *ty.value() == Type::Bool {
         "null|not_null|true|false|unknown"
     } else {
         "null|not_null"
     };
     let forms = match ty.value() {
-        Type::Json => r"(cs|cd)\.[\[{].*[\]}]".to_owned(),
+        Type::Json => format!(r"(cs|cd)\.({})", json_literal(inside)),
         Type::List(item) => {
             let item = literal(item);
             format!(r"(eq|neq|cs|cd|ov|isdistinct)\.\{{({item}(,{item})*)?\}}")
         }
         ty => {
             let value = literal(ty);
-            let like = if matches!(ty, Type::Text | Type::Enum(_)) {
-                r"|i?like\.[^\\]*"
-            } else {
-                ""
+            let like = match (ty, inside) {
+                (Type::Text | Type::Enum(_), false) => r"|i?like\.[^\\\u0000]*",
+                (Type::Text | Type::Enum(_), true) => r#"|i?like\.[^\s,(){}"\\\u0000]+"#,
+                _ => "",
             };
             let one = "eq|neq|gt|gte|lt|lte|isdistinct";
             let each = r"(eq|gt|gte|lt|lte)\((any|all)\)";
-            format!(r"({one})\.{value}|in\.\({value}(,{value})*\)|{each}\.\{{{value}(,{value})*\}}{like}")
+            let more = if inside { 1 } else { 9 };
+            format!(
+                r"({one})\.{value}|in\.\({value}(,{value})*\)|{each}\.\{{{value}(,{value}){{0,{more}}}\}}{like}"
+            )
         }
     };
-    format!(r"^(not\.)?({forms}|is\.({is}))$")
+    format!(r"(not\.)?({forms}|is\.({is}))")
 }
+
+/// A list or an object of one level.
+fn json_literal(inside: bool) -> String {
+    let text = if inside {
+        r#"[^,(){}"\\\u0000-\u001f]"#
+    } else {
+        r#"[^"\\\u0000-\u001f]"#
+    };
+    let one = format!(r#"(-?[1-9][0-9]{{0,8}}|0|true|false|null|"{text}*")"#);
+    let member = format!(r#""[a-zA-Z_]+":{one}"#);
+    let most = if inside { "{0}" } else { "*" };
+    format!(r"\[({one}(,{one}){most})?\]|\{{({member}(,{member}){most})?\}}")
+}
+
+/// A day that every year has: the 29th of February is a date, too, but not of every year.
+const DATE: &str =
+    "[0-9]{4}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)";
 
 /// What a value of this type looks like in a query.
 fn literal(ty: &Type) -> String {
@@ -98,10 +145,11 @@ fn literal(ty: &Type) -> String {
         }
         Type::Bool => "(true|false)".into(),
         Type::Time => {
-            r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-2]):[0-5][0-9])"
-                .into()
+            format!(
+                r"{DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-](0[0-9]|1[0-2]):[0-5][0-9])"
+            )
         }
-        Type::Date => "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])".into(),
+        Type::Date => DATE.into(),
         Type::Enum(names) => format!(
             "({})",
             names
@@ -110,7 +158,7 @@ fn literal(ty: &Type) -> String {
                 .collect::<Vec<_>>()
                 .join("|")
         ),
-        _ => r#"[^,(){}"\\]+"#.into(),
+        _ => r#"[^\s,(){}"\\\u0000][^,(){}"\\\u0000]*"#.into(),
     }
 }
 

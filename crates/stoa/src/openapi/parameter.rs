@@ -1,22 +1,18 @@
 //! Parameters that operations share.
 
-use super::component;
-use serde_json::{Value, json};
-use stoa_config::plan::Resource;
+use super::{component, filter, names::Names};
+use serde_json::{Map, Value, json};
+use stoa_config::plan::{Plan, Resource, Type};
 
 /// `components.parameters`.
-pub(super) fn shared() -> Value {
-    json!({
-        "Select": query("select", "The members of each row, comma separated: `name,price`, renamed `label:name`, into JSON `details->>colour`, \
-            rows along a `ref` `relation(name)`. Left out: every field.", &json!({ "type": "string" })),
-        "And": query("and", "All of several filters: `(price.gte.10,price.lt.20)`. They nest: `or(…)`, `not.and(…)`.", &json!({ "type": "string", "pattern": r"^\(.+\)$" })),
-        "Or": query("or", "Any of several filters: `(price.lt.10,stock.eq.0)`. They nest: `and(…)`, `not.or(…)`.", &json!({ "type": "string", "pattern": r"^\(.+\)$" })),
+pub(super) fn shared() -> Map<String, Value> {
+    let all = json!({
         "Limit": query("limit", "At most so many rows; more than the resource's `max` is reduced to it.",
             &json!({ "type": "integer", "minimum": 0 })),
         "Offset": query("offset", "Leave out so many rows. For deep pages follow `Link` instead.",
-            &json!({ "type": "integer", "minimum": 0 })),
+            &json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX })),
         "After": query("after", "The cursor of the `Link` field of the page before. It holds for the same filter and order only.",
-            &json!({ "type": "string" })),
+            &json!({ "type": "string", "minLength": 1 })),
         "PreferRead": header("Prefer", "`count=exact`, `count=planned` or `count=estimated` puts the number of all rows into `Content-Range`; \
             `handling=strict` refuses a preference that is not known.", &json!({ "type": "string" })),
         "PreferWrite": header("Prefer", "`return=representation` (the default) or `return=minimal`; `handling=strict` with `max-affected=N` undoes a \
@@ -26,10 +22,79 @@ pub(super) fn shared() -> Value {
         "IfMatch": header("If-Match", "The `ETag` that the row must still have, or `*`; otherwise `412`, and nothing is changed.", &json!({ "type": "string" })),
         "IfNoneMatch": header("If-None-Match", "The `ETag` that the caller has: the answer is `304` while it is the current one.", &json!({ "type": "string" })),
         "IfNoneMatchWrite": header("If-None-Match", "`*`: only if there is no such row yet; otherwise `412`.", &json!({ "type": "string" })),
-        "IdempotencyKey": header("Idempotency-Key", "Any text, new for every write that is meant once. A repetition within 24 hours gets the first reply again, \
-            with `Idempotent-Replayed: true`, and changes nothing.", &json!({ "type": "string", "minLength": 1, "maxLength": 255 })),
-    })
+        "IdempotencyKey": header("Idempotency-Key", "Any text of visible ASCII characters, new for every write that is meant once. A repetition within 24 hours gets the first reply again, \
+            with `Idempotent-Replayed: true`, and changes nothing.", &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" })),
+    });
+    match all {
+        Value::Object(all) => all,
+        _ => Map::new(),
+    }
 }
+
+/// The names of a resource's own parameters among the components.
+pub(super) fn own(names: &Names) -> [String; 3] {
+    ["Select", "And", "Or"].map(|kind| format!("{}{kind}", names.one))
+}
+
+/// The parameters that name fields of a resource, which several of its operations share.
+pub(super) fn add(parameters: &mut Map<String, Value>, plan: &Plan, resource: &Resource, names: &Names) {
+    let [select, and, or] = own(names);
+    let about = "The members of each row, comma separated: `name,price`, renamed `label:name`, into JSON `details->>colour`, \
+        rows along a `ref` `relation(name)`. Left out: every field. The pattern shows what is always understood; the dialect knows more.";
+    let schema = json!({ "type": "string", "pattern": selection(plan, resource) });
+    parameters.insert(select, query("select", about, &schema));
+    let pattern = filter::logic(resource);
+    for (name, key, about) in [
+        (
+            and,
+            "and",
+            "All of several filters: `(price.gte.10,price.lt.20)`.",
+        ),
+        (or, "or", "Any of several filters: `(price.lt.10,stock.eq.0)`."),
+    ] {
+        let about = format!("{about} They nest, `and(…)`, `not.or(…)`, beyond what the pattern shows.");
+        let schema = json!({ "type": "string", "pattern": pattern });
+        parameters.insert(name, query(key, &about, &schema));
+    }
+}
+
+/// What `select` looks like: fields, ways into JSON, and embeds of one level along the references.
+fn selection(plan: &Plan, resource: &Resource) -> String {
+    let every = |resource: &Resource| names(resource, |_| true).join("|");
+    let mut items = vec![r"\*".to_owned(), format!("({LABEL}:)?({})", every(resource))];
+    let json = names(resource, |i| *resource.fields[*i].ty.value() == Type::Json);
+    if !json.is_empty() {
+        items.push(format!(
+            "({LABEL}:)?({})(->{LABEL}){{0,8}}->>?{LABEL}",
+            json.join("|")
+        ));
+    }
+    for other in &plan.resources {
+        if other.store == resource.store && ways(plan, resource, other) == 1 {
+            let fields = every(other);
+            items.push(format!(
+                r"({LABEL}:)?{}\((\*|({fields})(,({fields}))*)\)",
+                other.name
+            ));
+        }
+    }
+    let one = items.join("|");
+    format!(r"^(({one})(,({one})){{0,40}})?$")
+}
+
+/// How many references lead from one of two resources to the other.
+fn ways(plan: &Plan, one: &Resource, other: &Resource) -> usize {
+    let refs = |from: &Resource, to: &Resource| {
+        let to = plan.resources.iter().position(|r| r.name == to.name);
+        let fields = from.fields.iter();
+        let leads = fields.filter(|f| matches!(f.ty, Type::Ref { resource, .. } if Some(resource) == to));
+        leads.count()
+    };
+    refs(one, other) + refs(other, one)
+}
+
+/// A name that a caller gives, or a key of a JSON object.
+const LABEL: &str = "[a-zA-Z_][a-zA-Z0-9_]*";
 
 /// The key of one row in the path.
 pub(super) fn key(resource: &Resource) -> Option<Value> {
@@ -102,12 +167,13 @@ fn shown(names: &[&str]) -> String {
 
 /// A comma separated list of what `one` describes.
 fn listed(one: &str) -> Value {
-    json!({ "type": "string", "pattern": format!("^{one}(,{one})*$") })
+    json!({ "type": "string", "pattern": format!("^{one}(,{one}){{0,19}}$") })
 }
 
 /// References to shared parameters.
-pub(super) fn refs(names: &[&str]) -> Vec<Value> {
-    names.iter().map(|name| component("parameters", name)).collect()
+pub(super) fn refs<S: AsRef<str>>(names: &[S]) -> Vec<Value> {
+    let reference = |name: &S| component("parameters", name.as_ref());
+    names.iter().map(reference).collect()
 }
 
 fn query(name: &str, description: &str, schema: &Value) -> Value {

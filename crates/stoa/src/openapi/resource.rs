@@ -75,10 +75,18 @@ impl Of<'_> {
         paths.add(path, method, operation);
     }
 
+    /// References to the resource's `select` and to shared parameters.
+    fn with_select(&self, names: &[&str]) -> Vec<Value> {
+        let [select, ..] = parameter::own(self.names);
+        let mut all = parameter::refs(&[select]);
+        all.extend(parameter::refs(names));
+        all
+    }
+
     fn list(&self) -> Value {
         let resource = self.resource;
         let mut parameters: Vec<Value> = filter::parameters(resource).collect();
-        parameters.extend(parameter::refs(&["And", "Or", "Select"]));
+        parameters.extend(parameter::refs(&parameter::own(self.names)));
         parameters.push(parameter::order(resource));
         parameters.extend(parameter::refs(&["Limit", "Offset", "After", "PreferRead"]));
         let rows = format!("{}List", self.names.one);
@@ -103,7 +111,7 @@ impl Of<'_> {
             parameter::columns(self.resource),
             parameter::on_conflict(self.resource),
         ];
-        parameters.extend(parameter::refs(&["Select", "PreferCreate", "IdempotencyKey"]));
+        parameters.extend(self.with_select(&["PreferCreate", "IdempotencyKey"]));
         let fields = [
             "ETag",
             "Location",
@@ -148,7 +156,7 @@ impl Of<'_> {
         json!({
             "operationId": format!("get{}", self.names.one),
             "summary": format!("Get one of {}", self.resource.name),
-            "parameters": parameter::refs(&["Select", "IfMatch", "IfNoneMatch"]),
+            "parameters": self.with_select(&["IfMatch", "IfNoneMatch"]),
             "responses": responses,
         })
     }
@@ -169,7 +177,7 @@ impl Of<'_> {
         json!({
             "operationId": format!("replace{one}"),
             "summary": format!("Replace or create one of {}", self.resource.name),
-            "parameters": parameter::refs(&["Select", "PreferWrite", "IfMatch", "IfNoneMatchWrite", "IdempotencyKey"]),
+            "parameters": self.with_select(&["PreferWrite", "IfMatch", "IfNoneMatchWrite", "IdempotencyKey"]),
             "requestBody": request_body(&format!("{one}Replace"), &["application/json"]),
             "responses": responses,
         })
@@ -186,7 +194,7 @@ impl Of<'_> {
         json!({
             "operationId": format!("update{one}"),
             "summary": format!("Change one of {}", self.resource.name),
-            "parameters": parameter::refs(&["Select", "PreferWrite", "IfMatch", "IdempotencyKey"]),
+            "parameters": self.with_select(&["PreferWrite", "IfMatch", "IdempotencyKey"]),
             "requestBody": request_body(&format!("{one}Patch"), PATCH),
             "responses": responses,
         })
@@ -203,7 +211,7 @@ impl Of<'_> {
         json!({
             "operationId": format!("delete{}", self.names.one),
             "summary": format!("Delete one of {}", self.resource.name),
-            "parameters": parameter::refs(&["Select", "PreferWrite", "IfMatch", "IdempotencyKey"]),
+            "parameters": self.with_select(&["PreferWrite", "IfMatch", "IdempotencyKey"]),
             "responses": responses,
         })
     }
@@ -228,13 +236,8 @@ impl Of<'_> {
     /// A write on every row that matches.
     fn by_filter(&self, verb: &str, summary: &str, done: &str) -> Value {
         let mut parameters: Vec<Value> = filter::parameters(self.resource).collect();
-        parameters.extend(parameter::refs(&[
-            "And",
-            "Or",
-            "Select",
-            "PreferWrite",
-            "IdempotencyKey",
-        ]));
+        parameters.extend(parameter::refs(&parameter::own(self.names)));
+        parameters.extend(parameter::refs(&["PreferWrite", "IdempotencyKey"]));
         let rows = format!("{}List", self.names.one);
         let fields = ["Content-Range", "Preference-Applied", "Idempotent-Replayed"];
         let mut responses = Map::new();

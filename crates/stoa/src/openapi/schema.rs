@@ -242,6 +242,10 @@ fn constrained(mut schema: Value, field: &Field) -> Value {
     }
     if let Some(pattern) = field.matches.as_ref().and_then(portable) {
         schema["pattern"] = json!(pattern);
+    } else if *field.ty.value() == Type::Text {
+        schema["pattern"] = json!(NO_NUL);
+    } else if matches!(field.ty.value(), Type::List(item) if **item == Type::Text) {
+        schema["items"]["pattern"] = json!(NO_NUL);
     }
     for (bound, name) in [(&field.min, "minimum"), (&field.max, "maximum")] {
         let number = bound
@@ -251,10 +255,34 @@ fn constrained(mut schema: Value, field: &Field) -> Value {
             schema[name] = number;
         }
     }
-    if let Type::Decimal { scale: 0, .. } = field.ty {
-        schema["multipleOf"] = json!(1);
+    if let Type::Decimal { precision, scale } = field.ty {
+        digits(&mut schema, precision.into(), scale.into());
     }
     schema
+}
+
+/// Text without the one character that a text may not hold.
+const NO_NUL: &str = r"^[^\u0000]*$";
+
+/// What so many digits, some of them after the point, can say.
+fn digits(schema: &mut Value, precision: usize, scale: usize) {
+    let number = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let (whole, part) = ("9".repeat(precision.saturating_sub(scale)), "9".repeat(scale));
+    let most = match (whole.as_str(), scale) {
+        ("", 0) => return,
+        ("", _) => format!("0.{part}"),
+        (whole, 0) => whole.to_owned(),
+        (whole, _) => format!("{whole}.{part}"),
+    };
+    for (name, text) in [("minimum", format!("-{most}")), ("maximum", most)] {
+        if schema.get(name).is_none() {
+            schema[name] = number(&text);
+        }
+    }
+    schema["multipleOf"] = match scale {
+        0 => json!(1),
+        _ => number(&format!("0.{}1", "0".repeat(scale - 1))),
+    };
 }
 
 /// The pattern for JSON Schema, when ECMAScript reads it as we do.

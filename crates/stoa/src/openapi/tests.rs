@@ -152,10 +152,13 @@ fn schemas_say_the_constraints() {
     assert_eq!(create["required"], json!(["name", "sku", "price"]));
     assert_eq!(
         create["properties"]["name"],
-        json!({ "type": "string", "minLength": 1, "maxLength": 120 })
+        json!({ "type": "string", "minLength": 1, "maxLength": 120, "pattern": r"^[^\u0000]*$" })
     );
     assert_eq!(create["properties"]["sku"]["pattern"], "^(?:[A-Z]+)$");
-    assert_eq!(create["properties"]["price"]["minimum"], json!(0));
+    let price = &create["properties"]["price"];
+    assert_eq!(price["minimum"], json!(0));
+    assert_eq!(price["maximum"].to_string(), "9999999999.99");
+    assert_eq!(price["multipleOf"].to_string(), "0.01");
     assert_eq!(create["properties"]["tags"]["default"], json!([]));
     assert!(create["properties"].get("created_at").is_none());
     assert_eq!(schemas["Product"]["properties"]["created_at"]["readOnly"], true);
@@ -181,6 +184,57 @@ fn schemas_say_the_constraints() {
             .iter()
             .all(|name| name != "id")
     );
+}
+
+/// Whether a pattern of the document takes a text, as ECMAScript would read it.
+fn fits(pattern: &Value, text: &str) -> bool {
+    let pattern = pattern.as_str().unwrap();
+    regex::Regex::new(pattern).unwrap().is_match(text)
+}
+
+#[test]
+fn patterns_show_what_a_selection_and_a_logic_tree_are() {
+    let document = shop();
+    let parameters = &document["components"]["parameters"];
+    let select = &parameters["ProductSelect"]["schema"]["pattern"];
+    for good in [
+        "",
+        "*",
+        "name,price",
+        "label:name,*",
+        "details->a->>b",
+        "name,orders(*)",
+        "mine:orders(id,status)",
+    ] {
+        assert!(fits(select, good), "{good}");
+    }
+    for bad in [
+        "nmae",
+        "name,",
+        "details->>a->b",
+        "archive(*)",
+        "orders(nmae)",
+        "name(*)",
+    ] {
+        assert!(!fits(select, bad), "{bad}");
+    }
+    let and = &parameters["OrderAnd"]["schema"]["pattern"];
+    for good in [
+        "(quantity.gte.3)",
+        "(quantity.gte.3,status.not.in.(new,paid),note.is.null)",
+        "(note.ilike.*gift*)",
+    ] {
+        assert!(fits(and, good), "{good}");
+    }
+    for bad in [
+        "()",
+        "quantity.gte.3",
+        "(quantity.gte.x)",
+        "(0)",
+        "(note.like.a)b)",
+    ] {
+        assert!(!fits(and, bad), "{bad}");
+    }
 }
 
 #[test]
