@@ -1,7 +1,7 @@
 //! The admin port: probes and metrics, on a thread and runtime of their own, so that a busy or stuck worker
 //! cannot make the process look dead and a scrape cannot slow a request.
 
-use crate::telemetry::{Telemetry, metrics::Gauges};
+use crate::telemetry::{Telemetry, metrics::Gauges, panics};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -108,6 +108,7 @@ impl Status {
                 self.taken.load(Ordering::Relaxed),
                 self.refused.load(Ordering::Relaxed),
             ],
+            panics: panics::count(),
             ready: !self.draining.load(Ordering::SeqCst),
         })
     }

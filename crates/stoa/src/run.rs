@@ -17,7 +17,7 @@ use crate::{
     cli::{Addresses, ProfiledFile},
     commands::{Failure, Outcome},
     dev,
-    telemetry::{Form, Telemetry, line::Level},
+    telemetry::{Form, Telemetry, line::Level, panics},
     terminal::{self, style},
 };
 use next::Next;
@@ -115,6 +115,7 @@ impl Live {
         };
         let mut observe = |plan: &Plan| -> Result<Arc<Telemetry>, Refused> {
             let started = Telemetry::start(form, &plan.api).map_err(|e| Refused::words(e.to_string()))?;
+            panics::watch(&started);
             telemetry = Some(Arc::clone(&started));
             Ok(started)
         };

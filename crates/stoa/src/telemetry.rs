@@ -2,6 +2,7 @@
 
 pub(crate) mod line;
 pub(crate) mod metrics;
+pub(crate) mod panics;
 pub(crate) mod writer;
 
 use line::Names;

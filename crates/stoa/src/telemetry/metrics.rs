@@ -143,6 +143,8 @@ pub(crate) struct Gauges {
     pub(crate) lines_dropped: u64,
     /// Reloads since the start that were taken and that were refused.
     pub(crate) reloads: [u64; 2],
+    /// Panics since the start.
+    pub(crate) panics: u64,
     /// Whether new requests are welcome.
     pub(crate) ready: bool,
 }
@@ -170,6 +172,13 @@ fn render_gauges(out: &mut String, gauges: &Gauges) {
         "Log lines that the output did not take.",
     );
     let _ = writeln!(out, "stoa_log_lines_dropped_total {}", gauges.lines_dropped);
+    head(
+        out,
+        "stoa_panics_total",
+        "counter",
+        "Faults of Stoa's own; each ended one request or task.",
+    );
+    let _ = writeln!(out, "stoa_panics_total {}", gauges.panics);
     head(
         out,
         "stoa_reloads_total",

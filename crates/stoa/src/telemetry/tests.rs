@@ -1,9 +1,16 @@
 //! Lines: well-formed JSON whatever a stranger sends, ECS members in order, nothing secret.
 
-use super::line::{self, Level, Names};
+use super::{
+    Form, Telemetry,
+    line::{self, Level, Names},
+    metrics, panics, writer,
+};
 use http::{Method, StatusCode};
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use stoa_exchange::{Context, Record};
 
 fn record<'a>(context: &'a Context, path: &'a str, cause: Option<&'a str>) -> Record<'a> {
@@ -115,4 +122,44 @@ fn events_and_drops_are_lines_too() {
     let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines[0]["url.full"], "http://x:1");
     assert_eq!(lines[1]["log.level"], "warn");
+}
+
+/// What was written, for the test to read.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panic_is_counted_and_told_without_its_message() {
+    let written = Written::default();
+    let telemetry = Arc::new(Telemetry {
+        metrics: metrics::Metrics::default(),
+        writer: writer::Writer::start(written.clone(), line::dropped).unwrap(),
+        form: Form::Json,
+        names: Names::new("shop"),
+    });
+    let usual = std::panic::take_hook();
+    panics::watch(&telemetry);
+    let before = panics::count();
+    let ended = std::thread::spawn(|| panic!("the card number is 4111")).join();
+    std::panic::set_hook(usual);
+    ended.unwrap_err();
+    telemetry.writer.close();
+    assert!(panics::count() > before);
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    assert!(!text.contains("4111"), "{text}");
+    let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(line["error.type"], "panic");
+    let file = line["log.origin.file.name"].as_str().unwrap();
+    assert!(file.ends_with("telemetry/tests.rs"), "{file}");
 }

@@ -32,6 +32,7 @@ fn exchanges_are_counted_by_route_method_and_class() {
         active: 3,
         lines_dropped: 2,
         reloads: [1, 0],
+        panics: 4,
         ready: true,
     });
     for line in [
@@ -45,6 +46,7 @@ fn exchanges_are_counted_by_route_method_and_class() {
         "http_server_active_requests 3",
         "stoa_log_lines_dropped_total 2",
         r#"stoa_reloads_total{result="taken"} 1"#,
+        "stoa_panics_total 4",
         "stoa_ready 1",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
@@ -61,6 +63,7 @@ fn series_are_bounded() {
         active: 0,
         lines_dropped: 0,
         reloads: [0, 0],
+        panics: 0,
         ready: false,
     });
     let other = r#"stoa_requests_total{http_route="_other",http_request_method="GET",status="2xx"} 5"#;
