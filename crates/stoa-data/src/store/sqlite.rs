@@ -27,6 +27,7 @@ use connect::{Limited, Use, open_limited};
 use errors::{Fail, Run};
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -202,7 +203,7 @@ impl SqliteStore {
         self.reads.try_send(job).map_err(|error| refused(&error))?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(StoreError::Unavailable("the store is closed".to_owned())),
+            Ok(Err(_)) => Err(StoreError::Internal("the store gave no answer".to_owned())),
             Err(_) => Err(StoreError::Deadline),
         }
     }
@@ -273,7 +274,7 @@ impl SqliteStore {
         self.writes.try_send(job).map_err(|error| refused(&error))?;
         match tokio::time::timeout_at((deadline + WRITE_GRACE).into(), answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(StoreError::Unavailable("the store is closed".to_owned())),
+            Ok(Err(_)) => Err(StoreError::Internal("the store gave no answer".to_owned())),
             Err(_) => Err(StoreError::Deadline),
         }
     }
@@ -363,7 +364,11 @@ fn serve_reads(shared: &Arc<Shared>, waiting: &Mutex<Receiver<ReadJob>>) {
             }
         };
         limited.limit.set(Some(job.deadline));
-        let result = read::run(&limited.conn, shared, &job.read, |_| true);
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            read::run(&limited.conn, shared, &job.read, |_| true)
+        }));
+        // After a panic the connection goes; the thread and what else waits for it stay.
+        let Ok(result) = ran else { continue };
         limited.limit.set(None);
         let result = result.map_err(|fail| fail.plain(&shared.path));
         if !matches!(result, Err(StoreError::Unavailable(_))) {

@@ -6,6 +6,7 @@ use super::errors::{Run, explain, unavailable};
 use super::{Claims, Shared, idempotency, write};
 use crate::operation::Write;
 use crate::store::{Outcome, Render, StoreError, Written};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -50,7 +51,10 @@ pub(super) fn serve(shared: &Arc<Shared>, jobs: &Receiver<Job>) {
                 continue;
             }
         };
-        let healthy = batch(&limited, shared, first, jobs);
+        // After a panic nothing was committed: the connection goes, and with it the transaction; nobody of the batch is
+        // told that it was written.
+        let ran = catch_unwind(AssertUnwindSafe(|| batch(&limited, shared, first, jobs)));
+        let healthy = ran.unwrap_or(false);
         if healthy {
             if clock::now().saturating_duration_since(cleaned) > CLEAN_EVERY {
                 // What is not cleaned now is cleaned next time.

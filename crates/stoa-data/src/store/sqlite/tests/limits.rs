@@ -268,3 +268,27 @@ fn the_pages_of_a_list_use_the_index() {
     let found = steps(&by_number);
     assert!(found.contains("things_n_index"), "{found}");
 }
+
+#[test]
+fn a_panic_in_a_write_undoes_that_write_and_the_writer_goes_on() {
+    let (_folder, _plan, store) = sqlite(vec![things(), parts()]);
+    let row = |id: i64| {
+        insert(
+            0,
+            &[0, 1, 2],
+            vec![vec![Value::Int(id), text("a"), Value::Int(id)]],
+        )
+    };
+    let mut broken = row(1);
+    broken.idempotency = Some(crate::operation::IdempotencyClaim {
+        scope: [1; 32],
+        fingerprint: [1; 32],
+        bucket: 0,
+    });
+    let render: crate::store::Render = Box::new(|_| panic!("a fault of ours"));
+    let error = run(async { store.write(broken, soon(), Some(render)).await.unwrap_err() });
+    assert!(matches!(error, StoreError::Internal(_)), "{error}");
+    done(&*store, row(2));
+    let all = read(0, items(&things(), &[0]), Condition::True);
+    assert_eq!(page(&*store, &all).rows, 1, "only the second was written");
+}
