@@ -11,7 +11,29 @@ use crate::{
     value::Value,
 };
 use http::header;
+use stoa_config::plan::{Access, Rule};
 use stoa_exchange::{FieldError, codes as common};
+
+/// The rules that judge rows as they become, for this method: `update needs owner customer_id`.
+fn rules(call: &Call<'_>) -> String {
+    let rules = &call.resource.rules;
+    let said = |verb: &str, rule: &Rule| match &rule.access {
+        Access::Owner(field) => {
+            let name = call.resource.fields.get(*field).map_or("", |f| f.name.as_str());
+            format!("{verb} needs owner {name}")
+        }
+        other => format!("{verb} needs {other}"),
+    };
+    match *call.facts.method {
+        http::Method::POST => said("create", &rules.create),
+        http::Method::PUT => format!(
+            "{}, {}",
+            said("create", &rules.create),
+            said("update", &rules.update)
+        ),
+        _ => said("update", &rules.update),
+    }
+}
 
 /// The refusal for an error of the store. `id` is the key in the path, when there was one.
 pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) -> Refusal {
@@ -43,7 +65,10 @@ pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) ->
             };
             Refusal::new(
                 &codes::ROW_REFUSED,
-                format!("The access rule of `{relation}` does not let you write this row."),
+                format!(
+                    "The access rule of `{relation}` does not let you write this row: {}.",
+                    rules(call)
+                ),
             )
             .postgrest(
                 "42501",

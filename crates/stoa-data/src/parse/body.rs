@@ -53,6 +53,7 @@ fn kind(headers: &HeaderMap) -> Option<Kind> {
 
 /// Refuses a `Content-Type` that is not taken; `patch` takes merge patches too.
 pub(crate) fn check_type(headers: &HeaderMap, patch: bool) -> Result<()> {
+    check_coding(headers)?;
     match kind(headers) {
         Some(Kind::Merge) if !patch => {}
         Some(_) => return Ok(()),
@@ -83,6 +84,20 @@ pub(crate) fn payload(headers: &HeaderMap, bytes: &[u8], many: bool, alias: bool
         return Err(bad_body(says, "Empty or invalid json"));
     }
     Ok(payload)
+}
+
+/// Refuses a compressed body: what it unfolds to could not be bounded by what was sent.
+fn check_coding(headers: &HeaderMap) -> Result<()> {
+    let coded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let Some(coding) = coded else { return Ok(()) };
+    let shown = shorten(coding.to_str().unwrap_or("(not text)"));
+    let detail = format!("The body has the content coding `{shown}`; send it as it is.");
+    Err(Refusal::new(&codes::UNSUPPORTED_MEDIA_TYPE, detail.clone())
+        .header(header::ACCEPT_ENCODING, "identity")
+        .postgrest("PGRST102", 415, detail))
 }
 
 /// Reads a body of one object, or of an array of objects where `many`.

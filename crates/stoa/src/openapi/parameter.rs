@@ -23,7 +23,7 @@ pub(super) fn shared() -> Map<String, Value> {
         "IfNoneMatch": header("If-None-Match", "The `ETag` that the caller has: the answer is `304` while it is the current one.", &json!({ "type": "string" })),
         "IfNoneMatchWrite": header("If-None-Match", "`*`: only if there is no such row yet; otherwise `412`.", &json!({ "type": "string" })),
         "IdempotencyKey": header("Idempotency-Key", "Any text of visible ASCII characters, new for every write that is meant once. A repetition within 24 hours gets the first reply again, \
-            with `Idempotent-Replayed: true`, and changes nothing.", &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" })),
+            with `Idempotent-Replayed: true`, and changes nothing.", &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*[!-~][ -~]*$" })),
     });
     match all {
         Value::Object(all) => all,
@@ -79,7 +79,7 @@ fn selection(plan: &Plan, resource: &Resource) -> String {
         }
     }
     let one = items.join("|");
-    format!(r"^(({one})(,({one})){{0,40}})?$")
+    format!(r"^(({one})(,({one})){{0,40}}|\s*)$")
 }
 
 /// How many references lead from one of two resources to the other.
