@@ -199,7 +199,20 @@ pub enum StoreKind {
         max_lag: Duration,
         /// `durability`.
         durability: Durability,
+        /// `roles`: the database's own policies judge as well.
+        roles: Option<DatabaseRoles>,
     },
+}
+
+/// `roles`: the role of the database as which a caller's statements run, so that its row-level security judges them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseRoles {
+    /// `claim`: path of the claim that names the role, outermost first. Default `role`.
+    pub claim: Vec<String>,
+    /// `allowed`: the roles that a token may name. No other is ever taken.
+    pub allowed: Vec<String>,
+    /// `anonymous`: the role of a caller who names none; without it they are refused.
+    pub anonymous: Option<String>,
 }
 
 /// `durability`: what has happened when a write is answered.

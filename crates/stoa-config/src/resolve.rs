@@ -14,7 +14,7 @@ use crate::{
     fault::codes,
     grammar::{name, policy},
     node::Span,
-    plan::{Auth, Field, List, Place, Resource, Rule, Rules, Shard, Store, Type},
+    plan::{Auth, CacheScope, Field, List, Place, Resource, Rule, Rules, Shard, Store, StoreKind, Type},
     report::{Report, did_you_mean},
 };
 use std::collections::HashMap;
@@ -39,9 +39,34 @@ pub(crate) fn resources(
         let store = store(resource, store_names, report)
             .and_then(|name| stores.iter().position(|s| s.name == name))
             .unwrap_or(0);
-        found.push(bind(resource, fields, keys, store, auth, report));
+        let bound = bind(resource, fields, keys, store, auth, report);
+        only_private(&bound, resource, stores, report);
+        found.push(bound);
     }
     found
+}
+
+/// Where the database judges each caller by itself, no reply is anybody else's.
+fn only_private(bound: &Resource, raw: &RawResource<'_>, stores: &[Store], report: &mut Report<'_>) {
+    let judged = stores
+        .get(bound.store)
+        .is_some_and(|s| matches!(&s.kind, StoreKind::Postgres { roles: Some(_), .. }));
+    let shared = bound
+        .cache
+        .as_ref()
+        .is_some_and(|c| c.scope != CacheScope::Private);
+    if let (true, true, Some(node)) = (judged, shared, raw.read.get("cache")) {
+        report
+            .add(
+                codes::EXCLUSIVE,
+                node.span,
+                format!(
+                    "{} is cached for all, and `roles` of its store lets the database decide who sees what",
+                    raw.read.what
+                ),
+            )
+            .help("write `cache: private 30s`");
+    }
 }
 
 fn names(raw: &[RawResource<'_>], report: &mut Report<'_>) {

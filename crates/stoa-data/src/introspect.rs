@@ -31,11 +31,13 @@ pub struct Table {
     pub schema: Option<String>,
     /// Name.
     pub name: String,
+    /// What somebody wrote about it in the database.
+    pub comment: Option<String>,
     /// Whether it cannot be written.
     pub view: bool,
     /// In their order. A table without a primary key has its `rowid` in front, as its key.
     pub columns: Vec<Column>,
-    /// Names of the key's columns, in the order of the key; none for a view.
+    /// Names of the key's columns, in the order of the key; none for most views.
     pub key: Vec<String>,
     /// Foreign keys.
     pub references: Vec<Reference>,
@@ -52,6 +54,8 @@ pub struct Table {
 pub struct Column {
     /// Name.
     pub name: String,
+    /// What somebody wrote about it in the database.
+    pub comment: Option<String>,
     /// Type as declared; empty when none was.
     pub declared: String,
     /// Type of the field, as the API file writes it; `None` when no type reads what is there (bytes).
@@ -66,6 +70,8 @@ pub struct Column {
     pub unique: bool,
     /// Whether the database fills it in when it is left out.
     pub generated: bool,
+    /// Whether the database alone does, so that it cannot be written.
+    pub computed: bool,
 }
 
 /// A foreign key.
@@ -130,6 +136,7 @@ fn table(limited: &Limited, name: &str, kind: &str, without_rowid: bool) -> rusq
     let mut table = Table {
         schema: None,
         name: name.to_owned(),
+        comment: None,
         view: kind != "table",
         columns: columns(conn, name)?,
         key: Vec::new(),
@@ -150,7 +157,7 @@ fn table(limited: &Limited, name: &str, kind: &str, without_rowid: bool) -> rusq
         && let Some(column) = table.columns.get_mut(only)
     {
         column.unique = true;
-        column.generated = !without_rowid && column.declared.eq_ignore_ascii_case("INTEGER");
+        column.generated |= !without_rowid && column.declared.eq_ignore_ascii_case("INTEGER");
     }
     table.key = keyed
         .iter()
@@ -176,9 +183,11 @@ fn rowid() -> Column {
         ty: Some("int".to_owned()),
         not_null: true,
         default: None,
+        comment: None,
         key_position: Some(1),
         unique: true,
         generated: true,
+        computed: false,
     }
 }
 
@@ -188,16 +197,20 @@ fn columns(conn: &Connection, name: &str) -> rusqlite::Result<Vec<Column>> {
     )?
     .query_map([name], |row| {
         let key: u32 = row.get(4)?;
+        // Hidden by 2 or 3: computed from other columns.
+        let computed = row.get::<_, i64>(5)? > 1;
+        let default: Option<String> = row.get(3)?;
         Ok(Column {
             name: row.get(0)?,
+            comment: None,
             declared: row.get(1)?,
             ty: None,
             not_null: row.get::<_, bool>(2)? || key > 0,
-            default: row.get(3)?,
+            generated: computed || default.is_some(),
+            default,
             key_position: (key > 0).then_some(key),
             unique: false,
-            // Hidden by 2 or 3: computed from other columns.
-            generated: row.get::<_, i64>(5)? > 1,
+            computed,
         })
     })?
     .collect()

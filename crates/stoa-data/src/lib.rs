@@ -23,6 +23,7 @@ mod prepare;
 mod read;
 mod refusal;
 mod render;
+mod run_as;
 mod trouble;
 mod validate;
 mod write;

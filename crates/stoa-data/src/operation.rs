@@ -3,10 +3,11 @@
 
 mod select;
 
+pub use crate::run_as::RunAs;
+use crate::value::Value;
 pub use select::{Aggregate, Cast, Embed, Item, Join, Kind, Order, PathStep, Term, Through};
 pub(crate) use select::{is_grouped, kind_of};
-
-use crate::value::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use stoa_config::plan::Consistency;
 use stoa_exchange::position::Position;
@@ -39,6 +40,8 @@ pub struct Read {
     pub bucket: Option<u16>,
     /// How fresh what it shows must be.
     pub fresh: Freshness,
+    /// As whom the database runs it, where its own policies judge.
+    pub run_as: Option<Arc<RunAs>>,
 }
 
 /// How fresh what a read shows must be, where a store has replicas. The default is whatever a replica within the
@@ -302,6 +305,8 @@ pub struct Write {
     pub idempotency: Option<IdempotencyClaim>,
     /// Rows of other resources that must exist, for a `ref` that leaves the shard group.
     pub must_exist: Vec<(ResourceIndex, Value)>,
+    /// As whom the database runs it, where its own policies judge.
+    pub run_as: Option<Arc<RunAs>>,
 }
 
 /// What a write does.

@@ -73,16 +73,37 @@ pub(crate) fn embeds<E>(
     Ok(())
 }
 
-/// The one row with this key.
+/// The one row with this key: a list of values, where it has several fields.
 pub(crate) fn key_is(resource: &Resource, key: &Value) -> Condition {
-    match resource.key[..] {
-        [field] => Condition::Compare {
-            field,
-            path: Vec::new(),
-            op: Compare::Eq,
-            value: key.clone(),
-        },
+    let is = |field, value: &Value| Condition::Compare {
+        field,
+        path: Vec::new(),
+        op: Compare::Eq,
+        value: value.clone(),
+    };
+    match (&resource.key[..], key) {
+        ([field], key) => is(*field, key),
+        ([_, _, ..], Value::List(values)) if values.len() == resource.key.len() => {
+            let parts = resource.key.iter().zip(values);
+            Condition::And(parts.map(|(field, value)| is(*field, value)).collect())
+        }
         _ => Condition::False,
+    }
+}
+
+/// The key that a condition fixes, when that is all it says.
+pub(crate) fn only_key(resource: &Resource, condition: &Condition) -> Option<Value> {
+    let said = match condition {
+        Condition::And(list) => list.len(),
+        _ => 1,
+    };
+    let parts = resource.key.iter().map(|field| fixed(condition, *field).cloned());
+    let mut parts = parts
+        .collect::<Option<Vec<Value>>>()
+        .filter(|parts| parts.len() == said)?;
+    match parts.len() {
+        1 => parts.pop(),
+        _ => Some(Value::List(parts)),
     }
 }
 

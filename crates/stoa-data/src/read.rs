@@ -11,6 +11,7 @@ use crate::{
     prepare,
     refusal::{Refusal, Result},
     render::{self, Draft},
+    run_as,
     store::Page,
     trouble,
     value::Value,
@@ -179,6 +180,7 @@ fn read(
     let bucket = prepare::bucket(call.resource, &filter);
     Ok(Read {
         resource: call.index,
+        run_as: run_as::of(call, call.resource.store)?,
         fresh: call.freshness(call.resource, &select),
         select,
         filter,
@@ -266,6 +268,7 @@ pub(crate) async fn row(call: &Call<'_>, id: &Value, items: &[Item], verb: Verb)
     let filter = prepare::key_is(call.resource, id).and(allowed.filter);
     let read = Read {
         resource: call.index,
+        run_as: run_as::of(call, call.resource.store)?,
         fresh: call.freshness(call.resource, &select),
         select,
         bucket: prepare::bucket(call.resource, &filter),

@@ -233,7 +233,8 @@ impl<'a> Check<'a> {
         for (position, field) in resource.fields.iter().enumerate() {
             let is_key = resource.key.contains(&position);
             match values[position].take() {
-                Some(_) if field.auto && !is_key => {
+                // A key may be written, unless the table alone counts it up.
+                Some(_) if field.auto && (!is_key || (field.generated && completion.key.is_none())) => {
                     self.say(
                         at,
                         &field.name,
@@ -286,6 +287,9 @@ impl<'a> Check<'a> {
         if let Some(value) = self.rules.default(position, &field.ty, self.now_micros) {
             return Some(value);
         }
+        if field.generated {
+            return None;
+        }
         match field.ty.value() {
             // Made once the bucket is known.
             Type::Uuid7 if is_key => None,
@@ -306,20 +310,22 @@ impl<'a> Check<'a> {
     }
 
     fn key_of_path(&mut self, at: usize, key: &Value, values: &mut [Option<Value>]) {
-        let [position] = self.resource.key[..] else {
-            return;
+        let parts = match key {
+            Value::List(parts) => parts.as_slice(),
+            one => std::slice::from_ref(one),
         };
-        match &values[position] {
-            Some(given) if given != key => {
-                let name = self.resource.fields[position].name.clone();
-                self.say(
-                    at,
-                    &name,
-                    BadKind::Key,
-                    format!("must be `{key}`, as in the path"),
-                );
+        let resource = self.resource;
+        for (position, key) in resource.key.iter().zip(parts) {
+            let Some(value) = values.get_mut(*position) else {
+                continue;
+            };
+            match value {
+                Some(given) if given != key => {
+                    let message = format!("must be `{key}`, as in the address");
+                    self.say(at, &resource.fields[*position].name, BadKind::Key, message);
+                }
+                _ => *value = Some(key.clone()),
             }
-            _ => values[position] = Some(key.clone()),
         }
     }
 
@@ -330,7 +336,7 @@ impl<'a> Check<'a> {
         let field = &resource.fields[key];
         let generated = values[key].is_none() && matches!(field.ty.value(), Type::Uuid7 | Type::Uuid);
         if resource.table.is_some() {
-            if generated {
+            if generated && !field.generated {
                 values[key] = Some(Value::Uuid(bucket::new_id(0)));
             }
             return 0;

@@ -77,7 +77,9 @@ impl fmt::Display for Value {
 }
 
 /// RFC 3339 in UTC with six digits after the point, `2026-11-23T03:09:00.000000Z`: fixed width, so that texts
-/// sort as the moments do. Years 0000 to 9999.
+/// sort as the moments do. Years outside 0000 to 9999, which only a database of others holds, are written with a sign
+/// and six digits (ISO 8601, as ECMAScript reads them); the largest and the smallest number are `infinity` and
+/// `-infinity`.
 pub fn render_time(micros: i64) -> String {
     let mut out = Vec::with_capacity(28);
     write_time(micros, &mut out);
@@ -87,13 +89,10 @@ pub fn render_time(micros: i64) -> String {
 /// As [`render_time`], to the end of a buffer.
 pub(crate) fn write_time(micros: i64, out: &mut Vec<u8>) {
     const DAY: i64 = 86_400_000_000;
-    // What no calendar of four digits has is shown as the first moment, as dates are.
-    let day = micros.div_euclid(DAY);
-    let (day, rest) = if DAYS.contains(&day) {
-        (day, micros.rem_euclid(DAY))
-    } else {
-        (0, 0)
-    };
+    if matches!(micros, i64::MAX | i64::MIN) {
+        return out.extend_from_slice(endless(micros > 0));
+    }
+    let (day, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
     write_day(day, out);
     out.push(b'T');
     write_digits(rest / 3_600_000_000, 2, out);
@@ -106,8 +105,10 @@ pub(crate) fn write_time(micros: i64, out: &mut Vec<u8>) {
     out.push(b'Z');
 }
 
-/// Days since 1970 of the years 0000 to 9999.
-const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
+/// What an end of time is called.
+fn endless(future: bool) -> &'static [u8] {
+    if future { b"infinity" } else { b"-infinity" }
+}
 
 /// `YYYY-MM-DD` of a day since 1970 (by the rule of H. Hinnant's `civil_from_days`: years begin in March, so that the
 /// leap day ends them).
@@ -122,22 +123,30 @@ fn write_day(day: i64, out: &mut Vec<u8>) {
     } else {
         march_based - 9
     };
-    write_digits(year_of_era + era * 400 + i64::from(month <= 2), 4, out);
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    if (0..=9_999).contains(&year) {
+        write_digits(year, 4, out);
+    } else {
+        out.push(if year < 0 { b'-' } else { b'+' });
+        // Dates reach further than six digits.
+        let digits = if year.abs() > 999_999 { 7 } else { 6 };
+        write_digits(year.abs(), digits, out);
+    }
     out.push(b'-');
     write_digits(month, 2, out);
     out.push(b'-');
     write_digits(of_year - (153 * march_based + 2) / 5 + 1, 2, out);
 }
 
-/// A number that is not negative as so many digits, at most six.
+/// A number that is not negative as so many digits, at most seven.
 fn write_digits(n: i64, width: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 6];
+    let mut digits = [b'0'; 7];
     let mut left = n;
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + u8::try_from(left % 10).unwrap_or(0);
         left /= 10;
     }
-    out.extend_from_slice(digits.get(6 - width..).unwrap_or_default());
+    out.extend_from_slice(digits.get(7 - width..).unwrap_or_default());
 }
 
 /// Midnight of 1970-01-01.
@@ -158,8 +167,10 @@ pub fn render_date(days: i32) -> String {
 
 /// As [`render_date`], to the end of a buffer.
 pub(crate) fn write_date(days: i32, out: &mut Vec<u8>) {
-    let day = i64::from(days);
-    write_day(if DAYS.contains(&day) { day } else { 0 }, out);
+    if matches!(days, i32::MAX | i32::MIN) {
+        return out.extend_from_slice(endless(days > 0));
+    }
+    write_day(i64::from(days), out);
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{
     handler::Call,
     operation::{Change, IdempotencyClaim, Item, Write},
     refusal::Result,
-    render,
+    render, run_as,
     store::{Outcome, Render, StoredReply, Written},
     trouble,
     value::Value,
@@ -92,6 +92,7 @@ async fn finish(call: &Call<'_>, asked: &Asked, ready: Ready<'_>) -> Result<Repl
         rollback: asked.prefer.rollback == Some(true),
         idempotency: asked.claim.map(|scope| claim(call, scope, bucket, bytes)),
         must_exist: Vec::new(),
+        run_as: run_as::of(call, call.resource.store)?,
     };
     existing::references(call, &write).await?;
     let max = write.max_affected;

@@ -212,6 +212,24 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// What a database has beside rows, as SQL.
+    pub fn dump(&self, database: &str) -> String {
+        let mut command = Command::new(bin().join("pg_dump"));
+        let output = command
+            .args(["--schema-only", "-d", &self.url(database)])
+            .output()
+            .expect("pg_dump starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Newer ones put a random word around it.
+        let lines = text.lines().filter(|line| !line.starts_with('\\'));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// Waits until no client of this name is connected any more.
     pub fn wait_without(&self, application: &str) {
         let count = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'");

@@ -29,7 +29,7 @@ pub(crate) static RESOURCE: MapSpec = MapSpec {
         Key::new(
             "table",
             Shape::Value(&TABLE_WORDS),
-            "An existing table or view to serve: nothing is created or altered.",
+            "An existing table or view to serve: nothing is created or altered. A name with a dot or a quote stands in double quotes, as in SQL.",
             "public.products",
         ),
         Key::new(
@@ -205,6 +205,20 @@ pub(crate) static FIELD: MapSpec = MapSpec {
         )
         .or("false"),
         Key::new(
+            "generated",
+            Shape::Bool,
+            "Whether the existing table fills it in when a caller leaves it out: a default, a number that counts up.",
+            "true",
+        )
+        .or("false"),
+        Key::new(
+            "computed",
+            Shape::Bool,
+            "Whether the existing table alone fills it in, so that no caller may write it.",
+            "true",
+        )
+        .or("false"),
+        Key::new(
             "immutable",
             Shape::Bool,
             "Whether it is set on create only.",
@@ -218,6 +232,12 @@ pub(crate) static FIELD: MapSpec = MapSpec {
             "true",
         )
         .or("false"),
+        Key::new(
+            "column",
+            Shape::Value(&name::TEXT_WORDS),
+            "What the column of an existing table is called, where a field cannot have its name.",
+            "\"unit.price\"",
+        ),
         Key::new(
             "default",
             Shape::Free,
@@ -259,7 +279,11 @@ pub(crate) static FIELD: MapSpec = MapSpec {
 static TABLE_WORDS: Words = Words::new(
     "a table, with or without its schema",
     codes::NAME,
-    &["products", "public.products"],
+    &[
+        "products",
+        "public.products",
+        "\"my.schema\".\"odd \"\"name\"\"\"",
+    ],
 );
 static SHARD_WORDS: Words = Words::new("a field, or `single`", codes::SHARD, &["customer_id", "single"]);
 static BOUND_WORDS: Words = Words::new(
@@ -341,22 +365,57 @@ fn resource<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<RawResource
 
 fn table(node: &Node, report: &mut Report<'_>) -> Option<TableName> {
     let text = grammar::scalar(node, &name::TEXT, report)?;
-    let parts: Vec<&str> = text.split('.').collect();
-    let (schema, name) = match parts[..] {
-        [name] => (None, name),
-        [schema, name] => (Some(schema.to_owned()), name),
-        _ => (None, ""),
+    let mut parts = qualified(&text).unwrap_or_default().into_iter();
+    let named = match (parts.next(), parts.next(), parts.next()) {
+        (Some(name), None, None) => Some(TableName { schema: None, name }),
+        (Some(schema), Some(name), None) => Some(TableName {
+            schema: Some(schema),
+            name,
+        }),
+        _ => None,
     };
-    if name.is_empty() || schema.as_ref().is_some_and(String::is_empty) || text.contains('"') {
+    if named.is_none() {
         report
             .add(codes::NAME, node.span, format!("`{text}` is not a table"))
-            .help("write `TABLE` or `SCHEMA.TABLE`");
-        return None;
+            .help("write `TABLE` or `SCHEMA.TABLE`; a name with a dot or a quote stands in double quotes");
     }
-    Some(TableName {
-        schema,
-        name: name.to_owned(),
-    })
+    named
+}
+
+/// The parts between the dots, each bare or in double quotes, where a quote is doubled.
+fn qualified(text: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            let mut part = String::new();
+            let mut chars = quoted.char_indices().peekable();
+            let end = loop {
+                match chars.next()? {
+                    (_, '"') if chars.next_if(|(_, c)| *c == '"').is_some() => part.push('"'),
+                    (at, '"') => break at,
+                    (_, c) => part.push(c),
+                }
+            };
+            (part, quoted.get(end + 1..)?)
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            let (part, after) = rest.split_at(end);
+            if part.contains('"') {
+                return None;
+            }
+            (part.to_owned(), after)
+        };
+        if part.is_empty() {
+            return None;
+        }
+        parts.push(part);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if after.is_empty() => return Some(parts),
+            None => return None,
+        }
+    }
 }
 
 fn fields(node: &Node, report: &mut Report<'_>) -> Vec<RawDeclaration> {
@@ -455,6 +514,8 @@ fn long_constraints(read: &Reader<'_>, report: &mut Report<'_>) -> Vec<(Constrai
         ConstraintKind::Unique,
         ConstraintKind::Optional,
         ConstraintKind::Auto,
+        ConstraintKind::Generated,
+        ConstraintKind::Computed,
         ConstraintKind::Immutable,
         ConstraintKind::Index,
     ];
@@ -466,9 +527,10 @@ fn long_constraints(read: &Reader<'_>, report: &mut Report<'_>) -> Vec<(Constrai
             found.push((kind, read.key_span(word)));
         }
     }
-    for word in ["min", "max", "matches", "was"] {
+    for word in ["min", "max", "matches", "was", "column"] {
         let kind = match word {
             "min" => ConstraintKind::Min,
+            "column" => ConstraintKind::Column,
             "max" => ConstraintKind::Max,
             "was" => ConstraintKind::Was,
             _ => ConstraintKind::Matches,

@@ -3,9 +3,9 @@
 use super::{Context, Reader, list, read::default};
 use crate::{
     fault::codes,
-    grammar::{self, name, net, net::StoreUrl, policy, units},
+    grammar::{self, Flaw, Grammar, Words, name, net, net::StoreUrl, policy, units},
     node::{Node, Value},
-    plan::{Durability, PostgresShard, Secret, Store, StoreKind},
+    plan::{DatabaseRoles, Durability, PostgresShard, Secret, Store, StoreKind},
     report::Report,
     spec::{Key, MapSpec, Shape},
 };
@@ -60,9 +60,67 @@ pub(crate) static POSTGRES: MapSpec = MapSpec {
             "replicated",
         )
         .or("local"),
+        Key::new(
+            "roles",
+            Shape::Map(&ROLES),
+            "Runs each caller's statements as a role of the database, with the token's claims in `request.jwt.claims`, so that row-level security written for PostgREST keeps working.",
+            "{ allowed: [web_user], anonymous: web_anon }",
+        ),
     ],
     instead: &[("url", "write `postgres: URL`, or `shards: [{ write: URL }]`")],
 };
+
+pub(crate) static ROLES: MapSpec = MapSpec {
+    name: "database_roles",
+    doc: "The roles of the database as which callers' statements run. The store's own login must be a member of each.",
+    keys: &[
+        Key::new(
+            "claim",
+            Shape::Value(&CLAIM_WORDS),
+            "The claim that names the role; dots lead into claims.",
+            "app_metadata.role",
+        )
+        .or("role"),
+        Key::new(
+            "allowed",
+            Shape::List(&Shape::Value(&ROLE_WORDS)),
+            "The roles that a token may name. One that is not listed here is refused.",
+            "[web_user, editor]",
+        )
+        .or("[]"),
+        Key::new(
+            "anonymous",
+            Shape::Value(&ROLE_WORDS),
+            "The role of callers without a token, and of tokens that name none. Without it they are refused.",
+            "web_anon",
+        ),
+    ],
+    instead: &[
+        ("anon", "did you mean `anonymous`?"),
+        ("role", "did you mean `claim` or `allowed`?"),
+    ],
+};
+
+static CLAIM_WORDS: Words = Words::new("a claim", codes::TEXT, &["role", "app_metadata.role"]);
+static ROLE: Grammar<String> = Grammar {
+    words: &ROLE_WORDS,
+    parse: role,
+};
+static ROLE_WORDS: Words = Words::new("a role of the database", codes::NAME, &["web_user", "web_anon"]);
+
+/// Bytes of a role's name at most.
+const ROLE_BYTES_MAX: usize = 63;
+
+fn role(text: &str) -> Result<String, Flaw> {
+    let flaw = |says: &str| Err(Flaw::whole(text, says));
+    match text {
+        "" => flaw("a role has a name"),
+        // `SET ROLE none` takes the login's own role back.
+        _ if text.eq_ignore_ascii_case("none") => flaw("`none` is no role: it stands for the login itself"),
+        _ if text.len() > ROLE_BYTES_MAX || text.contains('\0') => flaw("a role's name has 1 to 63 bytes"),
+        _ => Ok(text.to_owned()),
+    }
+}
 
 pub(crate) static SHARD: MapSpec = MapSpec {
     name: "postgres_shard",
@@ -178,6 +236,7 @@ fn one_server(url: String) -> StoreKind {
         }],
         max_lag: default(&POSTGRES, "max_lag", &units::DURATION),
         durability: Durability::default(),
+        roles: None,
     }
 }
 
@@ -221,5 +280,41 @@ fn postgres(node: &Node, report: &mut Report<'_>) -> Option<StoreKind> {
         shards,
         max_lag: read.or_default(max_lag, "max_lag", &units::DURATION),
         durability: durability.unwrap_or_default(),
+        roles: read.get("roles").and_then(|n| roles(n, report)),
+    })
+}
+
+fn roles(node: &Node, report: &mut Report<'_>) -> Option<DatabaseRoles> {
+    let read = Reader::open(&ROLES, node, "`roles`", report)?;
+    let claim = read.value("claim", &name::TEXT, report);
+    let claim = claim.unwrap_or_else(|| "role".to_owned());
+    let claim: Vec<String> = claim.split('.').map(str::to_owned).collect();
+    if let (true, Some(node)) = (claim.iter().any(String::is_empty), read.get("claim")) {
+        report
+            .add(
+                codes::TEXT,
+                node.span,
+                "a claim's path has a word between its dots",
+            )
+            .help("such as `app_metadata.role`");
+    }
+    let items = read
+        .get("allowed")
+        .map(|n| list(n, "allowed", report))
+        .unwrap_or_default();
+    let allowed: Vec<String> = items
+        .iter()
+        .filter_map(|n| grammar::scalar(n, &ROLE, report))
+        .collect();
+    let anonymous = read.value("anonymous", &ROLE, report);
+    if items.is_empty() && anonymous.is_none() && !read.has("anonymous") {
+        report
+            .add(codes::STORE, node.span, "`roles` names no role")
+            .help("such as `{ allowed: [web_user], anonymous: web_anon }`");
+    }
+    Some(DatabaseRoles {
+        claim,
+        allowed,
+        anonymous,
     })
 }

@@ -135,8 +135,10 @@ pub struct List {
 /// One field of a resource.
 #[derive(Clone, Debug)]
 pub struct Field {
-    /// Name in the file, in JSON and of the column.
+    /// Name in the file and in JSON; of the column too, unless `column` says otherwise.
     pub name: String,
+    /// `column`: what the column of an existing table is called, where that cannot be a field's name.
+    pub column: Option<String>,
     /// Where it stands in the file.
     pub place: Place,
     /// Type.
@@ -147,6 +149,9 @@ pub struct Field {
     pub optional: bool,
     /// `auto`: Stoa fills it in (a key: a new id; a time: now, on create). A caller may not write it, except a key.
     pub auto: bool,
+    /// `generated` and `computed`: the existing table fills it in when it is left out. With `auto` (`computed`) it
+    /// alone does, and a caller may not write it.
+    pub generated: bool,
     /// `immutable`: set on create only. Keys and shard keys are.
     pub immutable: bool,
     /// `index`.
@@ -166,9 +171,14 @@ pub struct Field {
 }
 
 impl Field {
+    /// What its column is called in the database.
+    pub fn column(&self) -> &str {
+        self.column.as_deref().unwrap_or(&self.name)
+    }
+
     /// Whether a caller must send the field on create.
     pub fn required(&self) -> bool {
-        !self.optional && !self.auto && self.default.is_none()
+        !self.optional && !self.auto && !self.generated && self.default.is_none()
     }
 }
 

@@ -135,6 +135,7 @@ pub(crate) fn fields(
             field.auto |= field.ty == Type::Uuid7;
         }
         check_auto(&field, declared, report);
+        check_existing(raw, declared, report);
         check_was(&field, raw, declared, report);
         check_bounds(&field, declared, report);
         check_default(&mut field, declared, report);
@@ -175,6 +176,20 @@ fn names(raw: &RawResource<'_>, report: &mut Report<'_>) {
                 )
                 .help(format!("such as `{name}_of` or `is_{name}`"));
         }
+        if let Some((ConstraintKind::Column(column), span)) = field.constraint("column")
+            && let Some(other) = raw
+                .fields
+                .iter()
+                .find(|f| f.name != field.name && is_kept_in(f, column))
+        {
+            let message = format!("`{name}` and `{}` are the same column", other.name);
+            report.add_with(
+                codes::DUPLICATE_VALUE,
+                *span,
+                message,
+                (other.name_span, "the other one"),
+            );
+        }
         if let Some(first) = seen.get(&name.to_ascii_lowercase()) {
             let message = format!("fields `{name}` and `{}` differ only in case", first.name);
             report
@@ -190,6 +205,14 @@ fn names(raw: &RawResource<'_>, report: &mut Report<'_>) {
     }
 }
 
+/// Whether a field is kept in this column.
+fn is_kept_in(field: &RawDeclaration, column: &str) -> bool {
+    match field.constraint("column") {
+        Some((ConstraintKind::Column(own), _)) => own == column,
+        _ => field.name == column,
+    }
+}
+
 fn blank(name: &str, ty: Type, report: &Report<'_>, span: Span) -> Field {
     Field {
         name: name.to_owned(),
@@ -198,8 +221,10 @@ fn blank(name: &str, ty: Type, report: &Report<'_>, span: Span) -> Field {
         unique: false,
         optional: false,
         auto: false,
+        generated: false,
         immutable: false,
         index: false,
+        column: None,
         default: None,
         min: None,
         max: None,
@@ -220,6 +245,8 @@ fn apply(field: &mut Field, kind: &ConstraintKind, span: Span, report: &mut Repo
     match kind {
         ConstraintKind::Optional => field.optional = true,
         ConstraintKind::Auto => field.auto = true,
+        ConstraintKind::Generated => field.generated = true,
+        ConstraintKind::Computed => (field.generated, field.auto) = (true, true),
         ConstraintKind::Immutable => field.immutable = true,
         ConstraintKind::Unique | ConstraintKind::Index if !field.ty.is_scalar() => {
             misfit(report, "only fields of one plain value can be looked up");
@@ -249,6 +276,7 @@ fn apply(field: &mut Field, kind: &ConstraintKind, span: Span, report: &mut Repo
                 }
             }
         },
+        ConstraintKind::Column(name) => field.column = Some(name.clone()),
         ConstraintKind::Was(name) if *name == field.name => misfit(report, "it is the same name"),
         ConstraintKind::Was(name) => field.was = Some(name.clone()),
         ConstraintKind::Matches(source) => {
@@ -314,6 +342,35 @@ fn check_auto(field: &Field, declared: &RawDeclaration, report: &mut Report<'_>)
         report
             .add_with(codes::EXCLUSIVE, *default, message, (*span, "the other one"))
             .help("keep one of them");
+    }
+}
+
+/// What only a table that exists can do: fill in, and call a column what a field cannot be called.
+fn check_existing(raw: &RawResource<'_>, declared: &RawDeclaration, report: &mut Report<'_>) {
+    for word in ["generated", "computed", "column"] {
+        let Some((_, span)) = declared.constraint(word) else {
+            continue;
+        };
+        if raw.table.is_none() && raw.read.get("table").is_none() {
+            report
+                .add(
+                    codes::CONSTRAINT,
+                    *span,
+                    format!("`{word}` does not fit `{}`: Stoa makes its column", declared.name),
+                )
+                .help("leave it out; it belongs to a resource with `table:`");
+        }
+        let others: &[&str] = match word {
+            "generated" => &["computed", "auto", "default"],
+            "computed" => &["auto", "default"],
+            _ => &[],
+        };
+        if let Some((_, other)) = others.iter().find_map(|other| declared.constraint(other)) {
+            let message = format!("`{}` is filled in twice", declared.name);
+            report
+                .add_with(codes::EXCLUSIVE, *other, message, (*span, "the other one"))
+                .help("keep one of them");
+        }
     }
 }
 

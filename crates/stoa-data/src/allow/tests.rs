@@ -25,6 +25,8 @@ fn field(name: &str, ty: Type) -> Field {
         max: None,
         chars: None,
         matches: None,
+        generated: false,
+        column: None,
         was: None,
     }
 }

@@ -15,6 +15,7 @@ fn seals() -> Vec<Seal> {
         shards: Vec::new(),
         max_lag: Duration::from_secs(10),
         durability: Durability::Local,
+        roles: None,
     };
     let sqlite = StoreKind::Sqlite { path: PathBuf::new() };
     vec![Seal::new(&[1; 32], &postgres), Seal::new(&[2; 32], &sqlite)]

@@ -1,4 +1,7 @@
-//! What a PostgreSQL database has: every schema but the system's, in three questions however many tables there are.
+//! What a PostgreSQL database has: every schema but the system's, in a few questions however many tables there are.
+
+mod types;
+mod views;
 
 use super::{Column, Reference, Table};
 use crate::store::StoreError;
@@ -7,13 +10,19 @@ use crate::store::table::quote;
 use std::collections::HashMap;
 use stoa_config::plan::Secret;
 use tokio_postgres::Error;
+use views::Numbers;
 
-/// Schemas that are somebody's own, and tables in them that are not Stoa's own records.
-const OURS: &str = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relname !~ '^_stoa_'";
+/// Schemas that are somebody's own, and tables in them that are neither Stoa's own records nor an extension's.
+const OURS: &str = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relname !~ '^_stoa_' \
+    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')";
+/// What a domain is based on in the end, and the bounds of that.
+const BASE: &str = "WITH RECURSIVE base AS (SELECT t.oid AS domain, t.oid, t.typbasetype, NULL::int4 AS bounds FROM pg_type t \
+    UNION ALL SELECT base.domain, u.oid, u.typbasetype, d.typtypmod FROM base JOIN pg_type d ON d.oid = base.oid \
+    JOIN pg_type u ON u.oid = base.typbasetype) ";
 /// Rows of a table that are looked at for how many digits a number without bounds has.
-const ROWS: u32 = 100_000;
-/// Digits of a decimal at most.
-const DIGITS: u32 = 38;
+const ROWS: u32 = 10_000;
+/// How long one table is looked at for that.
+const LOOK: &str = "2s";
 
 /// Reads a database. Nothing is written.
 ///
@@ -41,30 +50,16 @@ async fn read(alone: &Alone) -> Result<Vec<Table>, Error> {
     let mut tables: Vec<Table> = Vec::new();
     let mut positions: HashMap<(String, String), usize> = HashMap::new();
     let mut unbounded: Vec<(usize, usize)> = Vec::new();
-    // A domain is what it is based on; of an array's or an enum's type its words come along.
-    let columns = format!(
-        "SELECT n.nspname, c.relname, c.relkind IN ('v', 'm'), a.attname, \
-         format_type(b.oid, CASE WHEN t.typbasetype <> 0 THEN t.typtypmod ELSE a.atttypmod END), \
-         a.attnotnull OR t.typnotnull, pg_get_expr(d.adbin, d.adrelid), \
-         (d.oid IS NOT NULL OR a.attidentity <> '' OR a.attgenerated <> ''), \
-         (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e \
-          WHERE e.enumtypid = CASE WHEN b.typelem <> 0 AND b.typcategory = 'A' THEN b.typelem ELSE b.oid END) \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
-         JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid) \
-         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
-         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND {OURS} \
-         AND a.attnum > 0 AND NOT a.attisdropped \
-         AND has_table_privilege(c.oid, 'SELECT') ORDER BY n.nspname, c.relname, a.attnum"
-    );
-    for row in alone.rows(&columns).await? {
-        let mut row = Cells(row.into_iter());
+    let mut numbers = Numbers::default();
+    for row in alone.rows(&columns()).await? {
+        let mut row = Cells::of(row);
         let key = (row.text(), row.text());
-        let view = row.yes();
+        let (oid, comment, view): (u32, _, _) = (row.number(), row.next(), row.yes());
         let position = *positions.entry(key.clone()).or_insert_with(|| {
             tables.push(Table {
                 schema: Some(key.0),
                 name: key.1,
+                comment,
                 view,
                 columns: Vec::new(),
                 key: Vec::new(),
@@ -78,27 +73,55 @@ async fn read(alone: &Alone) -> Result<Vec<Table>, Error> {
         let Some(table) = tables.get_mut(position) else {
             continue;
         };
-        let (name, declared, not_null) = (row.text(), row.text(), row.yes());
-        let (default, generated) = (row.next(), row.yes());
-        let words: Vec<String> = serde_json::from_str(&row.text()).unwrap_or_default();
+        numbers.tables.insert(oid, position);
+        let (name, at, comment) = (row.text(), row.number(), row.next());
+        let (declared, not_null) = (row.text(), row.yes());
+        let (default, filled, computed) = (row.next(), row.yes(), row.yes());
+        let words: Vec<String> = row.list();
+        numbers.columns.insert((oid, at), name.clone());
         if declared == "numeric" {
             unbounded.push((position, table.columns.len()));
         }
         table.columns.push(Column {
-            ty: field_type(&declared, &words),
+            ty: Some(types::field_type(&declared, &words)),
             name,
+            comment,
             declared,
             not_null,
             default,
             key_position: None,
             unique: false,
-            generated,
+            generated: filled || computed,
+            computed,
         });
     }
     keys(alone, &mut tables, &positions).await?;
     references(alone, &mut tables, &positions).await?;
+    views::complete(alone, &mut tables, &numbers).await?;
     scales(alone, &mut tables, &unbounded).await?;
     Ok(tables)
+}
+
+/// Every column of every table and view, with what is said about both.
+fn columns() -> String {
+    // A domain is what it is based on; of an array's or an enum's type its words come along. A view is taken for one that
+    // cannot be written until its rule was looked at.
+    format!(
+        "{BASE} SELECT n.nspname, c.relname, c.oid, obj_description(c.oid, 'pg_class'), c.relkind IN ('v', 'm'), \
+         a.attname, a.attnum, col_description(c.oid, a.attnum), \
+         format_type(b.oid, coalesce(base.bounds, a.atttypmod)), a.attnotnull OR t.typnotnull, \
+         pg_get_expr(d.adbin, d.adrelid), (d.oid IS NOT NULL OR a.attidentity <> '' OR t.typdefault IS NOT NULL), \
+         a.attidentity = 'a' OR a.attgenerated <> '', \
+         (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e \
+          WHERE e.enumtypid = CASE WHEN b.typelem <> 0 AND b.typcategory = 'A' THEN b.typelem ELSE b.oid END) \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
+         JOIN base ON base.domain = t.oid AND base.typbasetype = 0 JOIN pg_type b ON b.oid = base.oid \
+         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND {OURS} \
+         AND a.attnum > 0 AND NOT a.attisdropped \
+         AND has_table_privilege(c.oid, 'SELECT') ORDER BY n.nspname, c.relname, a.attnum"
+    )
 }
 
 /// Primary keys, and what is unique, alone or together.
@@ -115,7 +138,7 @@ async fn keys(
          WHERE x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL AND {OURS} ORDER BY 1, 2"
     );
     for row in alone.rows(&indexes).await? {
-        let mut row = Cells(row.into_iter());
+        let mut row = Cells::of(row);
         let Some(table) = positions
             .get(&(row.text(), row.text()))
             .and_then(|p| tables.get_mut(*p))
@@ -123,7 +146,7 @@ async fn keys(
             continue;
         };
         let primary = row.yes();
-        let columns: Vec<String> = serde_json::from_str(&row.text()).unwrap_or_default();
+        let columns: Vec<String> = row.list();
         if let [one] = &columns[..]
             && let Some(column) = table.columns.iter_mut().find(|c| c.name == *one)
         {
@@ -163,11 +186,11 @@ async fn references(
         names("confrelid", "confkey")
     );
     for row in alone.rows(&all).await? {
-        let mut row = Cells(row.into_iter());
+        let mut row = Cells::of(row);
         let here = positions.get(&(row.text(), row.text()));
-        let columns = serde_json::from_str(&row.text()).unwrap_or_default();
+        let columns = row.list();
         let (schema, table) = (row.text(), row.text());
-        let targets = serde_json::from_str(&row.text()).unwrap_or_default();
+        let targets = row.list();
         if let Some(found) = here.and_then(|p| tables.get_mut(*p)) {
             found.references.push(Reference {
                 columns,
@@ -180,85 +203,67 @@ async fn references(
     Ok(())
 }
 
-/// Of numbers without bounds: how many digits stand after the point in the rows that are there.
+/// Of numbers without bounds: how many digits stand after the point in the rows that are there, one question a table.
 async fn scales(alone: &Alone, tables: &mut [Table], columns: &[(usize, usize)]) -> Result<(), Error> {
-    for (table, column) in columns {
-        let Some(table) = tables.get_mut(*table) else {
+    for group in columns.chunk_by(|a, b| a.0 == b.0) {
+        let Some(table) = group.first().and_then(|(table, _)| tables.get_mut(*table)) else {
             continue;
         };
-        let Some(column) = table.columns.get_mut(*column) else {
-            continue;
-        };
-        let name = match &table.schema {
-            Some(schema) => format!("{}.{}", quote(schema), quote(&table.name)),
-            None => quote(&table.name),
-        };
+        let names = group.iter().filter_map(|(_, at)| table.columns.get(*at));
+        let names: Vec<String> = names.map(|c| quote(&c.name)).collect();
+        let schema = table.schema.as_ref().map_or_else(String::new, |s| quote(s) + ".");
+        let most: Vec<String> = names.iter().map(|name| format!("max(scale({name}))")).collect();
         let most = format!(
-            "SELECT max(scale(v)) FROM (SELECT {} AS v FROM {name} LIMIT {ROWS}) AS seen",
-            quote(&column.name)
+            "SELECT {} FROM (SELECT {} FROM {schema}{} LIMIT {ROWS}) AS seen",
+            most.join(", "),
+            names.join(", "),
+            quote(&table.name)
         );
-        let most = alone.rows(&most).await?.into_iter().flatten().flatten().next();
-        let scale = most
-            .and_then(|n| n.parse::<u32>().ok())
-            .unwrap_or(2)
-            .min(DIGITS - 1);
-        column.ty = Some(format!("decimal({DIGITS},{scale})"));
+        // A view may take for ever, and a foreign table's server may be away.
+        alone
+            .run(&format!(
+                "BEGIN READ ONLY; SET LOCAL statement_timeout = '{LOOK}'"
+            ))
+            .await?;
+        let seen = alone.rows(&most).await;
+        alone.run("ROLLBACK").await?;
+        let seen = seen
+            .ok()
+            .and_then(|rows| rows.into_iter().next())
+            .unwrap_or_default();
+        for (place, (_, at)) in group.iter().enumerate() {
+            let scale = seen
+                .get(place)
+                .cloned()
+                .flatten()
+                .and_then(|n| n.parse::<u32>().ok());
+            if let Some(column) = table.columns.get_mut(*at) {
+                let scale = scale.unwrap_or(2).min(types::DIGITS - 1);
+                column.ty = Some(format!("decimal({},{scale})", types::DIGITS));
+            }
+        }
     }
     Ok(())
-}
-
-/// The type of field that reads a column of this type; `None` for bytes.
-fn field_type(declared: &str, words: &[String]) -> Option<String> {
-    if let Some(item) = declared.strip_suffix("[]") {
-        return field_type(item, words)
-            .filter(|ty| ty != "json")
-            .map(|ty| format!("list of {ty}"));
-    }
-    let plain =
-        |word: &String| !word.is_empty() && !word.contains([',', '(', ')', '"', '\'']) && word.trim() == word;
-    if !words.is_empty() {
-        let listed = words.iter().all(plain) && words.len() <= 256;
-        return Some(if listed {
-            format!("enum({})", words.join(", "))
-        } else {
-            "text".to_owned()
-        });
-    }
-    let name = declared.split('(').next().unwrap_or(declared).trim();
-    Some(match name {
-        "uuid" | "date" => name.to_owned(),
-        "smallint" | "integer" | "bigint" => "int".to_owned(),
-        "real" | "double precision" => "float".to_owned(),
-        "boolean" => "bool".to_owned(),
-        "json" | "jsonb" => "json".to_owned(),
-        "timestamp" | "timestamp without time zone" | "timestamp with time zone" => "time".to_owned(),
-        "numeric" => decimal(declared),
-        "bytea" => return None,
-        _ if declared.starts_with("timestamp") => "time".to_owned(),
-        // Whatever else there is has a text form.
-        _ => "text".to_owned(),
-    })
-}
-
-/// `numeric(12,2)`, or a decimal that is given its scale by the rows.
-fn decimal(declared: &str) -> String {
-    let bounds = declared
-        .strip_prefix("numeric(")
-        .and_then(|rest| rest.strip_suffix(')'))
-        .and_then(|rest| rest.split_once(','));
-    let bounds = bounds.and_then(|(p, s)| Some((p.parse::<u32>().ok()?, s.parse::<u32>().ok()?)));
-    match bounds {
-        Some((precision, scale)) if precision <= DIGITS && scale <= precision => {
-            format!("decimal({precision},{scale})")
-        }
-        _ => format!("decimal({DIGITS},10)"),
-    }
 }
 
 /// A row, cell by cell.
 struct Cells(<TextRow as IntoIterator>::IntoIter);
 
 impl Cells {
+    fn of(row: TextRow) -> Self {
+        Self(row.into_iter())
+    }
+
+    /// A number; 0 for none.
+    fn number<T: std::str::FromStr + Default>(&mut self) -> T {
+        self.text().parse().unwrap_or_default()
+    }
+
+    /// A list of names as JSON; empty for null.
+    fn list(&mut self) -> Vec<String> {
+        serde_json::from_str(&self.text()).unwrap_or_default()
+    }
+
     fn next(&mut self) -> Option<String> {
         self.0.next().flatten()
     }

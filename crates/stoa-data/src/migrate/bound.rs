@@ -32,12 +32,14 @@ pub(super) fn check(plan: &Plan, store: usize, schema: &Schema, path: &Path) -> 
             continue;
         };
         for field in &resource.fields {
-            let is_rowid = field.name == ROWID && !found.view;
-            if found.column(&field.name).is_none() && !is_rowid {
-                let near = nearest(&field.name, found.columns.iter().map(|c| c.name.as_str()));
+            let is_rowid = field.column() == ROWID && !found.view;
+            if found.column(field.column()).is_none() && !is_rowid {
+                let near = nearest(field.column(), found.columns.iter().map(|c| c.name.as_str()));
                 reasons.push(format!(
                     "resource {} has the field {}, which its table {} does not have{near}",
-                    resource.name, field.name, table.name
+                    resource.name,
+                    field.column(),
+                    table.name
                 ));
             }
         }

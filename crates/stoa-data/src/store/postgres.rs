@@ -6,11 +6,12 @@ mod codec;
 mod config;
 mod connection;
 mod dialect;
+mod enter;
 mod errors;
 pub(crate) mod idempotency;
 mod pool;
 mod read;
-mod start;
+pub(crate) mod start;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -23,6 +23,11 @@ pub(crate) trait Dialect: Sync {
     fn placeholder(&self, out: &mut String, number: usize);
     /// The column as it is compared and ordered.
     fn operand(&self, out: &mut String, column: &Column, reference: &str);
+    /// The column as it is matched with a pattern.
+    fn text(&self, out: &mut String, column: &Column, reference: &str) {
+        let _ = column;
+        out.push_str(reference);
+    }
     /// The column so that it compares with another of another type.
     fn common(&self, out: &mut String, column: &Column, reference: &str);
     /// The row's version. `alias` ends in a dot, or is empty.

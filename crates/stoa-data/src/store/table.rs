@@ -50,6 +50,8 @@ pub(crate) struct Table {
     pub(crate) created: bool,
     /// Whether it cannot be written.
     pub(crate) view: bool,
+    /// Whether its rows say which transaction wrote them: those of a view and of a table in partitions do not.
+    pub(crate) plain: bool,
     /// The shard field, when it is not the key.
     pub(crate) shard: Option<FieldIndex>,
 }
@@ -67,8 +69,18 @@ pub(crate) struct Column {
     pub(crate) refers: Option<ResourceIndex>,
     /// Whether nulls may be found there.
     pub(crate) nullable: bool,
+    /// Whether a null that is to be inserted is the column's own default: it was left out, and others' values of the
+    /// same statement were not.
+    pub(crate) filled: bool,
     /// How values are kept.
     pub(crate) storage: Storage,
+}
+
+impl Column {
+    /// Whether this is its name in the database.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.quoted == quote(name)
+    }
 }
 
 /// How a column keeps its values.
@@ -117,6 +129,7 @@ impl Table {
             locator,
             created: true,
             view: false,
+            plain: true,
             shard: shard_field(resource),
         }
     }
@@ -145,13 +158,14 @@ impl Table {
 pub(crate) fn column(field: &stoa_config::plan::Field, storage: Storage) -> Column {
     Column {
         name: field.name.clone(),
-        quoted: quote(&field.name),
+        quoted: quote(field.column()),
         ty: field.ty.value().clone(),
         refers: match &field.ty {
             Type::Ref { resource, .. } => Some(*resource),
             _ => None,
         },
         nullable: field.optional || storage != Storage::Native,
+        filled: field.generated && !field.optional,
         storage,
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     value::{Value, nearest},
 };
 use bytes::Bytes;
-use stoa_config::plan::{Resource, Shard};
+use stoa_config::plan::{Resource, Shard, StoreKind};
 use stoa_exchange::Reply;
 
 /// `POST`: one row, or all rows of an array or none.
@@ -200,10 +200,32 @@ fn new_rows(
         .enumerate()
         .map(|(at, row)| checker.create(at, row, completion))
         .collect();
-    match checker.finish(payload.array) {
-        Some(refusal) => Err(refusal),
-        None => Ok(rows),
+    let rows: Vec<NewRow> = match checker.finish(payload.array) {
+        Some(refusal) => return Err(refusal),
+        None => rows,
+    };
+    let sqlite = call.plan().stores.get(call.resource.store);
+    let sqlite = sqlite.is_some_and(|s| matches!(s.kind, StoreKind::Sqlite { .. }));
+    all_or_none(call.resource, &rows, sqlite)?;
+    Ok(rows)
+}
+
+/// A field that the table fills in and that may be null is sent with every row or with none: a null says in one
+/// statement either "null" or "fill it in". SQLite has no word for the latter.
+fn all_or_none(resource: &Resource, rows: &[NewRow], sqlite: bool) -> Result<()> {
+    for (position, field) in resource.fields.iter().enumerate() {
+        let ambiguous = field.generated && (field.optional || sqlite);
+        let sent = rows.iter().filter(|row| row.values[position].is_some()).count();
+        if ambiguous && sent > 0 && sent < rows.len() {
+            let name = &field.name;
+            return Err(Refusal::new(
+                &codes::BAD_BODY,
+                format!("`{name}`, which the table fills in, is in some of the rows and not in others."),
+            )
+            .hint(format!("Send `{name}` with every row or with none.")));
+        }
     }
+    Ok(())
 }
 
 /// Rows as the store takes them: the fields that any row sets, and one value for each.

@@ -10,6 +10,7 @@ use crate::{
     parse::body::Row,
     read,
     refusal::{Refusal, Result},
+    run_as,
     store::StoreError,
     trouble, validate,
     value::{Value, from_json},
@@ -278,6 +279,7 @@ async fn keys_there(
         after: None,
         count: Count::None,
         bucket: None,
+        run_as: run_as::of(call, call.plan().resources[resource].store)?,
         fresh: Freshness::strong(),
     };
     let page = call.fetch(&read).await?;

@@ -50,15 +50,7 @@ pub(crate) async fn replace_filtered(call: &Call<'_>, bytes: Bytes) -> Result<Re
         let says = "Filters must include all and only primary key columns with 'eq' operators";
         Refusal::new(&codes::BAD_QUERY, says).postgrest("PGRST105", 405, says)
     };
-    let [key] = call.resource.key[..] else {
-        return Err(only_key());
-    };
-    let id = match &asked.query.filter {
-        Condition::Compare { .. } => prepare::fixed(&asked.query.filter, key)
-            .cloned()
-            .ok_or_else(only_key)?,
-        _ => return Err(only_key()),
-    };
+    let id = prepare::only_key(call.resource, &asked.query.filter).ok_or_else(only_key)?;
     put(call, asked, id, &bytes).await
 }
 
@@ -74,7 +66,9 @@ async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Res
     }
     let NewRow { values, bucket } = new_row(call, &rights, &id, row, payload.texts).await?;
     let set = |(position, value): (usize, &Option<Value>)| {
-        let fixed = validate::is_fixed(call.resource, position);
+        // What the table fills in by itself stays as it is when it is left out.
+        let left_out = call.resource.fields[position].generated && value.is_none();
+        let fixed = left_out || validate::is_fixed(call.resource, position);
         (!fixed).then(|| (position, value.clone().unwrap_or(Value::Null)))
     };
     let update = values.iter().enumerate().filter_map(set).collect();

@@ -192,6 +192,12 @@ fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
         ty: c.ty,
         optional: !c.not_null,
         unique: c.unique,
+        filled: match (c.computed, c.generated && c.not_null) {
+            (true, _) => database::Filled::Alone,
+            (false, true) => database::Filled::LeftOut,
+            (false, false) => database::Filled::Never,
+        },
+        comment: c.comment,
     };
     let reference = |r: introspect::Reference| database::Reference {
         columns: r.columns,
@@ -199,13 +205,30 @@ fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
         targets: r.targets,
     };
     let table = |t: introspect::Table| database::Table {
+        key: key(&t),
         schema: t.schema,
         name: t.name,
+        comment: t.comment,
         columns: t.columns.into_iter().map(column).collect(),
-        key: t.key,
         references: t.references.into_iter().map(reference).collect(),
     };
     found.into_iter().map(table).collect()
+}
+
+/// The key; of a table without one, columns that are unique together and never null.
+fn key(table: &introspect::Table) -> Vec<String> {
+    let never_null = |name: &String| table.columns.iter().any(|c| c.name == *name && c.not_null);
+    let instead = || {
+        table
+            .uniques
+            .iter()
+            .find(|columns| columns.iter().all(never_null))
+    };
+    if table.key.is_empty() && !table.view {
+        instead().cloned().unwrap_or_default()
+    } else {
+        table.key.clone()
+    }
 }
 
 /// The path as the file in `folder` names it: paths in a file are relative to it.

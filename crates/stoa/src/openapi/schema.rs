@@ -162,7 +162,7 @@ fn body(plan: &Plan, resource: &Resource, about: &str, purpose: Use) -> Value {
 fn writable(resource: &Resource, position: usize, field: &Field, purpose: Use) -> bool {
     let key = resource.key.contains(&position);
     match purpose {
-        Use::Create => key || !field.auto,
+        Use::Create => (key && !field.generated) || !field.auto,
         Use::Replace => true,
         Use::Patch => {
             let shard = matches!(resource.shard, Shard::Field(by) if by == position);

@@ -60,7 +60,7 @@ fn tables_of_others_are_read() {
     assert_eq!(
         types.join("; "),
         "int; text; text; enum(a, b); list of enum(a, b); decimal(10,2); decimal(38,4); float; time; time; json; \
-         list of text; text; -; date; bool; int"
+         list of text; text; text; date; bool; int"
     );
     let column = |name: &str| people.columns.iter().find(|c| c.name == name).unwrap();
     assert!(column("id").generated && column("id").not_null && column("small").generated);
@@ -86,7 +86,10 @@ fn tables_of_others_are_read() {
             to(&["owner"], "public", &["id"])
         ]
     );
-    assert!(tables[2].view && tables[2].key.is_empty());
+    assert!(column("small").computed && !column("id").computed);
+    // A view of one table that shows its key can be written by it, and knows what the table's columns are.
+    let seen = &tables[2];
+    assert!(!seen.view && seen.key == ["id"] && seen.columns[0].generated && seen.columns[1].not_null);
     assert!(tables[3].columns[1].unique);
 }
 
@@ -104,6 +107,66 @@ fn a_large_database_is_read() {
     }
     let tables = read(&postgres, "large", &sql);
     assert_eq!(tables.iter().map(|t| t.columns.len()).sum::<usize>(), 1_000);
+}
+
+#[test]
+fn views_and_domains_are_followed_and_extensions_left_out() {
+    let postgres = Postgres::start();
+    let tables = read(
+        &postgres,
+        "views",
+        r#"
+        CREATE EXTENSION pg_stat_statements;
+        CREATE DOMAIN base AS numeric(10,2);
+        CREATE DOMAIN above AS base DEFAULT 1;
+        CREATE TABLE t ("a ) } b" int, b int, n above NOT NULL, c numeric, d numeric, PRIMARY KEY (b, "a ) } b"));
+        INSERT INTO t VALUES (1, 1, 1, 1.5, 2.25);
+        COMMENT ON TABLE t IS 'about t';
+        COMMENT ON COLUMN t.n IS 'about n';
+        CREATE VIEW v1 AS SELECT b AS two, "a ) } b" AS "o ne", n + 1 AS more, n FROM t WHERE b > ('(:resno 1)' <> '')::int;
+        CREATE VIEW v2 AS SELECT "o ne" AS one, two FROM v1;
+        CREATE VIEW v3 AS SELECT two FROM v1;
+        CREATE VIEW v4 AS SELECT x.b FROM t x JOIN t y USING (b);
+        CREATE VIEW v5 AS SELECT b, "a ) } b" AS a FROM t UNION SELECT b, b FROM t;
+        CREATE TABLE child (id int PRIMARY KEY);
+        CREATE TABLE parent (id int PRIMARY KEY, child_id int REFERENCES child);
+        CREATE SCHEMA api;
+        CREATE VIEW api.child AS SELECT id AS nr FROM child;
+        CREATE VIEW api.parent AS SELECT id, child_id AS "of" FROM parent"#,
+    );
+    let of = |name: &str, schema: &str| {
+        let found = |t: &&Table| t.name == name && t.schema.as_deref() == Some(schema);
+        tables.iter().find(found).unwrap_or_else(|| panic!("{name}"))
+    };
+    assert!(tables.iter().all(|t| !t.name.starts_with("pg_stat")));
+    let t = of("t", "public");
+    assert_eq!(t.comment.as_deref(), Some("about t"));
+    let n = &t.columns[2];
+    assert_eq!(
+        (n.comment.as_deref(), n.ty.as_deref()),
+        (Some("about n"), Some("decimal(10,2)"))
+    );
+    assert!(n.generated);
+    let scales: Vec<_> = t.columns[3..].iter().map(|c| c.ty.as_deref().unwrap()).collect();
+    assert_eq!(scales, ["decimal(38,1)", "decimal(38,2)"]);
+    assert_eq!(of("v1", "public").key, ["two", "o ne"]);
+    assert_eq!(of("v2", "public").key, ["two", "one"]);
+    assert!(of("v1", "public").columns[3].generated && !of("v1", "public").columns[2].generated);
+    for (name, view) in [("v3", false), ("v4", true), ("v5", true)] {
+        let found = of(name, "public");
+        assert_eq!((found.view, found.key.len()), (view, 0), "{name}");
+    }
+    // The other view of its schema is what a view leads to, and not the table behind.
+    let reference = &of("parent", "api").references;
+    assert_eq!(
+        *reference,
+        [Reference {
+            columns: vec!["of".to_owned()],
+            schema: Some("api".to_owned()),
+            table: "child".to_owned(),
+            targets: vec!["nr".to_owned()],
+        }]
+    );
 }
 
 #[test]

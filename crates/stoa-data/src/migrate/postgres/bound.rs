@@ -1,8 +1,8 @@
 //! Bound tables: whether what the file names is there.
 
 use super::super::bound::nearest;
-use super::super::ddl::literal;
 use crate::store::postgres::alone::Alone;
+use crate::store::postgres::start::is;
 use crate::store::table::quote;
 use stoa_config::plan::Plan;
 use tokio_postgres::Error;
@@ -22,8 +22,9 @@ pub(super) async fn check(
         };
         let rows = alone
             .rows(&format!(
-                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped",
-                literal(&name)
+                "SELECT a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE {} \
+                 AND a.attnum > 0 AND NOT a.attisdropped",
+                is(table)
             ))
             .await?;
         let columns: Vec<String> = rows.into_iter().flatten().flatten().collect();
@@ -35,11 +36,12 @@ pub(super) async fn check(
             continue;
         }
         for field in &resource.fields {
-            if !columns.contains(&field.name) {
-                let near = nearest(&field.name, columns.iter().map(String::as_str));
+            if !columns.iter().any(|c| c == field.column()) {
+                let near = nearest(field.column(), columns.iter().map(String::as_str));
                 refused.push(format!(
                     "resource {} has the field {}, which its table {name} does not have{near}",
-                    resource.name, field.name
+                    resource.name,
+                    field.column()
                 ));
             }
         }

@@ -34,6 +34,8 @@ pub(crate) fn field(name: &str, ty: Type, words: &str) -> Field {
         max: None,
         chars: None,
         matches: None,
+        generated: false,
+        column: None,
         was: None,
     }
 }
@@ -245,6 +247,7 @@ pub(crate) fn read(resource: usize, select: Vec<Item>, filter: Condition) -> Rea
         after: None,
         count: Count::None,
         bucket: None,
+        run_as: None,
         fresh: Freshness::default(),
     }
 }
@@ -278,6 +281,7 @@ pub(crate) fn write(resource: usize, change: Change) -> Write {
         rollback: false,
         idempotency: None,
         must_exist: Vec::new(),
+        run_as: None,
     }
 }
 

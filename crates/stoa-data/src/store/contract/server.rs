@@ -85,6 +85,7 @@ impl Server {
             }],
             max_lag: Duration::from_secs(10),
             durability: Durability::Local,
+            roles: None,
         };
         plan
     }

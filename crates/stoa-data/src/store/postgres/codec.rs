@@ -6,7 +6,7 @@ mod number;
 #[cfg(test)]
 mod tests;
 
-pub(super) use bind::Param;
+pub(super) use bind::{Param, Unfit};
 pub(super) use composite::{Fields, Items};
 
 use crate::operation::Kind as Computed;
@@ -21,10 +21,6 @@ use tokio_postgres::types::{FromSql, Type};
 const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.
 const EPOCH_MICROS: i64 = 10_957 * 86_400_000_000;
-/// Moments that can be written with a year of four digits: 0000-01-01 to 9999-12-31.
-const MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
-/// The same in days.
-const DAYS: std::ops::RangeInclusive<i32> = -719_528..=2_932_896;
 
 /// A column of a row as the server sent it; `None` is null.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +62,6 @@ fn write_kind(bytes: &[u8], kind: &Kind, out: &mut Vec<u8>) -> Option<()> {
             let shown = id.hyphenated().encode_lower(&mut buffer);
             quoted(out, |out| out.extend_from_slice(shown.as_bytes()));
         }
-        // `infinity` has no name in JSON.
-        Kind::Time | Kind::Date if is_endless(bytes) => out.extend_from_slice(b"null"),
         Kind::Time => {
             let micros = time(bytes)?;
             quoted(out, |out| write_time(micros, out));
@@ -79,17 +73,9 @@ fn write_kind(bytes: &[u8], kind: &Kind, out: &mut Vec<u8>) -> Option<()> {
         Kind::Json => write_compact(json(bytes)?, out),
         Kind::Ref { value, .. } => write_kind(bytes, value, out)?,
         Kind::List(item) => {
-            out.push(b'[');
-            for (position, element) in Items::read(bytes)?.enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                match element? {
-                    Some(bytes) => write_kind(bytes, item, out)?,
-                    None => out.extend_from_slice(b"null"),
-                }
-            }
-            out.push(b']');
+            let mut items = Items::read(bytes)?;
+            let lengths = items.lengths();
+            write_list(&mut items, &lengths, item, out)?;
         }
     }
     Some(())
@@ -111,6 +97,28 @@ pub(super) fn write_computed(bytes: &[u8], kind: Computed, out: &mut Vec<u8>) ->
     write_kind(bytes, kind, out)
 }
 
+/// A list, or lists in lists: PostgreSQL's arrays have up to six dimensions, whatever their column was declared with.
+fn write_list(items: &mut Items<'_>, lengths: &[usize], kind: &Kind, out: &mut Vec<u8>) -> Option<()> {
+    out.push(b'[');
+    if let Some((length, inner)) = lengths.split_first() {
+        for position in 0..*length {
+            if position > 0 {
+                out.push(b',');
+            }
+            if !inner.is_empty() {
+                write_list(items, inner, kind, out)?;
+                continue;
+            }
+            match items.next()?? {
+                Some(bytes) => write_kind(bytes, kind, out)?,
+                None => out.extend_from_slice(b"null"),
+            }
+        }
+    }
+    out.push(b']');
+    Some(())
+}
+
 /// A column as a value.
 pub(super) fn read(raw: Option<&[u8]>, column: &Column) -> Result<Value, String> {
     let Some(bytes) = raw else { return Ok(Value::Null) };
@@ -128,9 +136,11 @@ fn read_kind(bytes: &[u8], kind: &Kind) -> Option<Value> {
         Kind::Int => Value::Int(int(bytes)?),
         Kind::Bool => Value::Bool(boolean(bytes)?),
         Kind::Float => Value::Float(float(bytes)?),
-        Kind::Decimal { scale, .. } => Value::Decimal(text(&|out| number::write(bytes, *scale, out))?.into()),
+        Kind::Decimal { scale, .. } => match number::endless(bytes) {
+            Some(name) => Value::Decimal(name.into()),
+            None => Value::Decimal(text(&|out| number::write(bytes, *scale, out))?.into()),
+        },
         Kind::Uuid | Kind::Uuid7 => Value::Uuid(uuid::Uuid::from_slice(bytes).ok()?),
-        Kind::Time | Kind::Date if is_endless(bytes) => Value::Null,
         Kind::Time => Value::Time(time(bytes)?),
         Kind::Date => Value::Date(date(bytes)?),
         Kind::Ref { value, .. } => read_kind(bytes, value)?,
@@ -170,25 +180,20 @@ fn float(bytes: &[u8]) -> Option<f64> {
     }
 }
 
-/// Whether a time or date is `infinity` or `-infinity`: the largest or the smallest number.
-fn is_endless(bytes: &[u8]) -> bool {
-    match bytes {
-        [0x7f, rest @ ..] => rest.iter().all(|b| *b == 0xff),
-        [0x80, rest @ ..] => rest.iter().all(|b| *b == 0),
-        _ => false,
-    }
-}
-
-/// Microseconds since 1970.
+/// Microseconds since 1970. `infinity` is the largest number and `-infinity` the smallest, there as here.
 fn time(bytes: &[u8]) -> Option<i64> {
-    let micros = i64::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH_MICROS)?;
-    MICROS.contains(&micros).then_some(micros)
+    Some(match i64::from_be_bytes(bytes.try_into().ok()?) {
+        endless @ (i64::MAX | i64::MIN) => endless,
+        micros => micros.saturating_add(EPOCH_MICROS).min(i64::MAX - 1),
+    })
 }
 
-/// Days since 1970.
+/// Days since 1970; with infinities as [`time`].
 fn date(bytes: &[u8]) -> Option<i32> {
-    let days = i32::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH_DAYS)?;
-    DAYS.contains(&days).then_some(days)
+    Some(match i32::from_be_bytes(bytes.try_into().ok()?) {
+        endless @ (i32::MAX | i32::MIN) => endless,
+        days => days.saturating_add(EPOCH_DAYS).min(i32::MAX - 1),
+    })
 }
 
 /// The text of `jsonb` (behind a version byte) or `json`.

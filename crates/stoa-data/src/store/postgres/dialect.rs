@@ -24,9 +24,17 @@ impl Dialect for Postgres {
         out.push_str(reference);
         out.push_str(match held(column) {
             Held::Json => "::jsonb",
-            Held::Char | Held::Other => "::text",
-            Held::Plain | Held::Unknown | Held::UnknownList => "",
+            Held::Other => "::text",
+            Held::Plain | Held::Char | Held::Ordered | Held::Unknown | Held::TextList => "",
         });
+    }
+
+    fn text(&self, out: &mut String, column: &Column, reference: &str) {
+        out.push_str(reference);
+        let words = matches!(column.ty, Kind::Enum(_)) && column.storage != Storage::Native;
+        if words || matches!(held(column), Held::Ordered | Held::Other) {
+            out.push_str("::text");
+        }
     }
 
     fn common(&self, out: &mut String, column: &Column, reference: &str) {
@@ -101,7 +109,7 @@ impl Dialect for Postgres {
             return None;
         };
         let ty = Type::from_oid(oid)?;
-        (held(column) == Held::Other).then(|| ty.name().to_owned())
+        matches!(held(column), Held::Ordered | Held::Other).then(|| ty.name().to_owned())
     }
 
     fn json_order(&self) -> &'static str {
@@ -126,8 +134,8 @@ impl Dialect for Postgres {
 
     fn shown(&self, column: &Column) -> &'static str {
         match held(column) {
-            Held::Unknown | Held::Other => "::text",
-            Held::UnknownList => "::text[]",
+            Held::Ordered | Held::Unknown | Held::Other => "::text",
+            Held::TextList => "::text[]",
             Held::Plain | Held::Json | Held::Char => "",
         }
     }
@@ -136,7 +144,7 @@ impl Dialect for Postgres {
         match held(column) {
             Held::Json => "::jsonb",
             Held::Char => "::text",
-            Held::Plain | Held::Unknown | Held::UnknownList | Held::Other => "",
+            Held::Plain | Held::Ordered | Held::Unknown | Held::TextList | Held::Other => "",
         }
     }
 
@@ -145,8 +153,8 @@ impl Dialect for Postgres {
             Source::Kind(_) => "",
             Source::Column(column) => match held(column) {
                 Held::Json => "::jsonb",
-                Held::Plain | Held::UnknownList => "",
-                Held::Char | Held::Unknown | Held::Other => "::text",
+                Held::Plain | Held::TextList => "",
+                Held::Char | Held::Ordered | Held::Unknown | Held::Other => "::text",
             },
         };
         let to = match to {
@@ -208,11 +216,14 @@ enum Held {
     Json,
     /// `char(n)`, whose blanks at the end do not count.
     Char,
-    /// A type made in this database (an enum, `citext`): values are bound as its text.
+    /// A type of the server's with an order of its own (`inet`, `interval`): read as text, compared as what it is, so
+    /// that 9 days come before 10.
+    Ordered,
+    /// A type made in this database (an enum, `citext`): the same, as far as it has an order.
     Unknown,
-    /// A list of such.
-    UnknownList,
-    /// Anything else, which is read as text.
+    /// A list of what is read as text.
+    TextList,
+    /// Anything else, which is read and compared as text.
     Other,
 }
 
@@ -221,18 +232,47 @@ fn held(column: &Column) -> Held {
         return Held::Plain;
     };
     match Type::from_oid(oid) {
-        None if matches!(column.ty, Kind::List(_)) => Held::UnknownList,
+        None if matches!(column.ty, Kind::List(_)) => Held::TextList,
         None => Held::Unknown,
         Some(Type::JSON) => Held::Json,
         Some(Type::BPCHAR) => Held::Char,
         Some(ty)
             if is_plain(&ty)
-                || matches!(ty.kind(), tokio_postgres::types::Kind::Array(item) if is_plain(item)) =>
+                || matches!(ty.kind(), tokio_postgres::types::Kind::Array(item) if is_plain(item) && *item != Type::JSONB) =>
         {
             Held::Plain
         }
+        Some(_) if matches!(column.ty, Kind::List(_)) => Held::TextList,
+        Some(ty) if has_order(&ty) => Held::Ordered,
         Some(_) => Held::Other,
     }
+}
+
+/// Types of the server's that are read as text and have an order.
+fn has_order(ty: &Type) -> bool {
+    let range = matches!(
+        ty.kind(),
+        tokio_postgres::types::Kind::Range(_) | tokio_postgres::types::Kind::Multirange(_)
+    );
+    let one = [
+        Type::MONEY,
+        Type::INET,
+        Type::CIDR,
+        Type::MACADDR,
+        Type::MACADDR8,
+        Type::INTERVAL,
+        Type::TIME,
+        Type::TIMETZ,
+        Type::BIT,
+        Type::VARBIT,
+        Type::BYTEA,
+        Type::OID,
+        Type::XID8,
+        Type::PG_LSN,
+        Type::TS_VECTOR,
+        Type::TSQUERY,
+    ];
+    range || one.contains(ty)
 }
 
 /// Types that are read and bound in their own binary form.
@@ -257,19 +297,29 @@ fn is_plain(ty: &Type) -> bool {
     .contains(ty)
 }
 
-/// The type with which a value of a column is bound.
+/// The type with which a value of a column is stored.
+pub(super) fn stored_type(column: &Column) -> Type {
+    match held(column) {
+        Held::Other => Type::UNKNOWN,
+        _ => bound_type(column),
+    }
+}
+
+/// The type with which a value is compared with a column. `UNKNOWN`: the value goes as text, which the server reads as
+/// whatever stands on the other side.
 pub(super) fn bound_type(column: &Column) -> Type {
     let Storage::Server(oid) = column.storage else {
         return native(&column.ty);
     };
     match Type::from_oid(oid) {
-        None => Type::UNKNOWN,
+        None | Some(Type::BPCHAR) => Type::UNKNOWN,
         // Wider, so that a value which does not fit is only unequal.
         Some(Type::INT2 | Type::INT4) => Type::INT8,
-        Some(Type::VARCHAR | Type::NAME | Type::BPCHAR) => Type::TEXT,
+        Some(Type::VARCHAR | Type::NAME) => Type::TEXT,
         Some(Type::JSON) => Type::JSONB,
         Some(ty) => match held(column) {
             Held::Other => Type::TEXT,
+            Held::Ordered | Held::TextList => Type::UNKNOWN,
             _ => ty,
         },
     }

@@ -1,5 +1,6 @@
 //! PostgreSQL's errors in the store's words.
 
+use super::codec::Unfit;
 use crate::operation::{Change, FieldIndex, Write};
 use crate::store::sql::Unbuildable;
 use crate::store::table::{BUCKET, Table, Tables};
@@ -132,7 +133,10 @@ fn is_lost_state(state: &SqlState) -> bool {
 pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
     let Some(db) = error.as_db_error() else {
         let why = std::error::Error::source(error).map_or_else(String::new, |s| format!(": {s}"));
-        return if error.is_closed() || is_io(error) {
+        let unfit = std::error::Error::source(error).and_then(|s| s.downcast_ref::<Unfit>());
+        return if let Some(unfit) = unfit {
+            StoreError::Refused(unfit.to_string())
+        } else if error.is_closed() || is_io(error) {
             StoreError::Unavailable(format!("{shown}: {error}{why}"))
         } else {
             // What could not be bound or was not to be read.
@@ -194,13 +198,18 @@ fn detail(db: &DbError) -> Option<(Vec<String>, &str)> {
 fn unique(table: &Table, write: &Write, db: &DbError) -> StoreError {
     let (mut columns, mut values) = detail(db).unwrap_or_default();
     // Neither the bucket nor the shard key in front of a unique field is what the caller repeated.
-    let position = |name: &str| table.columns.iter().position(|c| c.name == name);
+    let position = |name: &str| table.columns.iter().position(|c| c.is_called(name));
     let leads = |name: &str| name == BUCKET || (table.shard.is_some() && position(name) == table.shard);
     while columns.len() > 1 && columns.first().is_some_and(|c| leads(c)) {
         columns.remove(0);
         values = values.split_once(", ").map_or("", |(_, rest)| rest);
     }
     let fields: Vec<FieldIndex> = columns.iter().filter_map(|c| position(c)).collect();
+    for name in &mut columns {
+        if let Some(column) = table.columns.iter().find(|c| c.is_called(name)) {
+            name.clone_from(&column.name);
+        }
+    }
     let value = match fields[..] {
         [field] => written(&write.change, field, values).or_else(|| some(values)),
         _ => some(values),
@@ -247,8 +256,8 @@ fn reference(tables: &Tables, table: &Table, write: &Write, db: &DbError) -> Opt
     let named = db.constraint().unwrap_or_default();
     if !matches!(write.change, Change::Delete { .. }) {
         let name = columns.last()?;
-        let column = table.columns.iter().find(|c| c.name == *name)?;
-        let field = table.columns.iter().position(|c| c.name == *name)?;
+        let column = table.columns.iter().find(|c| c.is_called(name))?;
+        let field = table.columns.iter().position(|c| c.is_called(name))?;
         let value = values.rsplit(", ").next().unwrap_or_default();
         return Some(StoreError::Reference {
             field: column.name.clone(),

@@ -1,8 +1,9 @@
 //! Reads: statements run, rows made JSON.
 
-use super::codec::{self, Fields, Items, Raw};
+use super::codec::{self, Fields, Items, Param, Raw};
 use super::connection::{Connection, SHARED_TIME, params};
 use super::dialect::POSTGRES;
+use super::enter;
 use super::errors::{Fail, Run};
 use super::pool::{Pool, within};
 use super::{RESULT_BYTES_MAX, Shared};
@@ -17,7 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stoa_exchange::clock;
-use tokio_postgres::{Row, RowStream};
+use tokio_postgres::{Row, RowStream, Statement};
 
 /// What the server gets on top of a deadline, so that it is the one to say that time ran out.
 pub(super) const GRACE: Duration = Duration::from_millis(200);
@@ -71,15 +72,15 @@ impl<'a> Reading<'a> {
         let mut page = match self.first(pool).await? {
             Some(page) => page,
             // With an exact count two statements must see one state of the data.
-            None if self.read.count == Count::Exact => return self.counted(pool).await,
-            None => self.alone(pool).await?,
+            None if self.read.count == Count::Exact => return Box::pin(self.counted(pool)).await,
+            None => Box::pin(self.alone(pool)).await?,
         };
         page.total = match self.read.count {
             Count::None => None,
             _ if self.is_whole(&page) => Some(self.read.offset.saturating_add(page.rows)),
-            Count::Exact => return self.counted(pool).await,
-            Count::Planned => Some(self.planned(pool).await?),
-            Count::Estimated => Some(self.estimated(pool).await?),
+            Count::Exact => return Box::pin(self.counted(pool)).await,
+            Count::Planned => Some(Box::pin(self.planned(pool)).await?),
+            Count::Estimated => Some(Box::pin(self.estimated(pool)).await?),
         };
         Ok(page)
     }
@@ -91,7 +92,11 @@ impl<'a> Reading<'a> {
 
     /// The read over a shared connection. `None`: to be run on a connection held alone.
     async fn first(&self, pool: &Arc<Pool>) -> Run<Option<Page>> {
-        if pool.is_pooled() == Some(true) || self.shared.slow.is(slow::shape(&self.sql.text)) {
+        // What somebody runs stands in a transaction of its own.
+        if self.read.run_as.is_some()
+            || pool.is_pooled() == Some(true)
+            || self.shared.slow.is(slow::shape(&self.sql.text))
+        {
             return Ok(None);
         }
         for again in [true, false] {
@@ -136,28 +141,80 @@ impl<'a> Reading<'a> {
     /// The read on a connection of its own.
     async fn alone(&self, pool: &Arc<Pool>) -> Run<Page> {
         let connection = pool.alone(self.deadline).await?;
-        let params = params(&self.sql);
-        let page = pool
-            .limited(self.deadline, async {
-                let statement = connection.prepare(&self.sql.text, &params).await?;
-                let (begun, page, ended) = futures_util::future::join3(
-                    connection.client.batch_execute(&self.begin("READ ONLY")),
-                    async {
-                        let rows = connection
-                            .begin(statement.as_ref(), &self.sql.text, &params)
-                            .await?;
-                        self.collect(rows).await
-                    },
-                    connection.client.batch_execute("COMMIT"),
-                )
-                .await;
-                begun?;
-                ended?;
-                Run::Ok(page)
-            })
-            .await??;
+        let mut page = self.once(pool, &connection).await?;
+        if let Err(fail) = &page
+            && is_worth_another(&connection, fail)
+        {
+            page = self.once(pool, &connection).await?;
+        }
         connection.keep();
         page
+    }
+
+    async fn once(&self, pool: &Arc<Pool>, connection: &Connection) -> Run<Run<Page>> {
+        let params = params(&self.sql);
+        let transaction = async {
+            let statement = self.prepare(connection, &self.sql, &params).await?;
+            let page = async {
+                let rows = self
+                    .rows(connection, statement.as_ref(), &self.sql, &params)
+                    .await?;
+                self.collect(rows).await
+            };
+            self.transaction(connection, &self.begin("READ ONLY"), page).await
+        };
+        pool.limited(self.deadline, transaction).await?
+    }
+
+    /// Runs what stands in one transaction: all of it goes out at once, or, where it is run as somebody, when the server
+    /// has said that it is. The outer error leaves the connection in a state that nobody knows.
+    async fn transaction<T>(
+        &self,
+        connection: &Connection,
+        begin: &str,
+        work: impl Future<Output = Run<T>>,
+    ) -> Run<Run<T>> {
+        let client = &connection.client;
+        if let Some(run_as) = &self.read.run_as {
+            if let Err(fail) = enter::begin(connection, begin, run_as).await {
+                return if fail.is_lost() { Err(fail) } else { Ok(Err(fail)) };
+            }
+            let done = work.await;
+            client.batch_execute("COMMIT").await?;
+            return Ok(done);
+        }
+        let all =
+            futures_util::future::join3(client.batch_execute(begin), work, client.batch_execute("COMMIT"));
+        let (begun, done, ended) = all.await;
+        begun?;
+        ended?;
+        Ok(done)
+    }
+
+    /// Prepares ahead of the transaction. Not where it is run as somebody: the login may not even know the schema.
+    async fn prepare(
+        &self,
+        connection: &Connection,
+        sql: &Sql<'_>,
+        params: &[Param<'_>],
+    ) -> Run<Option<Statement>> {
+        match &self.read.run_as {
+            Some(_) => Ok(None),
+            None => connection.prepare(&sql.text, params).await,
+        }
+    }
+
+    async fn rows(
+        &self,
+        connection: &Connection,
+        prepared: Option<&Statement>,
+        sql: &Sql<'_>,
+        params: &[Param<'_>],
+    ) -> Run<RowStream> {
+        if self.read.run_as.is_some() {
+            return connection.run(&sql.text, params).await;
+        }
+        connection.begin(prepared, &sql.text, params).await
     }
 
     /// The read and the count of all its rows, of one state of the data.
@@ -166,32 +223,31 @@ impl<'a> Reading<'a> {
         counting.count(self.read)?;
         let connection = pool.alone(self.deadline).await?;
         let (read, count) = (params(&self.sql), params(&counting.sql));
-        let (page, total) = pool
+        let both = pool
             .limited(self.deadline, async {
-                let reads = connection.prepare(&self.sql.text, &read).await?;
-                let counts = connection.prepare(&counting.sql.text, &count).await?;
+                let reads = self.prepare(&connection, &self.sql, &read).await?;
+                let counts = self.prepare(&connection, &counting.sql, &count).await?;
                 let begin = self.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
-                let (begun, page, total, ended) = futures_util::future::join4(
-                    connection.client.batch_execute(&begin),
-                    async {
-                        let rows = connection.begin(reads.as_ref(), &self.sql.text, &read).await?;
-                        self.collect(rows).await
-                    },
-                    async {
-                        let rows = connection.begin(counts.as_ref(), &counting.sql.text, &count);
-                        number(rows.await?).await
-                    },
-                    connection.client.batch_execute("COMMIT"),
-                )
-                .await;
-                begun?;
-                ended?;
-                Run::Ok((page, total))
+                let page = async {
+                    let rows = self.rows(&connection, reads.as_ref(), &self.sql, &read).await?;
+                    self.collect(rows).await
+                };
+                let total = async {
+                    let rows = self
+                        .rows(&connection, counts.as_ref(), &counting.sql, &count)
+                        .await?;
+                    number(rows).await
+                };
+                let both = async {
+                    let (page, total) = futures_util::future::join(page, total).await;
+                    Run::Ok((page?, total?))
+                };
+                Box::pin(self.transaction(&connection, &begin, both)).await
             })
             .await??;
         connection.keep();
-        let mut page = page?;
-        page.total = Some(total?);
+        let (mut page, total) = both?;
+        page.total = Some(total);
         Ok(page)
     }
 
@@ -233,23 +289,17 @@ impl<'a> Reading<'a> {
         let params = params(sql);
         let value = pool
             .limited(self.deadline, async {
-                let statement = connection.prepare(&sql.text, &params).await?;
-                let (begun, value, ended) = futures_util::future::join3(
-                    connection.client.batch_execute(&self.begin("READ ONLY")),
-                    async {
-                        let rows = connection.begin(statement.as_ref(), &sql.text, &params).await?;
-                        let rows: Vec<Row> = rows.try_collect().await?;
-                        Run::Ok(match rows.first() {
-                            Some(row) => row.try_get::<_, Raw<'_>>(0)?.0.map(<[u8]>::to_vec),
-                            None => None,
-                        })
-                    },
-                    connection.client.batch_execute("COMMIT"),
-                )
-                .await;
-                begun?;
-                ended?;
-                Run::Ok(value)
+                let statement = self.prepare(&connection, sql, &params).await?;
+                let value = async {
+                    let rows = self.rows(&connection, statement.as_ref(), sql, &params).await?;
+                    let rows: Vec<Row> = rows.try_collect().await?;
+                    Run::Ok(match rows.first() {
+                        Some(row) => row.try_get::<_, Raw<'_>>(0)?.0.map(<[u8]>::to_vec),
+                        None => None,
+                    })
+                };
+                self.transaction(&connection, &self.begin("READ ONLY"), value)
+                    .await
             })
             .await??;
         connection.keep();

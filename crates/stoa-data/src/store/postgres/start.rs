@@ -6,7 +6,7 @@ use super::errors::plain;
 use crate::store::StoreError;
 use crate::store::table::{Column, Storage, Table, Tables, column, quote};
 use std::time::Duration;
-use stoa_config::plan::{Durability, Plan, Resource, TableName};
+use stoa_config::plan::{Durability, Plan, Resource, StoreKind, TableName};
 use tokio_postgres::Client;
 
 /// How long all of it may take.
@@ -64,6 +64,7 @@ async fn find(
             encoding.unwrap_or_default()
         )));
     }
+    roles(plan, store, client, target).await?;
     let mut list = Vec::with_capacity(plan.resources.len());
     for (index, resource) in plan.resources.iter().enumerate() {
         list.push(match (&resource.table, resource.store == store) {
@@ -169,12 +170,15 @@ async fn bound(
         Some(schema) => format!("{}.{}", quote(schema), quote(&named.name)),
         None => quote(&named.name),
     };
-    // A domain is read and bound as what it is based on.
+    // A domain is read and bound as what it is based on, a row in a column as text. A view may be updatable: 4, 8 and 16 are update, insert and
+    // delete.
     let found = format!(
-        "SELECT c.relkind, a.attname, coalesce(nullif(t.typbasetype, 0), t.oid), a.attnotnull \
+        "SELECT c.relkind, a.attname, (WITH RECURSIVE base AS (SELECT t.oid, t.typbasetype UNION ALL \
+         SELECT u.oid, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype) \
+         SELECT CASE typtype WHEN 'c' THEN 'record'::regtype ELSE oid END FROM base JOIN pg_type USING (oid) WHERE base.typbasetype = 0)::oid, a.attnotnull, pg_relation_is_updatable(c.oid, true) & 28 \
          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
-         WHERE c.oid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped",
-        literal(&name)
+         WHERE {} AND a.attnum > 0 AND NOT a.attisdropped",
+        is(named)
     );
     let found = rows(client, &found).await.map_err(|e| plain(&e, &target.shown))?;
     if found.is_empty() {
@@ -187,10 +191,11 @@ async fn bound(
     let kind = found.first().map(|row| text(row, 0)).unwrap_or_default();
     let mut columns: Vec<Column> = Vec::with_capacity(resource.fields.len());
     for field in &resource.fields {
-        let Some(row) = found.iter().find(|row| text(row, 1) == field.name) else {
+        let Some(row) = found.iter().find(|row| text(row, 1) == field.column()) else {
             return Err(StoreError::Unavailable(format!(
                 "resource {} has the field {}, which its table {name} does not have",
-                resource.name, field.name
+                resource.name,
+                field.column()
             )));
         };
         let storage = Storage::Server(text(row, 2).parse().unwrap_or(0));
@@ -199,7 +204,7 @@ async fn bound(
             ..column(field, storage)
         });
     }
-    let view = !matches!(kind.as_str(), "r" | "p" | "f");
+    let view = kind == "m" || found.first().is_some_and(|row| text(row, 4) == "0");
     let key = resource.key.iter().filter_map(|k| columns.get(*k));
     let locator = if view {
         Vec::new()
@@ -215,8 +220,49 @@ async fn bound(
         locator,
         created: false,
         view,
+        plain: kind == "r",
         shard: None,
     })
+}
+
+/// The condition that `c` in `pg_class` is a table. A schema is looked up by its name: the store's login need not be
+/// let into it where statements run as other roles.
+pub(crate) fn is(named: &TableName) -> String {
+    match &named.schema {
+        Some(schema) => format!(
+            "c.relname = {} AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = {})",
+            literal(&named.name),
+            literal(schema)
+        ),
+        None => format!("c.oid = to_regclass({})", literal(&quote(&named.name))),
+    }
+}
+
+/// The login may become every role that the file lists.
+async fn roles(plan: &Plan, store: usize, client: &Client, target: &Target) -> Result<(), StoreError> {
+    let Some(StoreKind::Postgres {
+        roles: Some(roles), ..
+    }) = plan.stores.get(store).map(|s| &s.kind)
+    else {
+        return Ok(());
+    };
+    for role in roles.allowed.iter().chain(&roles.anonymous) {
+        let member = format!(
+            "SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = {}",
+            literal(role)
+        );
+        let member = one(client, &member).await.map_err(|e| plain(&e, &target.shown))?;
+        let why = match member.as_deref() {
+            Some("t") => continue,
+            Some(_) => "the store's login is no member of it: GRANT it to the login",
+            None => "the database has no such role",
+        };
+        return Err(StoreError::Unavailable(format!(
+            "{}: `roles` names `{role}`: {why}",
+            target.shown
+        )));
+    }
+    Ok(())
 }
 
 /// A name as text of SQL: it comes from the API file, and quotes are doubled.

@@ -4,4 +4,5 @@ mod bound;
 mod limits;
 mod outages;
 mod pooler;
+mod roles;
 mod tls;

@@ -6,6 +6,7 @@ mod returned;
 
 use super::Shared;
 use super::codec::Param;
+use super::enter;
 use super::errors::{Fail, Run, explain};
 use super::idempotency;
 use super::pool::{Alone, Pool, within};
@@ -122,6 +123,9 @@ impl Writing<'_> {
                 self.connection.client.batch_execute("ROLLBACK").await?;
                 return Ok(Outcome::Replayed(reply));
             }
+            if let Some(run_as) = &self.write.run_as {
+                enter::enter(self.connection, run_as).await?;
+            }
         }
         self.change().await?;
         let affected = self.done.affected;
@@ -150,7 +154,14 @@ impl Writing<'_> {
         }
         if let (Some(claim), Some(render)) = (&self.write.idempotency, render.take()) {
             let reply = render(&self.done);
-            idempotency::keep(self.connection, claim, &reply).await?;
+            if let Some(run_as) = &self.write.run_as {
+                enter::leave(self.connection).await?;
+                idempotency::keep(self.connection, claim, &reply).await?;
+                // Triggers that wait for the end of the transaction run as who made them wait.
+                enter::enter(self.connection, run_as).await?;
+            } else {
+                idempotency::keep(self.connection, claim, &reply).await?;
+            }
         }
         self.committing = true;
         client.batch_execute("COMMIT").await?;
@@ -173,6 +184,11 @@ impl Writing<'_> {
 
     /// Runs a statement of the transaction; the first one goes out together with its `BEGIN`.
     async fn query(&mut self, text: &str, params: &[Param<'_>], once: bool) -> Run<Vec<Row>> {
+        if let (false, Some(run_as)) = (self.begun, &self.write.run_as) {
+            // Nothing is sent before the server has said as whom it runs.
+            enter::begin(self.connection, &self.begin(), run_as).await?;
+            self.begun = true;
+        }
         // What will hardly come again is not prepared.
         let statement = if once {
             None

@@ -52,7 +52,12 @@ impl<'a> Builder<'a> {
                 if position > 0 || table.created {
                     self.push(", ");
                 }
-                self.bind(Arg::Stored(scope.column(*field)?, value));
+                let column = scope.column(*field)?;
+                if column.filled && value.is_null() {
+                    self.push("DEFAULT");
+                } else {
+                    self.bind(Arg::Stored(column, value));
+                }
             }
             self.push(")");
         }

@@ -227,17 +227,26 @@ impl<'a> Builder<'a> {
                 scope.table.label
             ))
         })?;
+        let pattern = matches!(
+            function,
+            Function::Like | Function::Ilike | Function::Match | Function::Imatch
+        );
         self.push(parts[0]);
         for second in [false, true] {
             if second {
                 self.push(parts[1]);
             }
             if second == swapped {
-                if path.is_empty() {
-                    self.reference(scope, column);
-                } else {
+                if !path.is_empty() {
                     self.path(column, path, scope);
+                } else if pattern {
+                    self.name(scope, &column.quoted);
+                    self.dialect.text(&mut self.sql.text, column, &self.scratch);
+                } else {
+                    self.reference(scope, column);
                 }
+            } else if let (Value::Text(text), true) = (value, pattern && path.is_empty()) {
+                self.bind(Arg::Text(Cow::Borrowed(text)));
             } else {
                 self.against(column, path, value);
                 if path.is_empty()

@@ -41,11 +41,15 @@ pub(super) fn table(
     };
     let mut columns = Vec::with_capacity(resource.fields.len());
     for field in &resource.fields {
-        let found = declared.iter().find(|c| c.name.eq_ignore_ascii_case(&field.name));
-        let Some(found) = found.or_else(|| (has_rowid && field.name == ROWID).then_some(&rowid)) else {
+        let found = declared
+            .iter()
+            .find(|c| c.name.eq_ignore_ascii_case(field.column()));
+        let Some(found) = found.or_else(|| (has_rowid && field.column() == ROWID).then_some(&rowid)) else {
             return Err(StoreError::Unavailable(format!(
                 "resource {} has the field {}, which its table {} does not have",
-                resource.name, field.name, name.name
+                resource.name,
+                field.column(),
+                name.name
             )));
         };
         let storage = Storage::Found(affinity(&found.ty));
@@ -79,6 +83,7 @@ pub(super) fn table(
         view: locator.is_empty(),
         locator,
         created: false,
+        plain: true,
         shard: None,
     })
 }

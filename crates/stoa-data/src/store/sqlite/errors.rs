@@ -3,7 +3,7 @@
 use super::Shared;
 use crate::operation::{Change, Condition, FieldIndex, Write};
 use crate::store::sql::{Builder, Unbuildable};
-use crate::store::table::{Table, is_enforced};
+use crate::store::table::{Table, is_enforced, quote};
 use crate::store::{ServerError, StoreError};
 use crate::value::Value;
 use rusqlite::{Connection, Error, ErrorCode, ffi};
@@ -149,7 +149,7 @@ fn unique(conn: &Connection, shared: &Shared, table: &Table, write: &Write, mess
             table
                 .columns
                 .iter()
-                .position(|c| c.name.eq_ignore_ascii_case(name))
+                .position(|c| c.quoted.eq_ignore_ascii_case(&quote(name)))
         })
         .collect();
     // The shard key is in front of every unique field; it is not what the caller repeated.

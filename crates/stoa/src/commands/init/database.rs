@@ -20,6 +20,8 @@ pub(super) struct Table {
     pub(super) schema: Option<String>,
     /// Name.
     pub(super) name: String,
+    /// What somebody wrote about it in the database.
+    pub(super) comment: Option<String>,
     /// In their order.
     pub(super) columns: Vec<Column>,
     /// Names of the key's columns, in the order of the key.
@@ -39,6 +41,22 @@ pub(super) struct Column {
     pub(super) optional: bool,
     /// Whether no two rows have the same value.
     pub(super) unique: bool,
+    /// When the database fills it in.
+    pub(super) filled: Filled,
+    /// What somebody wrote about it in the database.
+    pub(super) comment: Option<String>,
+}
+
+/// When the database fills a column in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// Never, or with null.
+    #[default]
+    Never,
+    /// When it is left out.
+    LeftOut,
+    /// Always: nobody else may.
+    Alone,
 }
 
 /// A foreign key.
@@ -58,6 +76,10 @@ const RESERVED: &[&str] = &[
 ];
 /// Bytes of a name at most.
 const NAME_BYTES_MAX: usize = 63;
+/// Lines of a comment that are taken over.
+const COMMENT_LINES_MAX: usize = 20;
+/// Characters of such a line.
+const COMMENT_LINE_CHARS_MAX: usize = 160;
 
 /// The file. `store` is the store's value as YAML writes it, such as [`value`] of `sqlite:flights.db`.
 pub(super) fn file(api: &str, store: &str, tables: &[Table]) -> String {
@@ -71,11 +93,7 @@ pub(super) fn file(api: &str, store: &str, tables: &[Table]) -> String {
 
 fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], names: &[String]) {
     let name = &names[position];
-    if table.name.contains(['.', '"']) || table.name.trim().is_empty() {
-        let shown = table.name.escape_debug();
-        let _ = writeln!(out, "  # left out: the table `{shown}`, `table:` cannot name it");
-        return;
-    }
+    comment(out, "  ", table.comment.as_deref());
     if *name != table.name {
         let _ = writeln!(
             out,
@@ -83,10 +101,10 @@ fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], 
         );
     }
     let _ = writeln!(out, "  {}:", key(name));
-    let bound = table
-        .schema
-        .as_ref()
-        .map_or_else(|| table.name.clone(), |s| format!("{s}.{}", table.name));
+    let bound = match &table.schema {
+        Some(schema) => format!("{}.{}", part(schema), part(&table.name)),
+        None => part(&table.name),
+    };
     let _ = writeln!(out, "    table: {}", value(&bound));
     for reference in &table.references {
         if let Some(why) = skipped(table, reference, tables) {
@@ -94,8 +112,9 @@ fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], 
         }
     }
     out.push_str("    fields:\n");
-    for column in &table.columns {
-        field(out, column, table, tables, names);
+    let fields = field_names(&table.columns);
+    for (column, name) in table.columns.iter().zip(&fields) {
+        field(out, name, column, table, tables, names);
     }
     out.push_str("    list: { page: 50, max: 200 }\n    read: public\n");
     out.push_str(
@@ -103,22 +122,66 @@ fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], 
     );
 }
 
-fn field(out: &mut String, column: &Column, table: &Table, tables: &[Table], names: &[String]) {
-    // What stands between these characters and a name is spelled out in the file reference.
-    let legal = |name: &str| {
-        !name.is_empty()
-            && name.len() <= NAME_BYTES_MAX
-            && !name.chars().any(|c| c.is_control() || "\".,():".contains(c))
-    };
-    let shown = column.name.escape_debug();
-    if !legal(&column.name) {
-        let _ = writeln!(
-            out,
-            "      # left out: the column `{shown}`, a field cannot have its name"
-        );
-        return;
+/// What somebody wrote about a table or column.
+fn comment(out: &mut String, indent: &str, text: Option<&str>) {
+    for line in text.unwrap_or_default().lines().take(COMMENT_LINES_MAX) {
+        let line: String = line
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(COMMENT_LINE_CHARS_MAX)
+            .collect();
+        let _ = writeln!(out, "{}", format!("{indent}# {line}").trim_end());
     }
+}
+
+/// A schema's or table's name as `table:` takes it.
+fn part(name: &str) -> String {
+    if name.contains(['.', '"']) || name.trim() != name {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    } else {
+        name.to_owned()
+    }
+}
+
+/// A name for each column's field, different from all others: the column's own where a field can have it.
+fn field_names(columns: &[Column]) -> Vec<String> {
+    // What stands between these characters and a name is spelled out in the file reference.
+    let plain = |c: char| !c.is_control() && !"\".,():".contains(c);
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut names = vec![String::new(); columns.len()];
+    // Columns whose own name is legal come first, so that they keep it.
+    for legal in [true, false] {
+        for (name, column) in names.iter_mut().zip(columns) {
+            let own = &column.name;
+            let is_legal = !own.trim().is_empty() && own.chars().all(plain);
+            if !name.is_empty() || (legal && (!is_legal || taken.contains(&own.to_lowercase()))) {
+                continue;
+            }
+            let made: String = own.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+            let wanted = if made.trim().is_empty() {
+                String::from("column")
+            } else {
+                made
+            };
+            let mut number = 1;
+            name.clone_from(&wanted);
+            while !taken.insert(name.to_lowercase()) {
+                number += 1;
+                let room = NAME_BYTES_MAX - 8;
+                let end = (0..=wanted.len().min(room))
+                    .rev()
+                    .find(|at| wanted.is_char_boundary(*at));
+                *name = format!("{}_{number}", &wanted[..end.unwrap_or(0)]);
+            }
+        }
+    }
+    names
+}
+
+fn field(out: &mut String, name: &str, column: &Column, table: &Table, tables: &[Table], names: &[String]) {
+    comment(out, "      ", column.comment.as_deref());
     let Some(ty) = &column.ty else {
+        let shown = column.name.escape_debug();
         let _ = writeln!(
             out,
             "      # left out: the column `{shown}`, no type of a field fits it"
@@ -129,21 +192,42 @@ fn field(out: &mut String, column: &Column, table: &Table, tables: &[Table], nam
         let one = reference.columns == [column.name.as_str()] && skipped(table, reference, tables).is_none();
         reference.table.filter(|_| one)
     });
-    let mut words = match target {
+    let ty = match target {
         Some(other) => format!("ref {}", names[other]),
         None => ty.clone(),
     };
-    if table.key.contains(&column.name) {
-        words.push_str(", key");
+    let key_part = table.key.contains(&column.name);
+    let mut words = Vec::new();
+    if key_part {
+        words.push("key");
     } else {
         if column.unique {
-            words.push_str(", unique");
+            words.push("unique");
         }
         if column.optional {
-            words.push_str(", optional");
+            words.push("optional");
         }
     }
-    let _ = writeln!(out, "      {}: {}", key(&column.name), value(&words));
+    match column.filled {
+        Filled::Never => {}
+        Filled::LeftOut => words.push("generated"),
+        Filled::Alone => words.push("computed"),
+    }
+    let text = if name == column.name {
+        words.insert(0, &ty);
+        value(&words.join(", "))
+    } else {
+        let mut words = words.join(": true, ");
+        if !words.is_empty() {
+            words.push_str(": true, ");
+        }
+        format!(
+            "{{ type: {}, {words}column: {} }}",
+            quoted(&ty),
+            quoted(&column.name)
+        )
+    };
+    let _ = writeln!(out, "      {}: {text}", key(name));
 }
 
 /// Why a foreign key does not become a `ref`.
@@ -297,6 +381,11 @@ pub(super) fn api_name(stem: &str) -> String {
 /// `text` as YAML would read it back: a key, where `$` is itself.
 fn key(text: &str) -> String {
     yaml::scalar(&Value::String(text.to_owned()))
+}
+
+/// The same inside `{…}`, always in quotes.
+fn quoted(text: &str) -> String {
+    Value::String(text.replace('$', "$$")).to_string()
 }
 
 /// `text` as YAML would read it back: a value, where `$` starts an expansion and `$$` is one `$`.

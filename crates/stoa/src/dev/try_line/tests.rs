@@ -18,6 +18,8 @@ fn field(ty: Type) -> Field {
         max: None,
         chars: None,
         matches: None,
+        generated: false,
+        column: None,
         was: None,
     }
 }

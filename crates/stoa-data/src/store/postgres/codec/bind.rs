@@ -3,12 +3,12 @@
 use super::{EPOCH_DAYS, EPOCH_MICROS, number};
 use crate::operation::PathStep;
 use crate::store::json::write_value;
-use crate::store::postgres::dialect::bound_type;
+use crate::store::postgres::dialect::{bound_type, stored_type};
 use crate::store::sql::Arg;
 use crate::value::{Value, render_date, render_time};
 use bytes::{BufMut, BytesMut};
 use std::error::Error;
-use tokio_postgres::types::{IsNull, Kind, ToSql, Type};
+use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type};
 
 /// What stands behind one placeholder.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,8 @@ impl Param<'_> {
     /// The type that the server is told.
     pub(in crate::store::postgres) fn ty(&self) -> Type {
         match self {
-            Self::Arg(Arg::Value(column, ..) | Arg::Stored(column, _)) => bound_type(column),
+            Self::Arg(Arg::Value(column, ..)) => bound_type(column),
+            Self::Arg(Arg::Stored(column, _)) => stored_type(column),
             Self::Arg(Arg::Text(_) | Arg::Null { json: false }) | Self::Text(_) => Type::TEXT,
             Self::Arg(Arg::Json(_) | Arg::Null { json: true }) => Type::JSONB,
             Self::Arg(Arg::Path(_)) => Type::TEXT_ARRAY,
@@ -37,11 +38,19 @@ impl Param<'_> {
             Self::Bytes(_) => Type::BYTEA,
         }
     }
+
+    /// Whether the server is handed text, to read it as what the column is.
+    fn goes_as_text(&self) -> bool {
+        matches!(self, Self::Arg(Arg::Value(..) | Arg::Stored(..))) && self.ty() == Type::UNKNOWN
+    }
 }
 
 impl ToSql for Param<'_> {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Encoded {
         match self {
+            Self::Arg(Arg::Value(_, value, _) | Arg::Stored(_, value)) if self.goes_as_text() => {
+                Ok(text(value, out))
+            }
             Self::Arg(Arg::Value(_, value, _) | Arg::Stored(_, value)) => encode(value, ty, out),
             Self::Arg(Arg::Text(text)) => {
                 out.extend_from_slice(text.as_bytes());
@@ -76,7 +85,60 @@ impl ToSql for Param<'_> {
     fn to_sql_checked(&self, ty: &Type, out: &mut BytesMut) -> Encoded {
         self.to_sql(ty, out)
     }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        if self.goes_as_text() {
+            Format::Text
+        } else {
+            Format::Binary
+        }
+    }
 }
+
+/// A value as PostgreSQL's input function of its type reads it.
+fn text(value: &Value, out: &mut BytesMut) -> IsNull {
+    match value {
+        Value::Null => return IsNull::Yes,
+        Value::List(items) => {
+            out.put_u8(b'{');
+            for (position, item) in items.iter().enumerate() {
+                if position > 0 {
+                    out.put_u8(b',');
+                }
+                if item.is_null() {
+                    out.extend_from_slice(b"NULL");
+                    continue;
+                }
+                out.put_u8(b'"');
+                for byte in item.to_string().bytes() {
+                    if matches!(byte, b'"' | b'\\') {
+                        out.put_u8(b'\\');
+                    }
+                    out.put_u8(byte);
+                }
+                out.put_u8(b'"');
+            }
+            out.put_u8(b'}');
+        }
+        other => out.extend_from_slice(other.to_string().as_bytes()),
+    }
+    IsNull::No
+}
+
+/// A value that is none of the column's.
+#[derive(Debug)]
+pub(in crate::store::postgres) struct Unfit(pub(in crate::store::postgres) &'static str);
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Unfit {}
+
+/// What a number says that does not fit.
+const TOO_LARGE: Unfit = Unfit("a number is too large for its column");
 
 /// A value in the form of a parameter's type.
 fn encode(value: &Value, ty: &Type, out: &mut BytesMut) -> Encoded {
@@ -91,7 +153,7 @@ fn encode(value: &Value, ty: &Type, out: &mut BytesMut) -> Encoded {
         Value::Decimal(digits) => match *ty {
             Type::FLOAT8 => out.put_f64(digits.parse()?),
             Type::FLOAT4 => out.put_f32(digits.parse()?),
-            Type::INT8 => out.put_i64(digits.parse()?),
+            Type::INT8 => out.put_i64(digits.parse().map_err(|_| TOO_LARGE)?),
             Type::TEXT => out.extend_from_slice(digits.as_bytes()),
             _ => number::encode(digits, out).ok_or("a decimal without digits")?,
         },
@@ -103,12 +165,18 @@ fn encode(value: &Value, ty: &Type, out: &mut BytesMut) -> Encoded {
         },
         Value::Time(micros) => match *ty {
             Type::TIMESTAMPTZ | Type::TIMESTAMP => {
-                out.put_i64(micros.checked_sub(EPOCH_MICROS).ok_or("a time out of range")?);
+                out.put_i64(match *micros {
+                    i64::MAX | i64::MIN => *micros,
+                    micros => micros.checked_sub(EPOCH_MICROS).ok_or("a time out of range")?,
+                });
             }
             _ => out.extend_from_slice(render_time(*micros).as_bytes()),
         },
         Value::Date(days) => match *ty {
-            Type::DATE => out.put_i32(days.checked_sub(EPOCH_DAYS).ok_or("a date out of range")?),
+            Type::DATE => out.put_i32(match *days {
+                i32::MAX | i32::MIN => *days,
+                days => days.checked_sub(EPOCH_DAYS).ok_or("a date out of range")?,
+            }),
             Type::TIMESTAMPTZ | Type::TIMESTAMP => {
                 let days = i64::from(*days) - i64::from(EPOCH_DAYS);
                 out.put_i64(days.checked_mul(86_400_000_000).ok_or("a date out of range")?);
@@ -130,8 +198,8 @@ fn encode(value: &Value, ty: &Type, out: &mut BytesMut) -> Encoded {
 
 fn encode_int(n: i64, ty: &Type, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
     match *ty {
-        Type::INT2 => out.put_i16(i16::try_from(n)?),
-        Type::INT4 => out.put_i32(i32::try_from(n)?),
+        Type::INT2 => out.put_i16(i16::try_from(n).map_err(|_| TOO_LARGE)?),
+        Type::INT4 => out.put_i32(i32::try_from(n).map_err(|_| TOO_LARGE)?),
         Type::FLOAT8 => out.put_f64(n as f64),
         Type::FLOAT4 => out.put_f32(n as f32),
         Type::NUMERIC => {

@@ -27,29 +27,42 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The elements of a one-dimensional array.
+/// Dimensions of an array at most: PostgreSQL's own bound.
+const DIMENSIONS_MAX: usize = 6;
+
+/// The elements of an array, in the order in which it is written down.
 #[derive(Debug)]
 pub(in crate::store::postgres) struct Items<'a> {
     rest: &'a [u8],
     left: usize,
+    lengths: [usize; DIMENSIONS_MAX],
+    dimensions: usize,
 }
 
 impl<'a> Items<'a> {
-    /// Reads the head; `None` when it is no such array.
+    /// Reads the head; `None` when it is no array.
     pub(in crate::store::postgres) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
-        let dimensions = number(&mut rest)?;
+        let dimensions = usize::try_from(number(&mut rest)?).ok()?;
         let (_has_nulls, _type) = (number(&mut rest)?, number(&mut rest)?);
-        let left = match dimensions {
-            0 => 0,
-            1 => {
-                let length = number(&mut rest)?;
-                let _lower_bound = number(&mut rest)?;
-                usize::try_from(length).ok()?
-            }
-            _ => return None,
-        };
-        Some(Self { rest, left })
+        let mut lengths = [0; DIMENSIONS_MAX];
+        let mut left = usize::from(dimensions > 0);
+        for length in lengths.get_mut(..dimensions)? {
+            *length = usize::try_from(number(&mut rest)?).ok()?;
+            left = left.checked_mul(*length)?;
+            let _lower_bound = number(&mut rest)?;
+        }
+        Some(Self {
+            rest,
+            left,
+            lengths,
+            dimensions,
+        })
+    }
+
+    /// How long the array is in each of its dimensions; empty when it has no elements.
+    pub(in crate::store::postgres) fn lengths(&self) -> Vec<usize> {
+        self.lengths.get(..self.dimensions).unwrap_or_default().to_vec()
     }
 }
 

@@ -9,19 +9,32 @@ const POSITIVE: u16 = 0x0000;
 /// Groups before the point of a number that is read at most: PostgreSQL's own bound.
 const WEIGHT_MAX: i32 = 32_768;
 
+/// What stands in the sign of what is no number.
+const NAN: u16 = 0xc000;
+/// Of plus infinity.
+const INFINITY: u16 = 0xd000;
+/// Of minus infinity.
+const MINUS_INFINITY: u16 = 0xf000;
+
+/// The name of NaN or an infinity.
+pub(super) fn endless(bytes: &[u8]) -> Option<&'static str> {
+    match u16::from_be_bytes([*bytes.get(4)?, *bytes.get(5)?]) {
+        NAN => Some("NaN"),
+        INFINITY => Some("Infinity"),
+        MINUS_INFINITY => Some("-Infinity"),
+        _ => None,
+    }
+}
+
 /// A number as JSON with all the digits that the server shows.
 pub(super) fn write_all(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let scale = u16::from_be_bytes([*bytes.get(6)?, *bytes.get(7)?]);
-    write_to(bytes, usize::from(scale), out)
+    write(bytes, 0, out)
 }
 
-/// A number as JSON with exactly `scale` digits after the point; more are cut off. NaN and the infinities, which JSON
-/// has not, are null. `None` when the bytes are no number.
+/// A number as JSON with at least `scale` digits after the point, and more when it has more: a column of somebody
+/// else's may hold what its field does not expect, and nothing is cut off. NaN and the infinities, which JSON has not,
+/// are null. `None` when the bytes are no number.
 pub(super) fn write(bytes: &[u8], scale: u8, out: &mut Vec<u8>) -> Option<()> {
-    write_to(bytes, usize::from(scale), out)
-}
-
-fn write_to(bytes: &[u8], scale: usize, out: &mut Vec<u8>) -> Option<()> {
     let (head, groups) = bytes.split_at_checked(8)?;
     let word = |at: usize| Some(u16::from_be_bytes([*head.get(at)?, *head.get(at + 1)?]));
     let count = usize::from(word(0)?);
@@ -55,7 +68,7 @@ fn write_to(bytes: &[u8], scale: usize, out: &mut Vec<u8>) -> Option<()> {
             out.extend_from_slice(&digits(group(at).unwrap_or(0)));
         }
     }
-    let mut left = scale;
+    let mut left = usize::from(scale).max(usize::from(word(6)?));
     if left > 0 {
         out.push(b'.');
     }
@@ -72,6 +85,18 @@ fn write_to(bytes: &[u8], scale: usize, out: &mut Vec<u8>) -> Option<()> {
 
 /// Canonical digits (`-12.50`) as `numeric`. `None` when they are none.
 pub(super) fn encode(text: &str, out: &mut BytesMut) -> Option<()> {
+    let sign = match text {
+        "NaN" => NAN,
+        "Infinity" => INFINITY,
+        "-Infinity" => MINUS_INFINITY,
+        _ => POSITIVE,
+    };
+    if sign != POSITIVE {
+        out.extend_from_slice(&[0, 0, 0, 0]);
+        out.put_u16(sign);
+        out.put_u16(0);
+        return Some(());
+    }
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (NEGATIVE, rest),
         None => (POSITIVE, text),

@@ -19,7 +19,8 @@ const OLD: &str = "
     INSERT INTO old (small, name, pad, mood, moods, price, ratio, at, data, tags, span) VALUES
         (7, 'x', 'ab', 'glad', '{sad,glad}', 12.5, 0.1, '2024-05-06 07:08:09.5', '{\"a\" : [1, 2]}', '{1,2}', '1 day'),
         (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-    CREATE VIEW seen AS SELECT id, name FROM old";
+    CREATE VIEW seen AS SELECT DISTINCT id, name FROM old;
+    CREATE VIEW part AS SELECT id, name FROM old WHERE id > 1 WITH CHECK OPTION";
 
 fn old() -> Resource {
     let list = |ty| Type::List(Box::new(ty));
@@ -161,6 +162,24 @@ fn views_are_read_only_and_what_is_missing_is_named() {
     );
     let refused = try_write(&*store, insert(0, &[1], vec![vec![text("a")]]));
     assert!(matches!(refused, Err(StoreError::ReadOnly)));
+    let part = bound("part", "part", fields(), &[0]);
+    let writable = server.open(vec![part], &server.url("d0")).1;
+    assert_eq!(
+        done(&*writable, update(0, is(0, 2), vec![(1, text("b"))])).affected,
+        1
+    );
+    assert_eq!(
+        done(&*writable, update(0, is(0, 1), vec![(1, text("b"))])).affected,
+        0
+    );
+    let outside = try_write(
+        &*writable,
+        insert(0, &[0, 1], vec![vec![Value::Int(0), text("a")]]),
+    );
+    assert!(
+        matches!(&outside, Err(StoreError::Server(e)) if &*e.state == "44000"),
+        "{outside:?}"
+    );
     let mut other = fields();
     other.push(field("colour", Type::Text, "optional"));
     for (resource, named) in [

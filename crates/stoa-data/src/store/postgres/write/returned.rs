@@ -54,7 +54,9 @@ impl<'b> Returned<'b> {
         }
         // An overwritten row carries the number of the transaction that locked it.
         builder.push(match &writing.write.change {
-            Change::Insert { conflict, .. } if !matches!(conflict, crate::operation::Conflict::Refuse) => {
+            Change::Insert { conflict, .. }
+                if table.plain && !matches!(conflict, crate::operation::Conflict::Refuse) =>
+            {
                 "t0.xmax = 0, "
             }
             _ => "TRUE, ",

@@ -154,6 +154,7 @@ fn read_from(text: &str) -> Option<From> {
         ty,
         refers: None,
         nullable: true,
+        filled: false,
         storage: match storage {
             "n" => Storage::Native,
             "fn" => Storage::Found(Affinity::Numeric),

@@ -100,7 +100,7 @@ fn a_reserved_word_of_the_query_string_is_a_field_of_a_table_that_exists() {
 }
 
 #[test]
-fn what_cannot_be_a_field_becomes_a_comment() {
+fn columns_that_cannot_be_fields_are_called_otherwise() {
     let columns = [
         ("id", "int"),
         ("a.b", "text"),
@@ -110,9 +110,36 @@ fn what_cannot_be_a_field_becomes_a_comment() {
     ];
     let text = file("odd", "sqlite:odd.db", &[table("odd", &columns, &["id"])]);
     let mended = mend(&text, Path::new(".")).unwrap();
-    assert!(mended.contains("# left out: the column `a.b`"), "{mended}");
-    assert!(mended.contains("      Name: text\n"), "{mended}");
-    assert_eq!(mended.matches("# left out (").count(), 2, "{mended}");
+    for line in [
+        "      a_b: { type: \"text\", column: \"a.b\" }\n",
+        "      Name: text\n",
+        "      name_2: { type: \"text\", column: \"name\" }\n",
+        "      # left out (`nonsense` is not a type): bad: nonsense\n",
+    ] {
+        assert!(mended.contains(line), "{line} is not in\n{mended}");
+    }
+}
+
+#[test]
+fn what_was_written_about_a_table_stays_with_it() {
+    let mut odd = table(
+        "odd \"name\"",
+        &[("id", "int"), ("n", "int"), ("sum", "int")],
+        &["id"],
+    );
+    odd.schema = Some("my.schema".to_owned());
+    odd.comment = Some("first\n\u{7}second # third".to_owned());
+    odd.columns[0].filled = Filled::LeftOut;
+    odd.columns[1].comment = Some("how: many".to_owned());
+    odd.columns[2].filled = Filled::Alone;
+    let text = mend(&file("odd", "sqlite:odd.db", &[odd]), Path::new(".")).unwrap();
+    for part in [
+        "  # first\n  # second # third\n",
+        "    table: \"\\\"my.schema\\\".\\\"odd \\\"\\\"name\\\"\\\"\\\"\"\n",
+        "      id: \"int, key, generated\"\n      # how: many\n      \"n\": int\n      sum: \"int, computed\"\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
 }
 
 #[test]

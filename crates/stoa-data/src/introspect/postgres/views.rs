@@ -1,0 +1,266 @@
+//! Views: which column of which table each of their columns shows, and so their keys and references.
+
+use super::{Cells, OURS};
+use crate::introspect::{Column, Reference, Table};
+use crate::store::postgres::alone::Alone;
+use std::collections::HashMap;
+use tokio_postgres::Error;
+
+/// Views over views over views at most.
+const DEPTH_MAX: usize = 32;
+
+/// A column by the numbers of its table and of itself.
+type Place = (u32, i16);
+
+/// What a database's columns are called, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    /// Position among the tables that were read.
+    pub(super) tables: HashMap<u32, usize>,
+    /// Names.
+    pub(super) columns: HashMap<Place, String>,
+}
+
+/// Where each column of each view comes from.
+type Origins = HashMap<Place, Place>;
+
+/// Gives the views that can be written the key of the one table behind them, and every view the references of the
+/// columns it shows.
+pub(super) async fn complete(alone: &Alone, tables: &mut [Table], numbers: &Numbers) -> Result<(), Error> {
+    let rules = format!(
+        "SELECT c.oid, pg_relation_is_updatable(c.oid, true) & 28 <> 0, r.ev_action \
+         FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE r.ev_type = '1' AND c.relkind IN ('v', 'm') AND {OURS}"
+    );
+    let (mut origins, mut views) = (Origins::new(), Vec::new());
+    for row in alone.rows(&rules).await? {
+        let mut row = Cells::of(row);
+        let (view, writable, rule) = (row.number(), row.yes(), row.text());
+        for (at, origin) in sources(&rule) {
+            origins.insert((view, at), origin);
+        }
+        views.push((view, writable));
+    }
+    if views.is_empty() {
+        return Ok(());
+    }
+    let keys = keys(alone).await?;
+    for (view, writable) in &views {
+        let Some(position) = numbers.tables.get(view) else {
+            continue;
+        };
+        if !*writable {
+            continue;
+        }
+        let (shown, found) = (shown(*view, &origins), key(*view, &origins, &keys, numbers));
+        let columns = columns(*view, &shown, tables, numbers);
+        if let Some(table) = tables.get_mut(*position) {
+            table.view = false;
+            table.key = found;
+            mark(table, &columns);
+        }
+    }
+    references(alone, tables, numbers, &origins, &views).await
+}
+
+/// The columns of each table's key.
+async fn keys(alone: &Alone) -> Result<HashMap<u32, Vec<i16>>, Error> {
+    let all = "SELECT indrelid, indnkeyatts, indkey::text FROM pg_index WHERE indisprimary";
+    let mut keys = HashMap::new();
+    for row in alone.rows(all).await? {
+        let mut row = Cells::of(row);
+        let (table, count): (u32, usize) = (row.number(), row.number());
+        let columns = row.text();
+        let columns = columns.split(' ').take(count).filter_map(|n| n.parse().ok());
+        keys.insert(table, columns.collect::<Vec<i16>>());
+    }
+    Ok(keys)
+}
+
+/// The key of the one table behind a view, if the view shows all of it.
+fn key(view: u32, origins: &Origins, keys: &HashMap<u32, Vec<i16>>, numbers: &Numbers) -> Vec<String> {
+    let shown = shown(view, origins);
+    let mut behind = shown.iter().map(|(_, (table, _))| *table);
+    let Some(first) = behind.next().filter(|first| behind.all(|other| other == *first)) else {
+        return Vec::new();
+    };
+    let parts = keys.get(&first).into_iter().flatten().map(|column| {
+        let (here, _) = shown.iter().find(|(_, (_, there))| there == column)?;
+        numbers.columns.get(&(view, *here)).cloned()
+    });
+    parts.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// The columns of a view, in order, with where they come from in the end.
+fn shown(view: u32, origins: &Origins) -> Vec<(i16, Place)> {
+    let mut list: Vec<(i16, Place)> = origins
+        .keys()
+        .filter(|(of, _)| *of == view)
+        .filter_map(|(_, at)| Some((*at, traced((view, *at), origins)?)))
+        .collect();
+    list.sort_unstable();
+    list
+}
+
+/// The column of a table in the end, through as many views as there are.
+fn traced(column: Place, origins: &Origins) -> Option<Place> {
+    let mut place = *origins.get(&column)?;
+    for _ in 0..DEPTH_MAX {
+        match origins.get(&place) {
+            Some(next) => place = *next,
+            None => return Some(place),
+        }
+    }
+    None
+}
+
+/// What the one table behind a view says of the columns that it shows.
+fn columns(view: u32, shown: &[(i16, Place)], tables: &[Table], numbers: &Numbers) -> Vec<(String, Column)> {
+    let one = |(at, origin): &(i16, Place)| {
+        let behind = tables.get(*numbers.tables.get(&origin.0)?)?;
+        let name = numbers.columns.get(origin)?;
+        let column = behind.columns.iter().find(|c| c.name == *name)?;
+        Some((numbers.columns.get(&(view, *at))?.clone(), column.clone()))
+    };
+    if shown.windows(2).any(|pair| pair[0].1.0 != pair[1].1.0) {
+        return Vec::new();
+    }
+    shown.iter().filter_map(one).collect()
+}
+
+/// Writes down at the columns that they are the key, and what is known of them from the table behind. A view itself says
+/// of no column that it is never null or filled in.
+fn mark(table: &mut Table, behind: &[(String, Column)]) {
+    for column in &mut table.columns {
+        let Some((_, origin)) = behind.iter().find(|(name, _)| *name == column.name) else {
+            continue;
+        };
+        column.not_null = origin.not_null;
+        column.generated |= origin.generated;
+        column.computed |= origin.computed;
+        column.unique |= origin.unique;
+    }
+    for (position, name) in table.key.iter().enumerate() {
+        if let Some(column) = table.columns.iter_mut().find(|c| c.name == *name) {
+            column.key_position = u32::try_from(position + 1).ok();
+            column.not_null = true;
+        }
+    }
+}
+
+/// A view that shows a column which refers to a table refers to it as well: to the view of its own schema that shows
+/// the other table's key, where there is one.
+async fn references(
+    alone: &Alone,
+    tables: &mut [Table],
+    numbers: &Numbers,
+    origins: &Origins,
+    views: &[(u32, bool)],
+) -> Result<(), Error> {
+    let all = "SELECT conrelid, conkey[1], confrelid, confkey[1] FROM pg_constraint \
+               WHERE contype = 'f' AND conparentid = 0 AND cardinality(conkey) = 1";
+    let mut leads: HashMap<Place, Place> = HashMap::new();
+    for row in alone.rows(all).await? {
+        let mut row = Cells::of(row);
+        let from = (row.number(), row.number());
+        leads.insert(from, (row.number(), row.number()));
+    }
+    for (view, _) in views {
+        let Some(position) = numbers.tables.get(view) else {
+            continue;
+        };
+        for (at, origin) in shown(*view, origins) {
+            let Some(target) = leads.get(&origin) else {
+                continue;
+            };
+            let here = tables.get(*position).and_then(|t| t.schema.clone());
+            let through = views.iter().find_map(|(other, _)| {
+                let table = tables.get(*numbers.tables.get(other)?)?;
+                let (key, _) = shown(*other, origins).into_iter().find(|(_, to)| to == target)?;
+                let name = numbers.columns.get(&(*other, key))?;
+                (table.schema == here && table.key == [name.clone()]).then_some((*other, key))
+            });
+            let Some(reference) = named((*view, at), through.unwrap_or(*target), tables, numbers) else {
+                continue;
+            };
+            if let Some(table) = tables.get_mut(*position) {
+                table.references.push(reference);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn named(from: Place, to: Place, tables: &[Table], numbers: &Numbers) -> Option<Reference> {
+    let target = tables.get(*numbers.tables.get(&to.0)?)?;
+    Some(Reference {
+        columns: vec![numbers.columns.get(&from)?.clone()],
+        schema: target.schema.clone(),
+        table: target.name.clone(),
+        targets: vec![numbers.columns.get(&to)?.clone()],
+    })
+}
+
+/// The columns of a view's query that show a column as it is. The rule is a tree in PostgreSQL's own notation
+/// (`src/backend/nodes/outfuncs.c`), which has been the same for these members since version 7: the entries of the
+/// outermost `:targetList` stand two brackets deep.
+fn sources(rule: &str) -> Vec<(i16, Place)> {
+    let (mut depth, mut within) = (0_usize, false);
+    let mut found = Vec::new();
+    let mut entry: HashMap<&str, &str> = HashMap::new();
+    let mut member = "";
+    for token in tokens(rule) {
+        match token {
+            "{" => depth += 1,
+            "}" => {
+                if within && depth == 2 {
+                    found.extend(source(&entry));
+                    entry.clear();
+                }
+                depth = depth.saturating_sub(1);
+            }
+            "(" | ")" => {}
+            name if name.starts_with(':') && depth == 1 => within = name == ":targetList",
+            name if name.starts_with(':') && depth == 2 => member = name,
+            value if within && depth == 2 => {
+                entry.insert(member, value);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn source(entry: &HashMap<&str, &str>) -> Option<(i16, Place)> {
+    let at = entry.get(":resno")?.parse().ok()?;
+    let table: u32 = entry.get(":resorigtbl")?.parse().ok()?;
+    let column: i16 = entry.get(":resorigcol")?.parse().ok()?;
+    (table > 0 && column > 0 && entry.get(":resjunk") == Some(&"false")).then_some((at, (table, column)))
+}
+
+/// Brackets, and what stands between spaces and brackets; a backslash keeps the next character from being either.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start();
+        let mut end = 0;
+        let mut chars = rest.char_indices();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '\\' => {
+                    chars.next();
+                }
+                ' ' | '\n' | '\t' => break,
+                '{' | '}' | '(' | ')' => {
+                    end = if at == 0 { 1 } else { at };
+                    break;
+                }
+                _ => {}
+            }
+            end = chars.offset();
+        }
+        let (token, after) = rest.split_at(end);
+        rest = after;
+        (!token.is_empty()).then_some(token)
+    })
+}

@@ -1,0 +1,133 @@
+//! A database that others made: `stoa init --from`, what is served of it, and that nothing in it is altered.
+
+use crate::support::server::{Server, Setup, stoa};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use stoa_testkit::Postgres;
+
+/// A database of the file `others.sql`, and the folder of the file that `init` wrote for it.
+fn others() -> (Postgres, tempfile::TempDir) {
+    let postgres = Postgres::start();
+    postgres.sql("postgres", "CREATE DATABASE others");
+    postgres.sql("others", include_str!("existing/others.sql"));
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let ran = stoa(folder.path(), &["init", "--from", &postgres.url("others")]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    (postgres, folder)
+}
+
+/// Lets everybody write, as somebody who serves the tables would decide.
+fn written(folder: &Path) -> String {
+    let path = folder.join("stoa.yaml");
+    let file = fs::read_to_string(&path).expect("the file is there");
+    let open: Vec<String> = file
+        .lines()
+        .map(|line| line.replace("write: none ", "write: public "))
+        .collect();
+    fs::write(&path, open.join("\n")).expect("the file can be written");
+    file
+}
+
+#[test]
+fn every_table_of_others_is_served_and_none_altered() {
+    let (postgres, folder) = others();
+    let file = written(folder.path());
+    for part in [
+        "  # What fills\n  # itself in # here\n  defaults:\n",
+        "      # how many\n      \"n\": \"int, generated\"\n",
+        "      twice: \"int, optional, computed\"\n",
+        "    table: \"\\\"my.schema\\\".\\\"ta\\\"\\\"b.le\\\"\"\n",
+        "      a_b_2: { type: \"text\", optional: true, column: \"a,b\" }\n",
+        "    # not a ref: (px, py), a key of several columns of places\n",
+        "      author_id: \"ref api_authors, optional\"\n",
+        "      positive: \"decimal(10,2), optional\"\n",
+        "      code: \"text, key\"\n",
+    ] {
+        assert!(file.contains(part), "{part} is not in\n{file}");
+    }
+    assert!(!file.contains("left out"), "{file}");
+    let checked = stoa(folder.path(), &["check"]);
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    let before = postgres.dump("others");
+    let server = Server::start(&Setup::new("dev", folder.path()));
+    let mut said = Vec::new();
+    for (request, wanted) in requests() {
+        let mut parts = request.splitn(3, ' ');
+        let (method, path) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let body: Option<Value> = parts.next().map(|text| serde_json::from_str(text).expect(text));
+        let path: String = path.chars().map(encoded).collect();
+        let answer = server.client.send(method, &path, &[], body.as_ref());
+        let (status, part) = wanted.split_once(' ').unwrap_or((wanted, ""));
+        if answer.status.to_string() != status || !answer.text.contains(part) {
+            said.push(format!(
+                "{request}\n  wanted {wanted}\n  was {} {}",
+                answer.status, answer.text
+            ));
+        }
+    }
+    assert!(said.is_empty(), "{}", said.join("\n"));
+    every_kind_goes_in_and_out(&server);
+    drop(server);
+    assert_eq!(postgres.dump("others"), before, "nothing was made or altered");
+}
+
+fn encoded(c: char) -> String {
+    if c.is_ascii() {
+        return c.to_string();
+    }
+    url::form_urlencoded::byte_serialize(c.encode_utf8(&mut [0; 4]).as_bytes()).collect()
+}
+
+/// Requests and what they are answered.
+fn requests() -> Vec<(&'static str, &'static str)> {
+    let lines = include_str!("existing/requests.txt").lines();
+    let lines: Vec<&str> = lines.filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
+    lines.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+/// A value of every type is written, read back and found again.
+fn every_kind_goes_in_and_out(server: &Server) {
+    let kinds: Value = serde_json::from_str(include_str!("existing/kinds.json")).expect("JSON");
+    let made = server.client.send("POST", "/kinds", &[], Some(&kinds));
+    assert_eq!(made.status, 201, "{}", made.text);
+    let (made, tag) = (made.json(), made.header("etag").expect("a row has a tag"));
+    let id = made["id"].as_i64().expect("a number");
+    for (name, value) in kinds.as_object().expect("an object") {
+        assert_eq!(*value, made[name], "{name}");
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Array(_) | Value::Object(_) => continue,
+            other => other.to_string(),
+        };
+        let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let found = server.client.get(&format!(
+            "/kinds?select=id&order={name}.desc&id=eq.{id}&{name}=eq.{text}"
+        ));
+        assert_eq!(found.text, format!("[{{\"id\":{id}}}]"), "{name}");
+    }
+    // The tag of a row is made of all its columns, and compared in the statement.
+    let path = format!("/kinds/{id}");
+    let change = |tag: &str| {
+        server.client.send(
+            "PATCH",
+            &path,
+            &[("if-match", tag)],
+            Some(&json!({ "xml": "<c/>" })),
+        )
+    };
+    assert_eq!(change(&tag).status, 200);
+    assert_eq!(change(&tag).status, 412, "the row is another now");
+    for (body, status) in [
+        (json!({ "odd": "nope" }), 422),
+        (json!({ "positive": -1 }), 422),
+        (json!({ "small": 70_000 }), 422),
+        (json!({ "ints": [99_999_999_999_i64] }), 422),
+        (json!({ "short": "longer than ten" }), 422),
+        (json!({ "inet": "here" }), 422),
+        (json!({ "mood": "bad" }), 422),
+    ] {
+        let answer = server.client.send("PATCH", &path, &[], Some(&body));
+        assert_eq!(answer.status, status, "{body}: {}", answer.text);
+    }
+}
