@@ -50,7 +50,7 @@ macro_rules! books {
 }
 
 books! {
-    access alias bodies conditional cors crud edge embeds filters idempotency operators paging postgres prefer select spreads tokens
+    access alias bodies conditional cors crud edge embed_access embeds filters idempotency operators paging postgres prefer select spreads tokens
     validation
 }
 

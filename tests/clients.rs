@@ -24,7 +24,15 @@ resources:
       price: "decimal(8,2), default 1"
       tags: list of text, default []
       author_id: ref authors, optional
-    list: { filter: [title, price, tags, author_id] }
+    list: { filter: [title, price, tags, author_id], aggregates: true }
+    read: public
+    write: user
+  shops:
+    fields: { id: "int, key", name: text }
+    read: public
+    write: user
+  offers:
+    fields: { id: "int, key", shop_id: ref shops, book_id: ref books }
     read: public
     write: user
 "#;

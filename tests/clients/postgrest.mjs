@@ -59,6 +59,37 @@ assert.deepEqual(children.data, [{ name: 'Ann', books: [{ id: 10 }, { id: 11 }] 
 const renamed = await good(db.from('books').select('name:title, writer:authors(name)').eq('id', 12).single())
 assert.deepEqual(renamed.data, { name: 'Twelve', writer: { name: 'Bob' } })
 
+const kept = await good(db.from('authors').select('name, books(id, title)').order('id').limit(1, { referencedTable: 'books' }).order('id', { referencedTable: 'books', ascending: false }))
+assert.deepEqual(kept.data[0], { name: 'Ann', books: [{ id: 11, title: 'Eleven' }] })
+const inner = await good(db.from('authors').select('name, books!inner()').eq('books.title', 'Twelve'))
+assert.deepEqual(inner.data, [{ name: 'Bob' }])
+const either = await good(db.from('authors').select('name, books!inner(id)').or('title.eq.Ten,title.eq.Twelve', { referencedTable: 'books' }).order('id'))
+assert.deepEqual(either.data, [{ name: 'Ann', books: [{ id: 10 }] }, { name: 'Bob', books: [{ id: 12 }] }])
+const orphans = await good(db.from('books').select('id, authors()').is('authors', null))
+assert.deepEqual(orphans.data, [{ id: 13 }])
+await good(db.from('shops').insert([{ id: 1, name: 'Corner' }, { id: 2, name: 'Mall' }]), 201)
+await good(db.from('offers').insert([{ id: 1, shop_id: 1, book_id: 10 }, { id: 2, shop_id: 1, book_id: 12 }, { id: 3, shop_id: 2, book_id: 10 }]), 201)
+const through = await good(db.from('shops').select('name, books(title, authors(name))').order('id').order('id', { referencedTable: 'books' }))
+assert.deepEqual(through.data, [
+  { name: 'Corner', books: [{ title: 'Ten', authors: { name: 'Ann' } }, { title: 'Twelve', authors: { name: 'Bob' } }] },
+  { name: 'Mall', books: [{ title: 'Ten', authors: { name: 'Ann' } }] },
+])
+const deep = await good(db.from('offers').select('id, shops!inner(name), books!offers_book_id_fkey(authors(name))').eq('shops.name', 'Mall'))
+assert.deepEqual(deep.data, [{ id: 3, shops: { name: 'Mall' }, books: { authors: { name: 'Ann' } } }])
+const spread = await good(db.from('books').select('title, ...authors(author:name)').order('authors(name)').order('id').limit(2))
+assert.deepEqual(spread.data, [{ title: 'Ten', author: 'Ann' }, { title: 'Eleven', author: 'Ann' }])
+const lists = await good(db.from('authors').select('name, ...books(titles:title)').order('id').order('id', { referencedTable: 'books' }))
+assert.deepEqual(lists.data, [{ name: 'Ann', titles: ['Ten', 'Eleven'] }, { name: 'Bob', titles: ['Twelve'] }])
+const counted = await good(db.from('authors').select('name, books(count)').order('id'))
+assert.deepEqual(counted.data, [{ name: 'Ann', books: [{ count: 2 }] }, { name: 'Bob', books: [{ count: 1 }] }])
+const sums = await good(db.from('books').select('author_id, price.sum(), n:count()').not('author_id', 'is', null).order('author_id'))
+assert.deepEqual(sums.data, [{ author_id: 1, sum: 10.5, n: 2 }, { author_id: 2, sum: 1, n: 1 }])
+const cast = await good(db.from('books').select('price::text, tags->>0').eq('id', 10).single())
+assert.deepEqual(cast.data, { price: '9.50', tags: 'a' })
+const vague = await db.from('authors').select('name, magazines(*)')
+assert.equal(vague.error.code, 'PGRST200')
+await good(db.from('offers').delete().gt('id', 0), 204)
+
 // One or none
 assert.equal((await good(db.from('books').select().eq('id', 99).maybeSingle())).data, null)
 const none = await db.from('books').select().eq('id', 99).single()

@@ -123,6 +123,8 @@ pub struct Written {
     pub inserted: u64,
     /// The rows after the write (before, for a delete) as in [`Page::json`], when asked for.
     pub json: Vec<u8>,
+    /// How many rows `json` holds: those whose `!inner` embeds have rows.
+    pub shown: u64,
     /// Keys of the changed rows, in order; at most the first 1,000.
     pub keys: Vec<Value>,
     /// Version of the one row, after the write.

@@ -5,7 +5,7 @@ use crate::{
     allow::{self, Verb},
     codes, etag,
     handler::Call,
-    operation::{Condition, Count, Item, Precondition},
+    operation::{Condition, Count, Item, Precondition, is_grouped},
     parse::{
         self, Kind, Query, accept,
         prefer::{Looked, Prefer, Returning},
@@ -81,6 +81,11 @@ impl Asked {
         let wanted = self.prefer.returning.or(unsaid);
         if wanted != Some(Returning::Representation) {
             return Ok(None);
+        }
+        if is_grouped(&self.query.select) {
+            return Err(crate::refusal::not_supported(
+                "Aggregates are of what a read finds; a write shows the rows that it changed.",
+            ));
         }
         let explicit = self.prefer.returning.is_some();
         let readable = match call.allow(call.resource, Verb::Read) {

@@ -103,7 +103,7 @@ async fn unchanged(
     returning: Option<Vec<Item>>,
     shape: &Shape,
 ) -> Result<Reply> {
-    let mut page = read::row(call, id, &asked.query.select, Verb::Update).await?;
+    let mut page = read::row(call, id, &[], Verb::Update).await?;
     if returning.is_some() {
         // What may be changed is not always what may be seen.
         page = read::row(call, id, &asked.query.select, Verb::Read).await?;
@@ -115,6 +115,7 @@ async fn unchanged(
     }
     let written = Written {
         affected: 1,
+        shown: u64::from(returning.is_some()),
         json: if returning.is_some() {
             page.json
         } else {

@@ -57,7 +57,7 @@ impl Shape {
             .maybe("location", self.location(written))
             .maybe("content-range", self.content_range(written))
             .maybe("preference-applied", self.applied.clone());
-        if self.kept_out(written) {
+        if self.kept_out(written) || self.hidden(written) {
             return draft.stored();
         }
         if !self.representation {
@@ -70,7 +70,7 @@ impl Shape {
         let body = if self.is_one() && !self.alias {
             render::object(&written.json, self.media, &columns)
         } else {
-            render::body(&written.json, written.affected, self.media, &columns)
+            render::body(&written.json, written.shown, self.media, &columns)
         };
         // A single-object mismatch never comes here: the store counts before it commits.
         let body = body.unwrap_or_default();
@@ -83,6 +83,11 @@ impl Shape {
     fn kept_out(&self, written: &Written) -> bool {
         let one = matches!(self.what, What::Created { array: false, .. });
         one && !self.alias && written.affected == 0
+    }
+
+    /// Whether the one row is not shown, because an `!inner` embed of it has no row.
+    fn hidden(&self, written: &Written) -> bool {
+        self.representation && self.is_one() && !self.alias && written.shown == 0
     }
 
     fn is_delete(&self) -> bool {
@@ -104,7 +109,7 @@ impl Shape {
             What::Created { merge: true, .. } if written.inserted == 0 => 200,
             What::Created { .. } => 201,
             What::Replaced if written.inserted > 0 && (self.representation || !self.alias) => 201,
-            _ if self.representation => 200,
+            _ if self.representation && !self.hidden(written) => 200,
             _ => 204,
         }
     }

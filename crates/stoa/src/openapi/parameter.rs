@@ -39,10 +39,18 @@ pub(super) fn own(names: &Names) -> [String; 3] {
 /// The parameters that name fields of a resource, which several of its operations share.
 pub(super) fn add(parameters: &mut Map<String, Value>, plan: &Plan, resource: &Resource, names: &Names) {
     let [select, and, or] = own(names);
-    let about = "The members of each row, comma separated: `name,price`, renamed `label:name`, into JSON `details->>colour`, \
-        rows along a `ref` `relation(name)`. Left out: every field. The pattern shows what is always understood; the dialect knows more.";
+    let about = format!(
+        "The members of each row, comma separated: `name,price`, renamed `label:name`, into JSON `details->>colour`, as another \
+        type `price::text`, rows along references to any depth `relation(name,other(name))`, their members lifted into the row \
+        `...relation(name)`{}. Left out: every field. The pattern shows what is always understood; the dialect knows more.",
+        if resource.list.aggregates {
+            ", one value of many rows `count()`, `price.sum()`, grouped by the other members"
+        } else {
+            ""
+        }
+    );
     let schema = json!({ "type": "string", "pattern": selection(plan, resource) });
-    parameters.insert(select, query("select", about, &schema));
+    parameters.insert(select, query("select", &about, &schema));
     let pattern = filter::logic(resource);
     for (name, key, about) in [
         (
@@ -90,7 +98,16 @@ fn ways(plan: &Plan, one: &Resource, other: &Resource) -> usize {
         let leads = fields.filter(|f| matches!(f.ty, Type::Ref { resource, .. } if Some(resource) == to));
         leads.count()
     };
-    refs(one, other) + refs(other, one)
+    let between = |third: &&Resource| {
+        let keyed = |to: &Resource| {
+            let to = plan.resources.iter().position(|r| r.name == to.name);
+            let key = third.key.iter().filter_map(|k| third.fields.get(*k));
+            key.filter(|f| matches!(f.ty, Type::Ref { resource, .. } if Some(resource) == to))
+                .count()
+        };
+        keyed(one) > 0 && keyed(other) > 0
+    };
+    refs(one, other) + refs(other, one) + plan.resources.iter().filter(between).count()
 }
 
 /// A name that a caller gives, or a key of a JSON object.
@@ -112,15 +129,28 @@ pub(super) fn key(resource: &Resource) -> Option<Value> {
 /// `order` with the fields of this resource.
 pub(super) fn order(resource: &Resource) -> Value {
     let sortable = |i: &usize| resource.list.sort.contains(i) || resource.key.contains(i);
-    let names = names(resource, sortable);
+    let plain = names(resource, |i| {
+        sortable(i) && resource.fields[*i].ty.value().is_scalar()
+    });
+    // What has an inside is sorted by that alone.
+    let inside = names(resource, |i| {
+        sortable(i) && !resource.fields[*i].ty.value().is_scalar()
+    });
     let text = format!(
-        "Sort by these fields, comma separated, each with `.desc`, `.nullsfirst` or `.nullslast` behind it: {}.",
-        shown(&names),
+        "Sort by these fields, comma separated, each with `.desc`, `.nullsfirst` or `.nullslast` behind it: {}. \
+        By an embed of one row: `relation(field)`.{}",
+        shown(&plain),
+        if inside.is_empty() {
+            String::new()
+        } else {
+            format!(" By what is inside, as in `field->>key`: {}.", shown(&inside))
+        }
     );
-    let one = format!(
-        "({})(\\.(asc|desc))?(\\.(nullsfirst|nullslast))?",
-        names.join("|")
-    );
+    let mut ways = vec![plain.join("|")];
+    if !inside.is_empty() {
+        ways.push(format!("({})->>?{LABEL}", inside.join("|")));
+    }
+    let one = format!("({})(\\.(asc|desc))?(\\.(nullsfirst|nullslast))?", ways.join("|"));
     query("order", &text, &listed(&one))
 }
 

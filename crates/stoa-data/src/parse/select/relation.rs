@@ -302,3 +302,6 @@ fn ambiguous(from: &Resource, name: &str, mut fit: Vec<&Way<'_>>) -> Refusal {
     .details(fit.iter().map(one).collect::<Vec<Json>>())
     .postgrest_hint(hint)
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,6 +133,9 @@ impl Writing<'_> {
         if too_many || (self.write.exactly_one && affected != 1) {
             return Err(StoreError::Affected(affected).into());
         }
+        if self.write.exactly_one && self.write.returning.is_some() && self.done.shown != 1 {
+            return Err(StoreError::Affected(self.done.shown).into());
+        }
         self.references().await?;
         if affected != 1 {
             self.done.version = None;

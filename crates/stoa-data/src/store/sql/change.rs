@@ -1,6 +1,6 @@
 //! `INSERT`, `UPDATE`, `DELETE`. Each returns what finds its rows again: locator, key, version.
 
-use super::{Arg, Builder, Built, Scope, Shape};
+use super::{Arg, Builder, Built, Scope, Shape, Unbuildable};
 use crate::operation::{Condition, FieldIndex, Version};
 use crate::store::table::{BUCKET, Table, VERSION, quote};
 use crate::value::Value;
@@ -135,11 +135,13 @@ impl<'a> Builder<'a> {
         self.dialect.version(&mut self.sql.text, table, "");
     }
 
-    /// Reads one row again: whether it satisfies the check, then the shape's columns. The locator's values are
+    /// Reads one row again: whether it satisfies the check, whether its `!inner` embeds have rows, then the shape's columns. The locator's values are
     /// bound after everything else, by the caller.
     pub(crate) fn again(&mut self, scope: Scope<'a>, check: &'a Condition, shape: &Shape<'a>) -> Built<()> {
         self.push("SELECT (");
         self.condition(check, scope)?;
+        self.push(") IS TRUE, (TRUE");
+        self.inner_embeds(scope)?;
         self.push(") IS TRUE, ");
         self.slots(shape, scope)?;
         self.from(scope);
@@ -182,6 +184,31 @@ impl<'a> Builder<'a> {
             self.push(" = ");
             self.bind_value(column, value);
         }
+        Ok(())
+    }
+
+    /// The rows of some keys: ` WHERE (key IN (…))`.
+    pub(crate) fn keyed_by_any(&mut self, scope: Scope<'a>, keys: &'a [Value]) -> Built<()> {
+        if let [field] = scope.table.key[..] {
+            self.push(" WHERE ");
+            return self.in_list(scope.column(field)?, &[], keys, scope);
+        }
+        for (position, key) in keys.iter().enumerate() {
+            self.push(if position == 0 { " WHERE ((" } else { ") OR (" });
+            let Value::List(parts) = key else {
+                return Err(Unbuildable(String::from(
+                    "a key of another shape than the table's",
+                )));
+            };
+            for (at, (field, value)) in scope.table.key.iter().zip(parts).enumerate() {
+                let column = scope.column(*field)?;
+                self.push(if at == 0 { "" } else { " AND " });
+                self.operand(column, &[], scope);
+                self.push(" = ");
+                self.bind_value(column, value);
+            }
+        }
+        self.push("))");
         Ok(())
     }
 

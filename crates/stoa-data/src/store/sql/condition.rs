@@ -33,7 +33,7 @@ impl<'a> Builder<'a> {
     }
 
     /// ` AND EXISTS (…)` for every `!inner` embed.
-    pub(super) fn inner_embeds(&mut self, scope: Scope<'a>) -> Built<()> {
+    pub(crate) fn inner_embeds(&mut self, scope: Scope<'a>) -> Built<()> {
         for (position, item) in scope.items.iter().enumerate() {
             if matches!(item, Item::Embed(embed) if embed.inner) {
                 self.push(" AND ");
@@ -261,7 +261,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn in_list(
+    pub(super) fn in_list(
         &mut self,
         column: &'a Column,
         path: &'a [PathStep],

@@ -7,7 +7,7 @@ use super::errors::{Fail, Run};
 use super::read::{bind, is_there, keep, write_row};
 use crate::operation::{Change, Condition, Conflict, FieldIndex, Item, Precondition, Version, Write};
 use crate::store::changes::{check_of, each_set};
-use crate::store::sql::{Builder, Scope, Shape};
+use crate::store::sql::{Builder, Shape};
 use crate::store::table::{Column, Table, is_enforced};
 use crate::store::{StoreError, Written};
 use crate::value::Value;
@@ -86,6 +86,9 @@ pub(super) fn run(conn: &Connection, shared: &Shared, write: &Write) -> Run<Writ
     writing.references(write)?;
     if !matches!(write.change, Change::Delete { .. }) {
         writing.look_again(check, write.returning.as_deref())?;
+    }
+    if write.exactly_one && write.returning.is_some() && writing.done.shown != 1 {
+        return Err(StoreError::Affected(writing.done.shown).into());
     }
     if affected != 1 {
         writing.done.version = None;
@@ -260,7 +263,7 @@ impl<'a> Writing<'a> {
         builder.push("SELECT ");
         builder.slots(&shape, scope)?;
         builder.from(scope);
-        builder.filter(filter, bucket, Scope { items: &[], ..scope })?;
+        builder.filter(filter, bucket, scope)?;
         if let Precondition::Versions(versions) = precondition {
             builder.versions(versions, scope);
         }
@@ -268,10 +271,7 @@ impl<'a> Writing<'a> {
         bind(&mut statement, &builder.sql)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
-            if !self.done.json.is_empty() {
-                self.done.json.push(b',');
-            }
-            write_row(&shape.outs, row, &mut self.done.json)?;
+            self.show(&shape, row)?;
         }
         Ok(())
     }
@@ -384,13 +384,13 @@ impl<'a> Writing<'a> {
         }
         let items = returning.unwrap_or_default();
         let mut shape = Shape::new(items, self.table, &self.shared.tables)?;
-        // Behind the check.
-        shape.shift(1);
+        // Behind the check, and whether it is shown.
+        shape.shift(2);
         let mut builder = Builder::new(&SQLITE, &self.shared.tables);
         let scope = builder.scope(self.table, items);
         builder.again(scope, check, &shape)?;
         let mut statement = self.conn.prepare_cached(&builder.sql.text)?;
-        for mark in &self.marks {
+        for mark in &std::mem::take(&mut self.marks) {
             bind(&mut statement, &builder.sql)?;
             bind_mark(&mut statement, builder.sql.args.len(), mark)?;
             let mut rows = statement.raw_query();
@@ -398,14 +398,20 @@ impl<'a> Writing<'a> {
             if !row.get::<_, bool>(0)? {
                 return Err(StoreError::CheckFailed.into());
             }
-            if returning.is_some() {
-                if !self.done.json.is_empty() {
-                    self.done.json.push(b',');
-                }
-                write_row(&shape.outs, row, &mut self.done.json)?;
+            if returning.is_some() && row.get::<_, bool>(1)? {
+                self.show(&shape, row)?;
             }
         }
         Ok(())
+    }
+
+    /// Adds a row to the reply.
+    fn show(&mut self, shape: &Shape<'_>, row: &Row<'_>) -> Run<()> {
+        if !self.done.json.is_empty() {
+            self.done.json.push(b',');
+        }
+        self.done.shown += 1;
+        write_row(&shape.outs, row, &mut self.done.json)
     }
 
     /// Every `ref` that the database does not enforce itself must lead to a row.

@@ -1,7 +1,7 @@
 //! What a statement returns of each row it changed, and what is looked at behind it.
 
 use super::Writing;
-use crate::operation::{Change, Condition, FieldIndex, Item};
+use crate::operation::{Change, Condition, Item, Join};
 use crate::store::StoreError;
 use crate::store::changes::{check_of, each_set};
 use crate::store::postgres::codec;
@@ -11,12 +11,16 @@ use crate::store::postgres::read::{column, write_row};
 use crate::store::sql::{Builder, Scope, Shape};
 use crate::store::table::{Column, is_enforced};
 use crate::value::Value;
+use std::collections::HashMap;
 use tokio_postgres::Row;
 
 /// Keys that [`crate::store::Written::keys`] names at most.
 const KEYS_MAX: usize = 1_000;
+/// Rows that are read again by one statement at most.
+const KEYS_AT_ONCE: usize = 1_000;
 
-/// The columns of ` RETURNING`: key, version, whether the check holds, whether the row is new, the reply's.
+/// The columns of ` RETURNING`: key, version, whether the check holds, whether the row is new, whether it is shown (its
+/// `!inner` embeds have rows), the reply's.
 pub(super) struct Returned<'b> {
     keys: Vec<&'b Column>,
     shape: Shape<'b>,
@@ -43,7 +47,8 @@ impl<'b> Returned<'b> {
             builder.push(", ");
         }
         builder.version(scope);
-        let mut shape = Shape::new(if again { &[] } else { items }, table, builder.tables)?;
+        let items = if again { &[] } else { items };
+        let mut shape = Shape::new(items, table, builder.tables)?;
         match check_of(&writing.write.change) {
             Condition::True => builder.push(", TRUE, "),
             check => {
@@ -61,8 +66,11 @@ impl<'b> Returned<'b> {
             }
             _ => "TRUE, ",
         });
+        builder.push("(TRUE");
+        builder.inner_embeds(Scope { items, ..scope })?;
+        builder.push(") IS TRUE, ");
         builder.slots(&shape, scope)?;
-        shape.shift(keys.len() + 3);
+        shape.shift(keys.len() + 4);
         Ok(Self { keys, shape, again })
     }
 }
@@ -71,7 +79,13 @@ impl<'b> Returned<'b> {
 fn shows(items: &[Item], resource: usize) -> bool {
     items.iter().any(|item| match item {
         Item::Field { .. } | Item::Aggregate { .. } => false,
-        Item::Embed(embed) => embed.resource == resource || shows(&embed.select, resource),
+        Item::Embed(embed) => {
+            let between = match &embed.join {
+                Join::Through(through) => through.resource == resource,
+                _ => false,
+            };
+            between || embed.resource == resource || shows(&embed.select, resource)
+        }
     })
 }
 
@@ -97,21 +111,24 @@ impl Writing<'_> {
             }
             let is_new = column(row, width + 2)?.and_then(codec::boolean) == Some(true);
             self.done.inserted += u64::from(is_new && self.inserts());
-            if self.write.returning.is_some() && !returned.again {
+            let is_shown = column(row, width + 3)?.and_then(codec::boolean) == Some(true);
+            if self.write.returning.is_some() && !returned.again && is_shown {
                 self.comma();
                 write_row(&returned.shape.outs, row, &mut self.done.json)?;
             }
         }
-        for mark in &marks {
-            self.look_again(mark).await?;
+        for keys in marks.chunks(KEYS_AT_ONCE) {
+            self.look_again(keys).await?;
         }
         Ok(())
     }
 
+    /// Begins a row of the reply.
     fn comma(&mut self) {
         if !self.done.json.is_empty() {
             self.done.json.push(b',');
         }
+        self.done.shown += 1;
     }
 
     /// Whether rows of the statement under way are new ones, unless they say otherwise.
@@ -123,26 +140,35 @@ impl Writing<'_> {
         }
     }
 
-    /// Reads a changed row again, as the statement that changed it could not show it.
-    async fn look_again(&mut self, key: &Value) -> Run<()> {
+    /// Reads changed rows again, as the statement that changed them could not show them.
+    async fn look_again(&mut self, keys: &[Value]) -> Run<()> {
         let (table, items) = (self.table, self.items());
-        let parts: Vec<(FieldIndex, &Value)> = match (&table.key[..], key) {
-            ([field], key) => vec![(*field, key)],
-            (fields, Value::List(values)) => fields.iter().copied().zip(values).collect(),
-            _ => return Ok(()),
-        };
-        let shape = Shape::new(items, table, &self.shared.tables)?;
+        let columns: Vec<&Column> = table.key.iter().filter_map(|k| table.column(*k)).collect();
+        let mut shape = Shape::new(items, table, &self.shared.tables)?;
         let mut builder = Builder::new(&super::super::dialect::POSTGRES, &self.shared.tables);
         let scope = builder.scope(table, items);
         builder.push("SELECT ");
+        for column in &columns {
+            builder.reference(scope, column);
+            builder.push(builder.dialect.shown(column));
+            builder.push(", ");
+        }
         builder.slots(&shape, scope)?;
+        shape.shift(columns.len());
         builder.from(scope);
-        builder.keyed(scope, &parts)?;
+        builder.keyed_by_any(scope, keys)?;
+        builder.inner_embeds(scope)?;
         let params = params(&builder.sql);
-        let rows = self.query(&builder.sql.text, &params, false).await?;
-        if let Some(row) = rows.first() {
-            self.comma();
-            write_row(&shape.outs, row, &mut self.done.json)?;
+        let rows = self.query(&builder.sql.text, &params, keys.len() > 1).await?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            found.insert(key(row, &columns)?.to_string(), row);
+        }
+        for key in keys {
+            if let Some(row) = found.get(&key.to_string()) {
+                self.comma();
+                write_row(&shape.outs, row, &mut self.done.json)?;
+            }
         }
         Ok(())
     }

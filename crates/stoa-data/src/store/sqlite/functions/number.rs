@@ -223,3 +223,6 @@ fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
     }
     digits
 }
+
+#[cfg(test)]
+mod tests;
