@@ -50,8 +50,8 @@ macro_rules! books {
 }
 
 books! {
-    access alias bodies conditional cors crud edge embed_access embeds filters idempotency operators paging postgres prefer select spreads tokens
-    validation
+    access alias bodies conditional cors crud edge embed_access embeds filters functions idempotency operators paging
+    postgres prefer schemas select spreads tokens validation
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! reads it stand side by side.
 
 pub(crate) mod auth;
+pub(crate) mod functions;
 pub(crate) mod limits;
 pub(crate) mod policies;
 pub(crate) mod read;

@@ -2,11 +2,13 @@
 //! applied. Whoever holds a `Plan` needs no further check of it.
 
 mod edge;
+mod function;
 mod resource;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use edge::*;
+pub use function::*;
 pub use resource::*;
 
 /// The API file, resolved for one profile.
@@ -32,6 +34,8 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// `resources:` in the order of the file.
     pub resources: Vec<Resource>,
+    /// `functions:` in the order of the file.
+    pub functions: Vec<Function>,
     /// `shared:`, the URL of what processes share (cache, limits, purges).
     pub shared: Option<Secret>,
     /// `telemetry:`.

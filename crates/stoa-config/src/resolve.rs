@@ -2,7 +2,7 @@
 
 mod fields;
 pub(crate) mod routes;
-mod types;
+pub(crate) mod types;
 
 use crate::{
     decode::{
@@ -20,7 +20,9 @@ use crate::{
 use std::collections::HashMap;
 
 /// Paths that are Stoa's own.
-const RESERVED_PATHS: [&str; 7] = ["docs", "rest", "openapi", "livez", "readyz", "metrics", "purge"];
+const RESERVED_PATHS: [&str; 8] = [
+    "docs", "rest", "rpc", "openapi", "livez", "readyz", "metrics", "purge",
+];
 
 /// Binds all resources. A faulty one still takes its position, so that references to it hold.
 pub(crate) fn resources(

@@ -22,7 +22,7 @@ use stoa_config::{
 pub use stoa_exchange::RequestFacts;
 use stoa_exchange::{
     Identity, Problem,
-    access::{forbidden, needs_caller, require_caller, require_role, require_scopes},
+    access::{forbidden, holds, needs_caller, require_caller, require_role, require_scopes},
 };
 
 /// What is done to rows.
@@ -110,6 +110,30 @@ pub fn allow(
             }
             condition => Ok(Allowed::rows(verb, condition)),
         },
+    }
+}
+
+/// Judges the rule of a function, which has no rows.
+///
+/// # Errors
+/// As [`allow`].
+pub(crate) fn may_run(rule: &Access, identity: &Identity, request: &RequestFacts<'_>) -> Result<(), Problem> {
+    let realm = request.realm;
+    match rule {
+        Access::Public => Ok(()),
+        Access::Nobody => Err(forbidden("nobody may run this function (`access: none`)")),
+        Access::User => require_caller(identity, realm).map(drop),
+        Access::Role(roles) => require_role(identity, realm, roles).map(drop),
+        Access::Scope(scopes) => require_scopes(identity, realm, scopes).map(drop),
+        Access::When(cel) if holds(&cel.program, identity, request) => Ok(()),
+        Access::When(cel) => {
+            if needs_caller(&cel.program) {
+                require_caller(identity, realm)?;
+            }
+            Err(forbidden(&format!("needs `when: {}`", cel.source)))
+        }
+        // The plan has no such rule on a function.
+        Access::Owner(_) => Err(forbidden("needs the owner of a row, and there is no row here")),
     }
 }
 

@@ -28,11 +28,13 @@ stoa_exchange::codes! {
     TOO_COMPLEX = "too-complex", 400, "The request asks for too much at once",
         "Filters, list items, nesting, selected items and rows of a body are bounded, so that one request cannot hold a database. `detail` names the bound.";
     UNKNOWN_SCHEMA = "unknown-schema", 406, "There is no such schema",
-        "`Accept-Profile` and `Content-Profile` choose a schema in PostgREST. Here there is one, `public`.";
+        "`Accept-Profile` and `Content-Profile` choose among the schemas that the tables and functions of the API file are in: `public` for those that Stoa makes.";
     BAD_CURSOR = "bad-cursor", 400, "The cursor does not fit this request",
         "`after` takes what a `Link` of the same list gave: same resource, same filters, same order, same caller. Start again without `after`.";
     BAD_BODY = "bad-body", 400, "The body cannot be read",
         "The body is not JSON, holds a key twice, is nested deeper than 64, or has another shape than this address takes.";
+    BAD_ARGUMENTS = "bad-arguments", 400, "The function does not take these arguments",
+        "Arguments are given by name, in the query string of a `GET` or as the members of the JSON object in the body of a `POST`. Every argument that the API file does not call `optional` must be there, and none that it does not name.";
     BAD_PREFERENCE = "bad-preference", 400, "A preference is not known",
         "With `Prefer: handling=strict`, preferences that are not known refuse the request. Without it, they are ignored.";
     BAD_IDEMPOTENCY_KEY = "bad-idempotency-key", 400, "The idempotency key is not well formed",

@@ -12,6 +12,7 @@ use crate::{
     },
     read, refusal,
     refusal::{Refusal, Result},
+    rest::{self, Rest},
     store::{Chosen, Outcome, Page, Render, Store, StoredReply},
     trouble,
     validate::Rules,
@@ -19,7 +20,7 @@ use crate::{
     write,
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, header, request};
 use percent_encoding::percent_decode_str;
 use std::{
     collections::HashMap,
@@ -29,24 +30,29 @@ use std::{
 };
 use stoa_config::plan::{Consistency, Plan, Resource};
 use stoa_exchange::{
-    Body, BodyError, Context, Handler, HandlerFuture, Identity, Reply, Request, clock, codes as common,
-    read_to_limit,
+    Body, BodyError, Context, Handler, HandlerFuture, Identity, Problem, Reply, Request, clock,
+    codes as common, read_to_limit,
 };
 
 /// The longest that a statement may take.
-const STATEMENT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const STATEMENT_MAX: Duration = Duration::from_secs(30);
 
 /// Every resource of a plan over its open stores.
 pub struct Data {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    plan: Arc<Plan>,
-    stores: Vec<Arc<dyn Store>>,
+/// The plan and what serves it.
+pub(crate) struct Inner {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) stores: Vec<Arc<dyn Store>>,
     signers: Vec<Signer>,
     seals: Vec<Seal>,
     rules: Vec<Rules>,
+    /// The schemas of the alias; never empty.
+    pub(crate) schemas: Vec<String>,
+    /// Which resources this process serves.
+    pub(crate) served: Vec<bool>,
 }
 
 /// Why resources cannot be served.
@@ -84,12 +90,32 @@ impl Data {
         let rules = plan.resources.iter().map(Rules::new).collect();
         Ok(Self {
             inner: Arc::new(Inner {
+                schemas: rest::schemas(&plan),
+                served: vec![true; plan.resources.len()],
                 plan,
                 stores,
                 signers,
                 seals,
                 rules,
             }),
+        })
+    }
+
+    /// Leaves out what this process is not to serve, before anything is made of it.
+    #[must_use]
+    pub fn only(mut self, serves: impl Fn(&str) -> bool) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.served = inner.plan.resources.iter().map(|r| serves(&r.name)).collect();
+        }
+        self
+    }
+
+    /// Answers below `/rest/v1` what no resource's own address does, and functions below `/rpc`. `root` answers
+    /// `GET /rest/v1/`.
+    pub fn rest(&self, root: Arc<dyn Handler>) -> Arc<dyn Handler> {
+        Arc::new(Rest {
+            inner: Arc::clone(&self.inner),
+            root,
         })
     }
 
@@ -115,61 +141,58 @@ impl Handler for ResourceHandler {
     fn handle<'a>(&'a self, context: &'a mut Context, request: Request) -> HandlerFuture<'a> {
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let place = Place::of(parts.uri.path());
-            let alias = place.alias;
-            let resource = &self.inner.plan.resources[self.index];
-            context
-                .trail
-                .note("resource", || decision(resource, &parts.method, alias));
-            let session = Session::of(&parts.headers, &self.inner.seals);
-            let session = session.map_err(|refusal| refusal.into_problem(alias))?;
-            let reads = matches!(parts.method, Method::GET | Method::HEAD);
-            let statement_end = clock::now() + STATEMENT_MAX;
-            let realm = &self.inner.plan.api;
-            let call = Call {
-                inner: &self.inner,
-                index: self.index,
-                resource,
-                alias,
-                identity: &context.identity,
-                facts: RequestFacts {
-                    realm,
-                    method: &parts.method,
-                    path: parts.uri.path(),
-                    query: parts.uri.query(),
-                    host: &context.host,
-                    headers: &parts.headers,
-                    client: context.client,
-                },
-                headers: &parts.headers,
-                consistency: reads.then(|| match place.id {
-                    None => resource.list.consistency.unwrap_or(resource.consistency),
-                    Some(_) => resource.consistency,
-                }),
-                session,
-                query: parts.uri.query().unwrap_or(""),
-                origin: origin(context),
-                deadline: context.deadline.map_or(statement_end, |d| d.min(statement_end)),
-                body_bytes_max: context.body_bytes_max,
-            };
-            let answer = call.answer(&parts.method, place, body).await;
-            let session = call.session;
-            let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
-            let chosen = session.finish(reads, context.scheme, reply.headers_mut());
-            if !chosen.is_empty() {
-                context.trail.note("servers", || servers(&chosen));
+            let path = parts.uri.path().to_owned();
+            let place = Place::of(&path);
+            let mut index = self.index;
+            if place.alias {
+                let name = &self.inner.plan.resources[index].name;
+                let found = rest::relation(&self.inner, Some(index), name, &parts.method, &parts.headers);
+                index = found.map_err(|refusal| refusal.into_problem(true))?;
             }
-            let vary = if alias {
-                "accept, prefer, range"
-            } else {
-                "accept, prefer"
-            };
-            reply
-                .headers_mut()
-                .append(header::VARY, http::HeaderValue::from_static(vary));
-            Ok(reply)
+            serve(&self.inner, index, place.id, place.alias, context, parts, body).await
         })
     }
+}
+
+/// Answers a request on a resource, or on its row with this key.
+pub(crate) async fn serve(
+    inner: &Inner,
+    index: ResourceIndex,
+    id: Option<&str>,
+    alias: bool,
+    context: &mut Context,
+    parts: request::Parts,
+    body: Body,
+) -> std::result::Result<Reply, Problem> {
+    let resource = &inner.plan.resources[index];
+    context
+        .trail
+        .note("resource", || decision(resource, &parts.method, alias));
+    let session = Session::of(&parts.headers, &inner.seals);
+    let session = session.map_err(|refusal| refusal.into_problem(alias))?;
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let consistency = reads.then(|| match id {
+        None => resource.list.consistency.unwrap_or(resource.consistency),
+        Some(_) => resource.consistency,
+    });
+    let call = Call::new(inner, index, alias, context, &parts, session, consistency);
+    let answer = call.answer(&parts.method, id, body).await;
+    let session = call.session;
+    let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
+    let chosen = session.finish(reads, context.scheme, reply.headers_mut());
+    if !chosen.is_empty() {
+        context.trail.note("servers", || servers(&chosen));
+    }
+    let vary = if alias {
+        rest::tell_profile(inner, rest::schema(resource), &parts.headers, &mut reply);
+        "accept, prefer, range"
+    } else {
+        "accept, prefer"
+    };
+    reply
+        .headers_mut()
+        .append(header::VARY, http::HeaderValue::from_static(vary));
+    Ok(reply)
 }
 
 /// What `Stoa-Explain` shows: the resource and the rule that is judged. `PUT` is judged by two.
@@ -242,6 +265,33 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    pub(crate) fn new(
+        inner: &'a Inner,
+        index: ResourceIndex,
+        alias: bool,
+        context: &'a Context,
+        parts: &'a request::Parts,
+        session: Session<'a>,
+        consistency: Option<Consistency>,
+    ) -> Self {
+        let statement_end = clock::now() + STATEMENT_MAX;
+        Self {
+            inner,
+            index,
+            resource: &inner.plan.resources[index],
+            alias,
+            identity: &context.identity,
+            facts: RequestFacts::of(&inner.plan.api, context, parts),
+            headers: &parts.headers,
+            consistency,
+            session,
+            query: parts.uri.query().unwrap_or(""),
+            origin: origin(context),
+            deadline: context.deadline.map_or(statement_end, |d| d.min(statement_end)),
+            body_bytes_max: context.body_bytes_max,
+        }
+    }
+
     pub(crate) fn plan(&self) -> &'a Plan {
         &self.inner.plan
     }
@@ -337,15 +387,12 @@ impl<'a> Call<'a> {
         })
     }
 
-    async fn answer(&self, method: &Method, place: Place<'_>, body: Body) -> Result<Reply> {
+    async fn answer(&self, method: &Method, id: Option<&str>, body: Body) -> Result<Reply> {
         if *method == Method::OPTIONS {
-            return Ok(self.options(place.id.is_some()));
+            return Ok(self.options(id.is_some()));
         }
         self.stranger(method)?;
-        if self.alias {
-            self.profile(method)?;
-        }
-        let id = place.id.map(|id| self.key(id)).transpose()?;
+        let id = id.map(|id| self.key(id)).transpose()?;
         let head = *method == Method::HEAD;
         match (method.as_str(), id) {
             ("GET" | "HEAD", None) => read::list(self, head).await,
@@ -390,27 +437,6 @@ impl<'a> Call<'a> {
             _ => return Ok(()),
         };
         self.allow(self.resource, verb).map(|_| ())
-    }
-
-    /// The schema that a client of the alias asks for. There is one, and PostgREST calls its own `public`.
-    fn profile(&self, method: &Method) -> Result<()> {
-        let name = match *method {
-            Method::GET | Method::HEAD => "accept-profile",
-            _ => "content-profile",
-        };
-        match self.headers.get(name).map(http::HeaderValue::to_str) {
-            None | Some(Ok("public")) => Ok(()),
-            Some(other) => {
-                let schema = refusal::shorten(other.unwrap_or_default());
-                Err(Refusal::new(
-                    &codes::UNKNOWN_SCHEMA,
-                    format!("There is no schema `{schema}`; every resource is in `public`."),
-                )
-                .postgrest("PGRST106", 406, format!("Invalid schema: {schema}"))
-                .details(serde_json::Value::Null)
-                .postgrest_hint("Only the following schemas are exposed: public"))
-            }
-        }
     }
 
     fn not_allowed(&self, method: &str, one: bool) -> Refusal {
@@ -467,20 +493,7 @@ impl<'a> Call<'a> {
     }
 
     async fn body(&self, body: Body) -> Result<Bytes> {
-        let max = self.body_bytes_max;
-        read_to_limit(body, max).await.map_err(|error| match error {
-            BodyError::TooLarge(max) => Refusal::new(
-                &common::BODY_TOO_LARGE,
-                format!("The body is larger than {max} bytes."),
-            ),
-            BodyError::Stalled => Refusal::new(
-                &common::BODY_TIMEOUT,
-                "The next part of the body did not arrive in time.",
-            ),
-            other => {
-                Refusal::new(&common::BAD_REQUEST, "The body ended before its end.").cause(other.to_string())
-            }
-        })
+        whole(body, self.body_bytes_max).await
     }
 
     /// A row that is not there, or not for the caller.
@@ -491,6 +504,23 @@ impl<'a> Call<'a> {
             format!("`{}` has no row `{id}`.", self.resource.name),
         )
     }
+}
+
+/// The whole of a body, up to a bound in bytes.
+pub(crate) async fn whole(body: Body, max: u64) -> Result<Bytes> {
+    read_to_limit(body, max).await.map_err(|error| match error {
+        BodyError::TooLarge(max) => Refusal::new(
+            &common::BODY_TOO_LARGE,
+            format!("The body is larger than {max} bytes."),
+        ),
+        BodyError::Stalled => Refusal::new(
+            &common::BODY_TIMEOUT,
+            "The next part of the body did not arrive in time.",
+        ),
+        other => {
+            Refusal::new(&common::BAD_REQUEST, "The body ended before its end.").cause(other.to_string())
+        }
+    })
 }
 
 #[cfg(test)]

@@ -286,6 +286,48 @@ pub enum Is {
     Unknown,
 }
 
+/// A function of the database, its arguments checked and its caller allowed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionCall {
+    /// Its schema.
+    pub schema: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its arguments.
+    pub args: Vec<NamedArgument>,
+    /// Whether it may change rows: it does not run read-only.
+    pub changes: bool,
+    /// As whom the database runs it.
+    pub run_as: Option<Arc<RunAs>>,
+    /// What comes back.
+    pub gives: Gives,
+    /// More rows than this: nothing is changed (`Prefer: max-affected`).
+    pub max_rows: Option<u64>,
+    /// Undo everything at the end (`Prefer: tx=rollback`).
+    pub rollback: bool,
+}
+
+/// An argument: its name, and a value as the database writes one of its type; `None` is null.
+pub type NamedArgument = (Box<str>, Option<Box<str>>);
+
+/// What a function gives back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Gives {
+    /// Nothing.
+    Void,
+    /// One value or row, as JSON.
+    Value,
+    /// Values or rows, as JSON.
+    Rows {
+        /// At most so many.
+        limit: u64,
+        /// After so many.
+        offset: u64,
+    },
+    /// Rows of a resource, read as this says.
+    Resource(Box<Read>),
+}
+
 /// Everything that changes rows, parsed and allowed: one transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {

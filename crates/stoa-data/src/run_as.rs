@@ -10,8 +10,8 @@ use crate::refusal::{Refusal, Result};
 use http::{HeaderMap, header};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use stoa_config::plan::{DatabaseRoles, StoreKind};
-use stoa_exchange::{Identity, access, codes as common};
+use stoa_config::plan::{DatabaseRoles, Plan, StoreKind};
+use stoa_exchange::{Identity, RequestFacts, access, codes as common};
 
 /// Bytes of the claims as JSON at most. A token is smaller than the bound of a request's head.
 const CLAIMS_BYTES_MAX: usize = 64 << 10;
@@ -32,19 +32,25 @@ pub struct RunAs {
 /// # Errors
 /// 403 for a token that names a role which the file does not list, 401 for nobody where there is no anonymous role.
 pub(crate) fn of(call: &Call<'_>, store: usize) -> Result<Option<Arc<RunAs>>> {
+    for_caller(call.plan(), store, call.identity, &call.facts)
+}
+
+/// As [`of`], of a request that is on no resource.
+pub(crate) fn for_caller(
+    plan: &Plan,
+    store: usize,
+    identity: &Identity,
+    facts: &RequestFacts<'_>,
+) -> Result<Option<Arc<RunAs>>> {
     let Some(StoreKind::Postgres {
         roles: Some(roles), ..
-    }) = call.plan().stores.get(store).map(|s| &s.kind)
+    }) = plan.stores.get(store).map(|s| &s.kind)
     else {
         return Ok(None);
     };
-    let role = role(roles, call.identity, call.facts.realm)?;
-    let mut claims = call
-        .identity
-        .caller()
-        .map(|c| c.claims.clone())
-        .unwrap_or_default();
-    if let Some(subject) = call.identity.subject() {
+    let role = role(roles, identity, facts.realm)?;
+    let mut claims = identity.caller().map(|c| c.claims.clone()).unwrap_or_default();
+    if let Some(subject) = identity.subject() {
         claims.entry("sub").or_insert_with(|| subject.into());
     }
     // As PostgREST has it: whoever asks, policies find the role.
@@ -56,7 +62,7 @@ pub(crate) fn of(call: &Call<'_>, store: usize) -> Result<Option<Arc<RunAs>>> {
             format!("The token's claims are larger than {CLAIMS_BYTES_MAX} bytes."),
         ));
     }
-    let path = call.facts.path;
+    let path = facts.path;
     let path = path
         .strip_prefix("/rest/v1")
         .filter(|rest| rest.starts_with('/'))
@@ -65,9 +71,9 @@ pub(crate) fn of(call: &Call<'_>, store: usize) -> Result<Option<Arc<RunAs>>> {
         role: role.to_owned(),
         settings: [
             ("request.jwt.claims", claims),
-            ("request.headers", fields(call.facts.headers).to_string()),
-            ("request.cookies", cookies(call.facts.headers).to_string()),
-            ("request.method", call.facts.method.to_string()),
+            ("request.headers", fields(facts.headers).to_string()),
+            ("request.cookies", cookies(facts.headers).to_string()),
+            ("request.method", facts.method.to_string()),
             ("request.path", path.to_owned()),
         ],
     })))

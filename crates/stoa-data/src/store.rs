@@ -14,7 +14,7 @@ pub(crate) mod table;
 pub use servers::{Role, Server};
 pub use table::is_enforced;
 
-use crate::operation::{IdempotencyClaim, Read, Version, Write};
+use crate::operation::{FunctionCall, IdempotencyClaim, Read, Version, Write};
 use crate::value::Value;
 use bytes::Bytes;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Instant};
@@ -55,6 +55,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::IdempotencyMismatch`] and [`StoreError::IdempotencyRunning`], as [`Self::write`] has them.
     fn kept<'a>(&'a self, claim: &'a IdempotencyClaim, deadline: Instant) -> StoreFuture<'a, Option<Done>>;
+
+    /// Runs a function of the database.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] where there are none; the plan does not let it come to that.
+    fn call<'a>(&'a self, call: &'a FunctionCall, deadline: Instant) -> StoreFuture<'a, Page> {
+        let _ = (call, deadline);
+        Box::pin(async { Err(StoreError::Internal("the store has no functions".to_owned())) })
+    }
 
     /// Whether the store answers: what `/readyz` asks.
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()>;

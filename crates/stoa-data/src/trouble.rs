@@ -125,6 +125,29 @@ pub(crate) fn of_write(error: StoreError, call: &Call<'_>, id: Option<&Value>, m
     }
 }
 
+/// As [`refusal`] for a function. `reads`: it was not to change anything.
+pub(crate) fn of_function(error: StoreError, anonymous: bool, reads: bool) -> Refusal {
+    match error {
+        StoreError::Server(error) => server::refusal(*error, anonymous, reads),
+        StoreError::Affected(n) => affected(n),
+        StoreError::Refused(says) => Refusal::new(&codes::TOO_COMPLEX, says),
+        other => down(other),
+    }
+}
+
+fn affected(n: u64) -> Refusal {
+    Refusal::new(
+        &codes::MAX_AFFECTED,
+        format!("The result has {n} rows, more than max-affected allows."),
+    )
+    .postgrest(
+        "PGRST124",
+        400,
+        "Query result exceeds max-affected preference constraint",
+    )
+    .details(format!("The query affects {n} rows"))
+}
+
 pub(crate) fn precondition_failed() -> Refusal {
     Refusal::new(
         &codes::PRECONDITION_FAILED,

@@ -17,7 +17,6 @@ use http::{HeaderMap, HeaderValue, Method, header, request};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::{
-    borrow::Cow,
     net::SocketAddr,
     sync::{
         Arc,
@@ -129,6 +128,9 @@ impl Gateway {
                 add_resource(&mut routes, &plan.server, &resource.name, handler);
             }
         }
+        if let Some(handler) = &parts.rest {
+            add_rest(&mut routes, plan, handler);
+        }
         for (path, handler) in &parts.documents {
             add_document(&mut routes, &plan.server, path, handler);
         }
@@ -199,10 +201,6 @@ impl Gateway {
                 let near = self.routes.near(path);
                 let mut problem = Problem::new(&codes::NOT_FOUND, format!("nothing is served at `{path}`"));
                 problem.hint = near.map(|near| format!("did you mean `{near}`?"));
-                // The alias speaks PostgREST's codes, and its clients look at them.
-                if let Some(relation) = path.strip_prefix(ALIAS) {
-                    as_postgrest(&mut problem, relation, near);
-                }
                 Err(problem)
             }
         }
@@ -247,23 +245,6 @@ impl Gateway {
     pub(crate) fn sweep(&self, worker: usize) {
         self.endpoints.sweep(worker);
     }
-}
-
-/// What PostgREST says where it has no such relation.
-fn as_postgrest(problem: &mut Problem, relation: &str, near: Option<&str>) {
-    if relation.is_empty() || relation.contains('/') {
-        problem.code_shown = Some(Cow::Borrowed("PGRST125"));
-        "Invalid path specified in request URL".clone_into(&mut problem.detail);
-        return;
-    }
-    let relation = path::decode(relation);
-    problem.code_shown = Some(Cow::Borrowed("PGRST205"));
-    problem.detail = format!("Could not find the table 'public.{relation}' in the schema cache");
-    // Half of every path here is the same, so likeness is asked of the names alone.
-    problem.hint = near
-        .and_then(|near| near.strip_prefix(ALIAS))
-        .filter(|near| strsim::jaro_winkler(near, &relation) > 0.75)
-        .map(|near| format!("Perhaps you meant the table 'public.{near}'"));
 }
 
 impl Settings {
@@ -335,20 +316,47 @@ fn add_resource(
     let one = vec![literal(name), Segment::Param("id".to_owned())];
     let alias = vec![literal("rest"), literal("v1"), literal(name)];
     for segments in [whole, one, alias] {
-        let pattern = PathPattern {
-            segments,
-            rest: false,
-        };
-        let route = Route {
-            display: pattern.to_string().into(),
-            methods: Vec::new(),
-            access: None,
-            cors: server.cors.clone().map(Arc::new),
-            body_bytes_max: server.body_bytes_max,
-            target: Target::Resource(handler.clone()),
-        };
-        routes.add(None, &[], &pattern, Arc::new(route));
+        add_own(routes, server, segments, false, handler);
     }
+}
+
+/// What else is below the alias: other schemas, functions, the document at its root, and what is not there.
+fn add_rest(routes: &mut Table<Arc<Route>>, plan: &Plan, handler: &Arc<dyn Handler>) {
+    let literal = |text: &str| Segment::Literal(text.to_owned());
+    let all = vec![literal("rest"), literal("v1")];
+    add_own(routes, &plan.server, all, true, handler);
+    for function in &plan.functions {
+        let native = vec![literal("rpc"), literal(&function.name)];
+        let alias = vec![
+            literal("rest"),
+            literal("v1"),
+            literal("rpc"),
+            literal(&function.name),
+        ];
+        for segments in [native, alias] {
+            add_own(routes, &plan.server, segments, false, handler);
+        }
+    }
+}
+
+/// A route of the data half, which judges access itself.
+fn add_own(
+    routes: &mut Table<Arc<Route>>,
+    server: &plan::Server,
+    segments: Vec<Segment>,
+    rest: bool,
+    handler: &Arc<dyn Handler>,
+) {
+    let pattern = PathPattern { segments, rest };
+    let route = Route {
+        display: pattern.to_string().into(),
+        methods: Vec::new(),
+        access: None,
+        cors: server.cors.clone().map(Arc::new),
+        body_bytes_max: server.body_bytes_max,
+        target: Target::Resource(handler.clone()),
+    };
+    routes.add(None, &[], &pattern, Arc::new(route));
 }
 
 fn add_document(

@@ -27,6 +27,8 @@ pub struct Parts {
     /// The handler of each resource, by name. Reached at `/{name}`, `/{name}/{id}` and `/rest/v1/{name}`; it
     /// judges access itself, since its rules look at rows.
     pub resources: HashMap<String, Arc<dyn Handler>>,
+    /// Answers below `/rest/v1` what no resource's own address does, and `/rpc/NAME` where the plan has functions.
+    pub rest: Option<Arc<dyn Handler>>,
     /// Handlers of exact paths or prefixes ending in `/` (`/openapi.json`, `/docs`, `/docs/`), public, GET and HEAD.
     pub documents: Vec<(String, Arc<dyn Handler>)>,
     /// Keeps records and counts.

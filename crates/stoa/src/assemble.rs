@@ -36,7 +36,7 @@ pub(crate) struct Assembly {
 struct Kept {
     identity: Value,
     stores: Vec<OpenStore>,
-    handlers: Handlers,
+    data: Option<Arc<Data>>,
 }
 
 /// What serves one plan.
@@ -70,6 +70,7 @@ impl Assembly {
             tree["api"],
             tree["stores"],
             tree["resources"],
+            tree["functions"],
             tree["auth"],
             rollback,
             seed
@@ -79,7 +80,7 @@ impl Assembly {
             Some(kept) if kept.identity == identity => Kept {
                 identity,
                 stores: kept.stores.clone(),
-                handlers: kept.handlers.clone(),
+                data: kept.data.clone(),
             },
             _ => {
                 let faults: Vec<_> = plan.resources.iter().flat_map(allow::check).collect();
@@ -87,19 +88,22 @@ impl Assembly {
                     return Err(Refused::Faults(faults));
                 }
                 fit_tables(plan, setup.mode, &mut notes)?;
-                let (stores, handlers) = open(plan)?;
+                let (stores, data) = open(plan, |name| setup.serves(name))?;
                 if setup.mode == Mode::Dev {
                     sow(plan, &mut notes).await?;
                 }
                 Kept {
                     identity,
                     stores,
-                    handlers,
+                    data: data.map(Arc::new),
                 }
             }
         };
-        let mut served = data.handlers.clone();
-        served.retain(|name, _| setup.serves(name));
+        let mut handlers = data.data.as_ref().map(|d| d.handlers()).unwrap_or_default();
+        handlers.retain(|name, _| setup.serves(name));
+        let root = docs_page::described(plan);
+        let rest = data.data.as_ref().map(|d| d.rest(root));
+        let served = Served { handlers, rest };
         let quiet = parts(plan, served.clone(), Arc::new(Mute), false);
         let quiet = Gateway::build(plan, quiet, before).map_err(Refused::Faults)?;
         let parts = parts(plan, served, observer, setup.mode == Mode::Dev);
@@ -115,9 +119,12 @@ impl Assembly {
     }
 }
 
-/// Positions of the stores that hold a resource.
+/// Positions of the stores that hold a resource or a function.
 pub(crate) fn stores_in_use(plan: &Plan) -> impl Iterator<Item = usize> {
-    (0..plan.stores.len()).filter(|position| plan.resources.iter().any(|r| r.store == *position))
+    (0..plan.stores.len()).filter(|position| {
+        plan.resources.iter().any(|r| r.store == *position)
+            || plan.functions.iter().any(|f| f.store == *position)
+    })
 }
 
 /// Makes what is missing and loses nothing. `serve` refuses what is still not as the file says; `dev` says so.
@@ -160,7 +167,7 @@ fn fit(plan: &Plan, position: usize, notes: &mut Vec<String>) -> Result<(), Migr
 }
 
 /// The data half of a plan whose tables fit.
-fn open(plan: &Arc<Plan>) -> Result<(Vec<OpenStore>, Handlers), Refused> {
+fn open(plan: &Arc<Plan>, serves: impl Fn(&str) -> bool) -> Result<(Vec<OpenStore>, Option<Data>), Refused> {
     let mut stores = Vec::new();
     let mut by_position: HashMap<usize, Arc<dyn Store>> = HashMap::new();
     for position in stores_in_use(plan) {
@@ -171,7 +178,7 @@ fn open(plan: &Arc<Plan>) -> Result<(Vec<OpenStore>, Handlers), Refused> {
         stores.push(OpenStore { name, store });
     }
     let Some(any) = stores.first().map(|s| Arc::clone(&s.store)) else {
-        return Ok((stores, Handlers::new()));
+        return Ok((stores, None));
     };
     // A store that no resource uses is not opened, and nobody asks for the one that stands in its place.
     let of = |position: usize| by_position.get(&position).unwrap_or(&any);
@@ -179,7 +186,7 @@ fn open(plan: &Arc<Plan>) -> Result<(Vec<OpenStore>, Handlers), Refused> {
         .map(|position| Arc::clone(of(position)))
         .collect();
     let data = Data::open(Arc::clone(plan), in_order).map_err(|e| Refused::words(e.to_string()))?;
-    Ok((stores, data.handlers()))
+    Ok((stores, Some(data.only(serves))))
 }
 
 /// What a store says, for people.
@@ -202,7 +209,8 @@ async fn sow(plan: &Arc<Plan>, notes: &mut Vec<String>) -> Result<(), Refused> {
         return Ok(());
     }
     let open_to_all = Arc::new(seed::without_rules(plan));
-    let (_, handlers) = open(&open_to_all)?;
+    let (_, data) = open(&open_to_all, |_| true)?;
+    let handlers = data.map(|d| d.handlers()).unwrap_or_default();
     match seed::load(plan, &handlers).await {
         Ok(loaded) => notes.extend(
             loaded
@@ -221,22 +229,38 @@ async fn sow(plan: &Arc<Plan>, notes: &mut Vec<String>) -> Result<(), Refused> {
 pub(crate) type Handlers = HashMap<String, Arc<dyn Handler>>;
 
 /// What the gateway needs beside the plan.
-pub(crate) fn parts(plan: &Plan, resources: Handlers, observer: Arc<dyn Observer>, explain: bool) -> Parts {
+pub(crate) fn parts(plan: &Plan, served: Served, observer: Arc<dyn Observer>, explain: bool) -> Parts {
     Parts {
-        resources,
+        resources: served.handlers,
+        rest: served.rest,
         documents: docs_page::documents(plan),
         observer,
         explain,
     }
 }
 
+/// What the data half gives a gateway.
+#[derive(Clone)]
+pub(crate) struct Served {
+    handlers: Handlers,
+    /// Whatever is below `/rest/v1` beside them.
+    rest: Option<Arc<dyn Handler>>,
+}
+
+fn closed() -> Arc<dyn Handler> {
+    Arc::new(Closed)
+}
+
 /// Handlers for commands that only look at the routes: nothing is opened, nothing can be read.
-pub(crate) fn nothing(plan: &Plan) -> Handlers {
-    let closed: Arc<dyn Handler> = Arc::new(Closed);
-    plan.resources
-        .iter()
-        .map(|r| (r.name.clone(), Arc::clone(&closed)))
-        .collect()
+pub(crate) fn nothing(plan: &Plan) -> Served {
+    Served {
+        handlers: plan
+            .resources
+            .iter()
+            .map(|r| (r.name.clone(), closed()))
+            .collect(),
+        rest: Some(closed()),
+    }
 }
 
 struct Closed;

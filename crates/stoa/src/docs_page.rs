@@ -25,6 +25,12 @@ pub(crate) fn documents(plan: &Plan) -> Vec<(String, Arc<dyn Handler>)> {
     ]
 }
 
+/// The description of a plan's API, as `/rest/v1/` answers it.
+pub(crate) fn described(plan: &Plan) -> Arc<dyn Handler> {
+    let description = Bytes::from(openapi::document(plan).to_string());
+    Arc::new(Page::new("application/openapi+json; charset=utf-8", description))
+}
+
 /// One fixed reply with a validator.
 struct Page {
     media_type: &'static str,

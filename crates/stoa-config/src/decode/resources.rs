@@ -276,8 +276,8 @@ pub(crate) static FIELD: MapSpec = MapSpec {
     ],
 };
 
-static TABLE_WORDS: Words = Words::new(
-    "a table, with or without its schema",
+pub(crate) static TABLE_WORDS: Words = Words::new(
+    "a table or function, with or without its schema",
     codes::NAME,
     &[
         "products",
@@ -352,7 +352,7 @@ fn resource<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<RawResource
         return None;
     }
     let read = Reader::open(&RESOURCE, &entry.value, what, report)?;
-    let table = read.get("table").and_then(|n| table(n, report));
+    let table = read.get("table").and_then(|n| table(n, "table", report));
     let fields = read.get("fields").map(|n| fields(n, report)).unwrap_or_default();
     Some(RawResource {
         name: entry.key.clone(),
@@ -363,7 +363,8 @@ fn resource<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<RawResource
     })
 }
 
-fn table(node: &Node, report: &mut Report<'_>) -> Option<TableName> {
+/// A name in a database, with or without its schema.
+pub(crate) fn table(node: &Node, what: &str, report: &mut Report<'_>) -> Option<TableName> {
     let text = grammar::scalar(node, &name::TEXT, report)?;
     let mut parts = qualified(&text).unwrap_or_default().into_iter();
     let named = match (parts.next(), parts.next(), parts.next()) {
@@ -376,8 +377,11 @@ fn table(node: &Node, report: &mut Report<'_>) -> Option<TableName> {
     };
     if named.is_none() {
         report
-            .add(codes::NAME, node.span, format!("`{text}` is not a table"))
-            .help("write `TABLE` or `SCHEMA.TABLE`; a name with a dot or a quote stands in double quotes");
+            .add(codes::NAME, node.span, format!("`{text}` is not a {what}"))
+            .help(format!(
+                "write `{0}` or `SCHEMA.{0}`; a name with a dot or a quote stands in double quotes",
+                what.to_uppercase()
+            ));
     }
     named
 }

@@ -1,7 +1,7 @@
 //! The file's own keys, and the order in which its sections are read.
 
 use super::{
-    Context, Reader, auth, limits, resources, server,
+    Context, Reader, auth, functions, limits, resources, server,
     services::{self, Shared},
     stores, telemetry,
 };
@@ -70,6 +70,12 @@ pub(crate) static ROOT: MapSpec = MapSpec {
             Shape::Named(&name::NAME_WORDS, &Shape::Map(&resources::RESOURCE)),
             "Data that Stoa serves itself.",
             "{ products: { fields: { name: text } } }",
+        ),
+        Key::new(
+            "functions",
+            Shape::Named(&name::NAME_WORDS, &Shape::Map(&functions::FUNCTION)),
+            "Functions of a PostgreSQL database that callers may run, at `/rpc/NAME`. None is served that is not named here.",
+            "{ turnover: { args: { since: date }, access: role admin } }",
         ),
         Key::new(
             "seed",
@@ -239,6 +245,7 @@ pub(crate) fn decode(
         .map(|n| resources::resources(n, report))
         .unwrap_or_default();
     let resources = resolve::resources(&raw, &store_names, &stores, &auth, report);
+    let functions = functions::functions(&read, &store_names, &stores, &resources, report);
     resolve::routes::check(&services, &raw, report);
     check_tests(&read, report);
     warn_of_nothing(&read, report);
@@ -257,6 +264,7 @@ pub(crate) fn decode(
         stores,
         services,
         resources,
+        functions,
         seed: seed.map(|path| context.path(&path)),
         shared,
         telemetry: telemetry.unwrap_or_else(Telemetry::default),
@@ -266,7 +274,10 @@ pub(crate) fn decode(
 }
 
 fn warn_of_nothing(read: &Reader<'_>, report: &mut Report<'_>) {
-    if read.get("services").is_some() || read.get("resources").is_some() {
+    if ["services", "resources", "functions"]
+        .iter()
+        .any(|key| read.get(key).is_some())
+    {
         return;
     }
     report

@@ -107,6 +107,9 @@ codes! {
     CONSISTENCY = "E0221", "not a way of being consistent",
         "`consistency:` is `session` (the default: a caller sees what it wrote, by the `Stoa-Consistency` of its write's reply), `strong` (the primary answers), `bounded DURATION` (a replica at most so far behind) or `eventual` (any replica within the store's `max_lag`).";
 
+    FUNCTION = "E0222", "not what a function is",
+        "`returns:` is `void`, `value`, `rows` or `rows RESOURCE`; `volatility:` is `volatile` (the default), `stable` or `immutable`, as the database knows it.";
+
     PROFILE = "E0301", "an unknown profile",
         "`--profile NAME` names a key of `profiles:`. Without any profile the file is used as it is.";
     PROFILE_SCOPE = "E0302", "a profile changes what it may not",
@@ -166,6 +169,9 @@ codes! {
         "Rules over `row` become part of the SQL, so that no row leaves the database that the caller may not see. A rule may compare a field with a value or another field (`row.owner == claims.sub`), ask `row.field in claims.list`, `value in row.list` or `row.field == null`, and join these with `&&`, `||`, `!`. Texts have no order there, and a value that is written out must be one that the field can hold. A field that is null satisfies no comparison but the one with null.";
     SEED = "E0424", "first rows that cannot be loaded",
         "`seed:` names a JSON file of an object with a list of rows for each resource: `{\"products\": [{\"name\": \"Pen\"}]}`. It is missing, not JSON, larger than 16 MiB, or names a resource that the file does not have or that is bound to an existing table. Only `dev` loads it.";
+
+    FUNCTION_STORE = "E0425", "a function in a store that has none",
+        "`functions:` names functions of a PostgreSQL database. SQLite has none: keep the section in a profile whose store is PostgreSQL, or leave it out.";
 
     NOT_BUILT = "E0901", "not built yet",
         "The file is right, but this version would silently do nothing about this part. `dev` and `serve` refuse it, so that nobody relies on what is not there. Leave it out until a version that has it; `stoa check` accepts it.";

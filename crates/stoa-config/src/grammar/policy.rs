@@ -3,7 +3,7 @@
 use super::{Flaw, Grammar, Words, name, units, words};
 use crate::{
     fault::codes,
-    plan::{Algorithm, Balance, CacheScope, Consistency, Durability, Idempotency, LimitKey},
+    plan::{Algorithm, Balance, CacheScope, Consistency, Durability, Idempotency, LimitKey, Volatility},
     report::did_you_mean,
 };
 use std::{num::NonZeroU32, time::Duration};
@@ -83,6 +83,49 @@ pub(crate) static DURABILITY_WORDS: Words = Words::new(
     &["local", "replicated"],
 )
 .pattern("^(local|replicated|.*\\$\\{.*)$");
+
+pub(crate) static VOLATILITY: Grammar<Volatility> = Grammar {
+    words: &VOLATILITY_WORDS,
+    parse: |text| {
+        choose(
+            text,
+            &[
+                ("volatile", Volatility::Volatile),
+                ("stable", Volatility::Stable),
+                ("immutable", Volatility::Immutable),
+            ],
+        )
+    },
+};
+pub(crate) static VOLATILITY_WORDS: Words = Words::new(
+    "whether a function changes rows",
+    codes::FUNCTION,
+    &["volatile", "stable", "immutable"],
+)
+.pattern("^(volatile|stable|immutable|.*\\$\\{.*)$");
+
+pub(crate) static RETURNS: Grammar<String> = Grammar {
+    words: &RETURNS_WORDS,
+    parse: |text| match text {
+        "void" | "value" | "rows" => Ok(text.to_owned()),
+        _ if text
+            .strip_prefix("rows ")
+            .is_some_and(|name| !name.trim().is_empty()) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err(Flaw::whole(
+            text,
+            "a function returns `void`, `value`, `rows` or `rows RESOURCE`",
+        )),
+    },
+};
+pub(crate) static RETURNS_WORDS: Words = Words::new(
+    "what a function returns",
+    codes::FUNCTION,
+    &["void", "value", "rows", "rows products"],
+)
+.pattern("^(void|value|rows(\\s+.+)?|.*\\$\\{.*)$");
 
 pub(crate) static CACHE: Grammar<(CacheScope, Duration)> = Grammar {
     words: &CACHE_WORDS,

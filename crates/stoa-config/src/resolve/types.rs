@@ -90,7 +90,8 @@ impl Binder<'_, '_> {
     }
 }
 
-fn plain(ty: &RawType) -> Type {
+/// A type as it is written; a reference becomes a uuid.
+pub(crate) fn plain(ty: &RawType) -> Type {
     match ty {
         RawType::Uuid7 => Type::Uuid7,
         RawType::Uuid | RawType::Ref(_) => Type::Uuid,

@@ -154,6 +154,14 @@ impl Prefer {
         ])
     }
 
+    /// `Preference-Applied` of a function, which heeded this `max-affected`.
+    pub(crate) fn applied_to_call(&self, max: Option<u64>) -> Option<String> {
+        join(vec![
+            self.applied_to_read(),
+            max.map(|n| format!("max-affected={n}")),
+        ])
+    }
+
     /// `Preference-Applied` of a write; each only where it was looked at.
     pub(crate) fn applied_to_write(&self, looked: Looked) -> Option<String> {
         let resolution = self.resolution.filter(|_| looked.at_conflicts).map(|r| match r {

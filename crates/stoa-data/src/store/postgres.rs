@@ -2,6 +2,7 @@
 //! alone. The rows come in their binary form and become JSON once, here.
 
 pub(crate) mod alone;
+mod call;
 mod codec;
 mod config;
 mod connection;
@@ -20,7 +21,7 @@ mod write;
 use super::slow::Slow;
 use super::table::{Table, Tables};
 use super::{Done, Outcome, Page, Render, Store, StoreError, StoreFuture};
-use crate::operation::{IdempotencyClaim, Read, Write};
+use crate::operation::{FunctionCall, IdempotencyClaim, Read, Write};
 use config::Target;
 use pool::{Pool, within};
 use std::cell::RefCell;
@@ -183,6 +184,10 @@ impl Store for PgStore {
             let kept = idempotency::kept(&self.shared, &self.pool(), claim, deadline).await?;
             Ok(kept.map(|reply| Outcome::Replayed(reply).into()))
         })
+    }
+
+    fn call<'a>(&'a self, call: &'a FunctionCall, deadline: Instant) -> StoreFuture<'a, Page> {
+        Box::pin(async move { call::run(&self.shared, &self.pool(), call, deadline).await })
     }
 
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()> {

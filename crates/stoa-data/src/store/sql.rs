@@ -160,6 +160,8 @@ pub(crate) enum Arg<'a> {
     Path(&'a [PathStep]),
     /// A number as it is.
     Int(i64),
+    /// Text that the database reads in the type of the parameter it stands for; `None` is null.
+    Literal(Option<Cow<'a, str>>),
 }
 
 /// Builds statements over one store's tables.
@@ -168,6 +170,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) tables: &'a Tables,
     pub(crate) sql: Sql<'a>,
     aliases: usize,
+    /// What stands in place of the first table: a function that gives its rows.
+    pub(crate) source: Option<String>,
     /// Where the name of a column is put together.
     scratch: String,
 }
@@ -221,6 +225,7 @@ impl<'a> Builder<'a> {
                 args: Vec::with_capacity(8),
             },
             aliases: 0,
+            source: None,
             scratch: String::with_capacity(32),
         }
     }
@@ -294,7 +299,10 @@ impl<'a> Builder<'a> {
     /// ` FROM "table" AS t0`
     pub(crate) fn from(&mut self, scope: Scope<'a>) {
         self.push(" FROM ");
-        self.push(&scope.table.name);
+        match &self.source {
+            Some(source) if scope.alias == 0 => self.sql.text.push_str(source),
+            _ => self.push(&scope.table.name),
+        }
         self.push(" AS ");
         self.alias(scope.alias);
     }

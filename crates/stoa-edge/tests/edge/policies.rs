@@ -269,6 +269,7 @@ async fn documents_are_public_and_read_only() {
     let lines = Arc::new(Lines::default());
     let parts = stoa_edge::Parts {
         resources: HashMap::new(),
+        rest: None,
         documents: vec![
             ("/openapi.json".to_owned(), handler.clone()),
             ("/docs/".to_owned(), handler),

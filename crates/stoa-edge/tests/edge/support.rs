@@ -167,6 +167,7 @@ pub(crate) fn gateway_with(
 ) -> Arc<Gateway> {
     let parts = Parts {
         resources,
+        rest: None,
         documents: Vec::new(),
         observer: lines.clone(),
         explain: true,

@@ -128,6 +128,7 @@ pub(crate) fn plan(path: &Path, resources: Vec<Resource>) -> Plan {
         }],
         services: Vec::new(),
         resources,
+        functions: Vec::new(),
         shared: None,
         telemetry: Telemetry::default(),
         seed: None,

@@ -103,6 +103,11 @@ impl Fail {
         }
     }
 
+    /// Whether nothing can be asked of the connection any more.
+    pub(super) fn is_connection_lost(&self) -> bool {
+        self.is_lost() && self.state() != Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
     /// In the store's words.
     pub(super) fn plain(self, shown: &str) -> StoreError {
         match self {

@@ -224,6 +224,7 @@ impl<'a> Builder<'a> {
             }
             What::Embed(embed) => self.embed(embed, scope)?,
             What::Version => self.version(scope),
+            What::Total => self.push("count(*) OVER ()"),
             What::Aggregate(..) => return Err(Unbuildable(String::from("an aggregate outside of groups"))),
         }
         Ok(())

@@ -40,6 +40,8 @@ pub(super) enum What<'a> {
     Embed(&'a Embed),
     Aggregate(Aggregate, Option<&'a Term>, Option<Cast>),
     Version,
+    /// How many rows there are in all, beside each.
+    Total,
 }
 
 /// A row beside the row.
@@ -300,6 +302,11 @@ impl<'a> Shape<'a> {
             slot,
             kind,
         });
+    }
+
+    /// The column of the number of all rows.
+    pub(crate) fn total(&mut self) -> usize {
+        self.slot(None, What::Total)
     }
 
     /// The column of the row's version.

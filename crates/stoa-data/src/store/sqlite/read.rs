@@ -172,6 +172,7 @@ pub(super) fn bind(statement: &mut CachedStatement<'_>, sql: &Sql<'_>) -> Run<()
             Arg::Null { .. } => statement.raw_bind_parameter(position + 1, None::<i64>)?,
             Arg::Path(path) => statement.raw_bind_parameter(position + 1, render_path(path))?,
             Arg::Int(n) => statement.raw_bind_parameter(position + 1, n)?,
+            Arg::Literal(text) => statement.raw_bind_parameter(position + 1, text.as_deref())?,
         }
     }
     Ok(())

@@ -22,6 +22,7 @@ fn control() -> Arc<Control> {
     let plan = Arc::new(loaded.plan.expect("the file is in order"));
     let parts = Parts {
         resources: HashMap::new(),
+        rest: None,
         documents: Vec::new(),
         observer: Arc::new(Nobody),
         explain: false,

@@ -221,6 +221,7 @@ fn gateway(text: &str) -> (Arc<Gateway>, stoa_config::plan::Auth) {
     let plan = Arc::new(loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults)));
     let parts = GatewayParts {
         resources: std::collections::HashMap::new(),
+        rest: None,
         documents: Vec::new(),
         observer: Arc::new(Mute),
         explain: false,

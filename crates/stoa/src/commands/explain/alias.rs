@@ -71,6 +71,10 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "A parameter of the query string cannot be read; `details` says where.",
     ),
     (
+        "PGRST101",
+        "A function is run by POST, or read-only by GET and HEAD.",
+    ),
+    (
         "PGRST102",
         "The body is not the JSON that this request needs: an object, or an array of objects.",
     ),
@@ -81,6 +85,10 @@ pub(super) const CODES: &[(&str, &str)] = &[
     (
         "PGRST105",
         "A `PUT` must name the whole key in its filters, with `eq` alone.",
+    ),
+    (
+        "PGRST106",
+        "`Accept-Profile` or `Content-Profile` names a schema that the file has no table or function of.",
     ),
     ("PGRST107", "No representation fits `Accept`."),
     (
@@ -121,13 +129,25 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "PGRST127",
         "This part of the dialect is not served, or not on this store.",
     ),
+    (
+        "PGRST128",
+        "`max-affected` bounds rows, and this function gives one value or nothing.",
+    ),
     ("PGRST200", "No reference joins the two resources."),
     (
         "PGRST201",
         "Several references join the two resources: name one, `other!field(…)`.",
     ),
     (
+        "PGRST202",
+        "The file names no function like this, or it takes other arguments; the hint names its own.",
+    ),
+    (
         "PGRST204",
         "The body names a field that the resource does not have.",
+    ),
+    (
+        "PGRST205",
+        "The file has no resource of this name in the schema that was asked for.",
     ),
 ];

@@ -35,13 +35,18 @@ impl Param<'_> {
             Self::Arg(Arg::Json(_) | Arg::Null { json: true }) => Type::JSONB,
             Self::Arg(Arg::Path(_)) => Type::TEXT_ARRAY,
             Self::Arg(Arg::Int(_)) | Self::Int(_) => Type::INT8,
+            // The server finds the type from where it stands.
+            Self::Arg(Arg::Literal(_)) => Type::UNKNOWN,
             Self::Bytes(_) => Type::BYTEA,
         }
     }
 
     /// Whether the server is handed text, to read it as what the column is.
     fn goes_as_text(&self) -> bool {
-        matches!(self, Self::Arg(Arg::Value(..) | Arg::Stored(..))) && self.ty() == Type::UNKNOWN
+        matches!(
+            self,
+            Self::Arg(Arg::Value(..) | Arg::Stored(..) | Arg::Literal(_))
+        ) && self.ty() == Type::UNKNOWN
     }
 }
 
@@ -52,7 +57,7 @@ impl ToSql for Param<'_> {
                 Ok(text(value, out))
             }
             Self::Arg(Arg::Value(_, value, _) | Arg::Stored(_, value)) => encode(value, ty, out),
-            Self::Arg(Arg::Text(text)) => {
+            Self::Arg(Arg::Text(text) | Arg::Literal(Some(text))) => {
                 out.extend_from_slice(text.as_bytes());
                 Ok(IsNull::No)
             }
@@ -61,7 +66,7 @@ impl ToSql for Param<'_> {
                 out.extend_from_slice(text.as_bytes());
                 Ok(IsNull::No)
             }
-            Self::Arg(Arg::Null { .. }) => Ok(IsNull::Yes),
+            Self::Arg(Arg::Null { .. } | Arg::Literal(None)) => Ok(IsNull::Yes),
             Self::Arg(Arg::Path(path)) => encode_path(path, out),
             Self::Arg(Arg::Int(n)) | Self::Int(n) => {
                 out.put_i64(*n);

@@ -1,0 +1,349 @@
+//! `/rpc/NAME`: functions of the database that the file names, with arguments by name.
+
+mod args;
+
+use crate::{
+    allow::{self, RequestFacts, Verb},
+    codes,
+    consistency::Session,
+    handler::{Call, Inner, STATEMENT_MAX, whole},
+    json::{self, Json},
+    operation::{Count, Freshness, FunctionCall, Gives, Read},
+    parse::{
+        self, Kind,
+        accept::{self, Media},
+        body, prefer, scan, select,
+    },
+    read,
+    refusal::{Refusal, Result, not_supported},
+    render::{self, Draft},
+    rest::{self, PUBLIC},
+    run_as,
+    store::Page,
+    trouble,
+    value::nearest,
+};
+use args::Given;
+use http::{HeaderValue, Method, header, request};
+use percent_encoding::percent_decode_str;
+use stoa_config::plan::{Function, Returns, Volatility};
+use stoa_exchange::{Body, Context, Problem, Reply, clock, codes as common};
+
+/// The most rows of a function whose rows are no resource's.
+const ROWS_MAX: u64 = 10_000;
+
+/// Answers a request on a function.
+pub(crate) async fn serve(
+    inner: &Inner,
+    name: &str,
+    alias: bool,
+    context: &mut Context,
+    parts: request::Parts,
+    body: Body,
+) -> std::result::Result<Reply, Problem> {
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    let found = find(inner, &name, &parts, alias);
+    let function = found.map_err(|refusal| refusal.into_problem(alias))?;
+    context.trail.note(
+        "function",
+        || serde_json::json!({ "name": function.name, "access": function.access.access.to_string() }),
+    );
+    let run = Run {
+        inner,
+        function,
+        alias,
+        context,
+        parts: &parts,
+    };
+    let answer = run.answer(body).await;
+    let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
+    if alias {
+        rest::tell_profile(inner, schema(function), &parts.headers, &mut reply);
+    }
+    reply
+        .headers_mut()
+        .append(header::VARY, HeaderValue::from_static("accept, prefer"));
+    Ok(reply)
+}
+
+fn schema(function: &Function) -> &str {
+    function.function.schema.as_deref().unwrap_or(PUBLIC)
+}
+
+/// The function of this name, in the schema that is asked for.
+fn find<'i>(inner: &'i Inner, name: &str, parts: &request::Parts, alias: bool) -> Result<&'i Function> {
+    let asked = if alias {
+        rest::profile(&inner.schemas, &parts.method, &parts.headers)?
+    } else {
+        None
+    };
+    let here = |f: &&Function| asked.is_none_or(|asked| asked == schema(f));
+    let found = inner.plan.functions.iter().filter(here).find(|f| f.name == name);
+    found.ok_or_else(|| {
+        let near = nearest(name, inner.plan.functions.iter().map(|f| f.name.as_str()));
+        let name = crate::refusal::shorten(name);
+        let shown = format!("{}.{name}", asked.unwrap_or(PUBLIC));
+        let mut refusal = Refusal::new(&common::NOT_FOUND, format!("There is no function `{name}`."))
+            .near(near)
+            .postgrest(
+                "PGRST202",
+                404,
+                format!("Could not find the function {shown} in the schema cache"),
+            )
+            .details(format!(
+                "Searched for the function {shown}, but no matches were found in the schema cache."
+            ));
+        if let Some(near) = near {
+            refusal = refusal.postgrest_hint(format!(
+                "Perhaps you meant to call the function {}.{near}",
+                asked.unwrap_or(PUBLIC)
+            ));
+        }
+        refusal
+    })
+}
+
+/// One request on a function.
+struct Run<'a> {
+    inner: &'a Inner,
+    function: &'a Function,
+    alias: bool,
+    context: &'a Context,
+    parts: &'a request::Parts,
+}
+
+impl Run<'_> {
+    async fn answer(&self, body: Body) -> Result<Reply> {
+        let post = match self.parts.method {
+            Method::OPTIONS => return Ok(self.options()),
+            Method::GET | Method::HEAD => false,
+            Method::POST => true,
+            _ => return Err(self.not_allowed()),
+        };
+        self.allow()?;
+        let headers = &self.parts.headers;
+        let preferences = prefer::prefer(headers, self.alias, self.inner.plan.server.allow_rollback)?;
+        let media = accept::accept(headers)?;
+        let query = self.parts.uri.query().unwrap_or("");
+        let (given, left) = if post {
+            body::check_type(headers, false)?;
+            let bytes = whole(body, self.context.body_bytes_max).await?;
+            (Given::of_body(headers, &bytes)?, query.to_owned())
+        } else {
+            Given::of_query(self.function, query, self.alias)?
+        };
+        let count = preferences.count.unwrap_or(Count::None);
+        let gives = self.gives(&left, count)?;
+        let strict = !self.alias || preferences.strict == Some(true);
+        let max_rows = preferences.max_affected.filter(|_| strict);
+        if max_rows.is_some() && matches!(gives, Gives::Value | Gives::Void) {
+            let says = "Function must return SETOF or TABLE when max-affected preference is used with handling=strict";
+            return Err(Refusal::new(&codes::BAD_PREFERENCE, says).postgrest("PGRST128", 400, says));
+        }
+        let call = FunctionCall {
+            schema: schema(self.function).into(),
+            name: self.function.function.name.as_str().into(),
+            args: given.checked(self.function, schema(self.function))?,
+            changes: post && self.function.volatility == Volatility::Volatile,
+            run_as: run_as::for_caller(
+                &self.inner.plan,
+                self.function.store,
+                &self.context.identity,
+                &self.facts(),
+            )?,
+            gives,
+            max_rows,
+            rollback: preferences.rollback == Some(true),
+        };
+        let page = self.fetch(&call).await?;
+        self.reply(&call, &page, media, preferences.applied_to_call(max_rows))
+    }
+
+    fn options(&self) -> Reply {
+        let mut reply = Reply::new(Body::Empty);
+        let methods = self.methods();
+        reply
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static(methods));
+        if !self.alias {
+            *reply.status_mut() = http::StatusCode::NO_CONTENT;
+        }
+        reply
+    }
+
+    fn methods(&self) -> &'static str {
+        match (self.alias, self.function.volatility) {
+            (true, Volatility::Volatile) => "OPTIONS,POST",
+            (true, _) => "OPTIONS,GET,HEAD,POST",
+            (false, _) => "GET, HEAD, POST, OPTIONS",
+        }
+    }
+
+    fn not_allowed(&self) -> Refusal {
+        let method = &self.parts.method;
+        let message = format!("Cannot use the {method} method on RPC");
+        Refusal::new(&common::METHOD_NOT_ALLOWED, message.clone())
+            .header(header::ALLOW, self.methods())
+            .postgrest("PGRST101", 405, message)
+    }
+
+    fn facts(&self) -> RequestFacts<'_> {
+        RequestFacts::of(&self.inner.plan.api, self.context, self.parts)
+    }
+
+    fn allow(&self) -> Result<()> {
+        let facts = self.facts();
+        let identity = &self.context.identity;
+        allow::may_run(&self.function.access.access, identity, &facts).map_err(|problem| {
+            let status = if identity.caller().is_none() { 401 } else { 403 };
+            let message = format!("permission denied for function {}", self.function.name);
+            Refusal::from(problem).postgrest("42501", status, message)
+        })
+    }
+
+    /// What comes back, from what is left of the query string beside arguments.
+    fn gives(&self, left: &str, count: Count) -> Result<Gives> {
+        if let Returns::Resource(index) = self.function.returns {
+            let read = self.of_resource(index, left, count)?;
+            return Ok(Gives::Resource(Box::new(read)));
+        }
+        let (mut limit, mut offset) = (ROWS_MAX, 0);
+        let rows = self.function.returns == Returns::Rows;
+        for pair in scan::pairs(left, self.alias)? {
+            let number = pair.value.parse::<u64>().ok();
+            match (pair.key.as_str(), number) {
+                ("select", _) if pair.value.trim() == "*" => {}
+                ("limit", Some(n)) if rows => limit = n.min(ROWS_MAX),
+                ("offset", Some(n)) if rows => offset = n,
+                (key, _) => {
+                    let key = crate::refusal::shorten(key);
+                    return Err(not_supported(format!(
+                        "`{key}` is served on functions that return `rows RESOURCE` in the API file."
+                    )));
+                }
+            }
+        }
+        Ok(match self.function.returns {
+            Returns::Void => Gives::Void,
+            Returns::Rows => Gives::Rows { limit, offset },
+            Returns::Value | Returns::Resource(_) => Gives::Value,
+        })
+    }
+
+    /// Rows of a resource: its read rule holds for them, as for every other row that leaves it.
+    fn of_resource(&self, index: usize, left: &str, count: Count) -> Result<Read> {
+        let session = Session::of(&self.parts.headers, &[])?;
+        let call = Call::new(
+            self.inner,
+            index,
+            self.alias,
+            self.context,
+            self.parts,
+            session,
+            None,
+        );
+        let query = parse::query(&self.inner.plan, index, left, self.alias)?;
+        query.only(
+            &[
+                Kind::Select,
+                Kind::Filter,
+                Kind::Order,
+                Kind::Limit,
+                Kind::Offset,
+                Kind::Embedded,
+            ],
+            "A function",
+        )?;
+        let allowed = call.allow(call.resource, Verb::Read)?;
+        let mut select = query.select;
+        read::rule_embeds(&call, &mut select)?;
+        let list = &call.resource.list;
+        let unsaid = if self.alias { list.max } else { list.page };
+        Ok(Read {
+            resource: index,
+            select,
+            filter: query.filter.and(allowed.filter),
+            order: query.order,
+            limit: query.limit.unwrap_or(u64::from(unsaid)).min(u64::from(list.max)),
+            offset: query.offset.unwrap_or(0),
+            after: None,
+            count,
+            bucket: None,
+            fresh: Freshness::strong(),
+            // The call is run as somebody, and its rows with it.
+            run_as: None,
+        })
+    }
+
+    async fn fetch(&self, call: &FunctionCall) -> Result<Page> {
+        let end = clock::now() + STATEMENT_MAX;
+        let deadline = self.context.deadline.map_or(end, |d| d.min(end));
+        let anonymous = self.context.identity.caller().is_none();
+        self.inner.stores[self.function.store]
+            .call(call, deadline)
+            .await
+            .map_err(|error| trouble::of_function(error, anonymous, !call.changes))
+    }
+
+    fn reply(
+        &self,
+        call: &FunctionCall,
+        page: &Page,
+        media: Media,
+        applied: Option<String>,
+    ) -> Result<Reply> {
+        let head = self.parts.method == Method::HEAD;
+        let (offset, names) = match &call.gives {
+            Gives::Void => {
+                let draft = Draft::new(204).maybe("preference-applied", applied);
+                return Ok(draft.reply(false));
+            }
+            Gives::Value => (0, names(&page.json, media)?),
+            Gives::Rows { offset, .. } => (*offset, names(&page.json, media)?),
+            Gives::Resource(read) => {
+                let names = select::names(&read.select);
+                (read.offset, names.into_iter().map(str::to_owned).collect())
+            }
+        };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let body = if call.gives == Gives::Value {
+            render::object(&page.json, media, &names)?
+        } else {
+            render::body(&page.json, page.rows, media, &names)?
+        };
+        let partial = self.alias && page.total.is_some_and(|total| page.rows < total);
+        let draft = Draft::new(if partial { 206 } else { 200 })
+            .header(
+                "content-range",
+                render::content_range(offset, page.rows, page.total),
+            )
+            .maybe("preference-applied", applied)
+            .body(media, body);
+        Ok(draft.reply(head))
+    }
+}
+
+/// The names of the members of the first row, which CSV has in its first line.
+fn names(rows: &[u8], media: Media) -> Result<Vec<String>> {
+    if media != Media::Csv {
+        return Ok(Vec::new());
+    }
+    let mut whole = vec![b'['];
+    whole.extend_from_slice(rows);
+    whole.push(b']');
+    match json::parse_own(&whole) {
+        Ok(Json::Array(rows)) => match rows.into_iter().next() {
+            None => Ok(Vec::new()),
+            Some(Json::Object(members)) => Ok(members.into_iter().map(|(name, _)| name.into()).collect()),
+            Some(_) => {
+                let detail = "CSV has rows with names, and this function gives plain values.";
+                Err(Refusal::new(&common::NOT_ACCEPTABLE, detail).postgrest(
+                    "PGRST107",
+                    406,
+                    "None of these media types are available: text/csv",
+                ))
+            }
+        },
+        _ => Ok(Vec::new()),
+    }
+}

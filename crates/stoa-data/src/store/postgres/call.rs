@@ -1,0 +1,218 @@
+//! Functions of the database: each call is one statement in a transaction of its own, read-only where nothing may change.
+
+use super::codec::{self, Param};
+use super::connection::{Connection, params};
+use super::dialect::POSTGRES;
+use super::enter;
+use super::errors::{Fail, Run, said};
+use super::pool::{Pool, within};
+use super::read::{column, write_row};
+use super::{RESULT_BYTES_MAX, Shared};
+use crate::operation::{Count, FunctionCall, Gives, Read};
+use crate::store::sql::{Arg, Builder, Shape};
+use crate::store::table::quote;
+use crate::store::{Page, StoreError};
+use futures_util::TryStreamExt;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use stoa_exchange::clock;
+use tokio_postgres::RowStream;
+
+/// How long undoing may take before the connection is given up.
+const UNDO: Duration = Duration::from_secs(1);
+
+/// Runs a function.
+pub(super) async fn run(
+    shared: &Shared,
+    pool: &Arc<Pool>,
+    call: &FunctionCall,
+    deadline: Instant,
+) -> Result<Page, StoreError> {
+    let calling = Calling::new(shared, call).map_err(|fail| plain(fail, shared))?;
+    let connection = pool.alone(deadline).await?;
+    let params = params(&calling.builder.sql);
+    let result = pool
+        .limited(deadline, async {
+            let begin = begin(shared, call, deadline);
+            let page = calling.page(&connection, &params, &begin).await?;
+            if call.max_rows.is_some_and(|max| page.rows > max) {
+                return Err(StoreError::Affected(page.rows).into());
+            }
+            let end = if call.rollback { "ROLLBACK" } else { "COMMIT" };
+            connection.client.batch_execute(end).await?;
+            Run::Ok(page)
+        })
+        .await?;
+    match result {
+        Ok(page) => {
+            connection.keep();
+            Ok(page)
+        }
+        Err(fail) => {
+            if fail.is_stale_plan() || fail.is_foreign_statement() {
+                connection.forget();
+            }
+            if !fail.is_connection_lost() {
+                let undone = within(clock::now() + UNDO, connection.client.batch_execute("ROLLBACK")).await;
+                if matches!(undone, Ok(Ok(()))) {
+                    connection.keep();
+                }
+            }
+            Err(plain(fail, shared))
+        }
+    }
+}
+
+/// In the store's words: what a function itself is about is the caller's to know.
+fn plain(fail: Fail, shared: &Shared) -> StoreError {
+    if let Fail::Sql(error) = &fail
+        && let Some(db) = error.as_db_error()
+        && matches!(db.code().code(), "25006" | "42P01" | "42703" | "40001" | "40P01")
+    {
+        return said(db);
+    }
+    fail.plain(shared.shown())
+}
+
+fn begin(shared: &Shared, call: &FunctionCall, deadline: Instant) -> String {
+    let left = deadline
+        .saturating_duration_since(clock::now())
+        .as_millis()
+        .max(1);
+    let (how, commit) = if call.changes {
+        ("", shared.commit)
+    } else {
+        (" READ ONLY", "")
+    };
+    format!(
+        "BEGIN{how}; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{commit}",
+        left + 1_000,
+    )
+}
+
+/// A call as it is run.
+struct Calling<'a> {
+    call: &'a FunctionCall,
+    builder: Builder<'a>,
+    /// How a row becomes JSON, where the rows are a resource's; and the column of the count.
+    shape: Option<(Shape<'a>, Option<usize>)>,
+}
+
+impl<'a> Calling<'a> {
+    fn new(shared: &'a Shared, call: &'a FunctionCall) -> Run<Self> {
+        let mut builder = Builder::new(&POSTGRES, &shared.tables);
+        let mut source = format!("{}.{}(", quote(&call.schema), quote(&call.name));
+        for (position, (name, value)) in call.args.iter().enumerate() {
+            let comma = if position > 0 { ", " } else { "" };
+            // Infallible: it writes to a text.
+            let _ = write!(source, "{comma}{} => ${}", quote(name), position + 1);
+            builder
+                .sql
+                .args
+                .push(Arg::Literal(value.as_deref().map(Cow::Borrowed)));
+        }
+        source.push(')');
+        let shape = match &call.gives {
+            Gives::Resource(read) => Some(of_resource(&mut builder, read, source)?),
+            gives => {
+                let shown = if *gives == Gives::Void {
+                    "SELECT NULL FROM "
+                } else {
+                    "SELECT to_json(t) FROM "
+                };
+                builder.push(shown);
+                builder.push(&source);
+                builder.push(" AS t");
+                if let Gives::Rows { limit, offset } = gives {
+                    builder.push(" LIMIT ");
+                    builder.bind(Arg::Int(i64::try_from(*limit).unwrap_or(i64::MAX)));
+                    builder.push(" OFFSET ");
+                    builder.bind(Arg::Int(i64::try_from(*offset).unwrap_or(i64::MAX)));
+                }
+                None
+            }
+        };
+        Ok(Self { call, builder, shape })
+    }
+
+    /// Begins the transaction and runs the statement: both go out at once, or, where it is run as somebody, when the server
+    /// has said that it is.
+    async fn page(&self, connection: &Connection, params: &[Param<'_>], begin: &str) -> Run<Page> {
+        let text = &self.builder.sql.text;
+        if let Some(run_as) = &self.call.run_as {
+            enter::begin(connection, begin, run_as).await?;
+            return self.collect(connection.run(text, params).await?).await;
+        }
+        let statement = connection.prepare(text, params).await?;
+        let run = async {
+            let rows = connection.begin(statement.as_ref(), text, params).await?;
+            self.collect(rows).await
+        };
+        let (begun, page) = futures_util::future::join(connection.client.batch_execute(begin), run).await;
+        begun?;
+        page
+    }
+
+    async fn collect(&self, rows: RowStream) -> Run<Page> {
+        let mut page = Page::default();
+        let mut rows = pin!(rows);
+        while let Some(row) = rows.try_next().await? {
+            if let Gives::Resource(read) = &self.call.gives
+                && page.rows == read.limit
+            {
+                page.more = true;
+                break;
+            }
+            if page.rows > 0 {
+                page.json.push(b',');
+            }
+            page.rows += 1;
+            if let Some((shape, total)) = &self.shape {
+                write_row(&shape.outs, &row, &mut page.json)?;
+                if let (None, Some(slot)) = (page.total, total) {
+                    page.total = column(&row, *slot)?.and_then(codec::int).map(i64::unsigned_abs);
+                }
+            } else {
+                match column(&row, 0)?.and_then(codec::json) {
+                    Some(text) => codec::write_compact(text, &mut page.json),
+                    None => page.json.extend_from_slice(b"null"),
+                }
+            }
+            if page.json.len() > RESULT_BYTES_MAX {
+                return Err(StoreError::Refused(format!(
+                    "the result is larger than {} MiB: ask for fewer rows",
+                    RESULT_BYTES_MAX >> 20
+                ))
+                .into());
+            }
+        }
+        if let (Gives::Resource(read), None) = (&self.call.gives, page.total)
+            && read.count != Count::None
+            && read.offset == 0
+            && !page.more
+        {
+            page.total = Some(page.rows);
+        }
+        Ok(page)
+    }
+}
+
+/// Rows of a resource out of a function, chosen, ordered and counted in one statement: what it does, it does once.
+fn of_resource<'a>(
+    builder: &mut Builder<'a>,
+    read: &'a Read,
+    source: String,
+) -> Run<(Shape<'a>, Option<usize>)> {
+    builder.source = Some(source);
+    let table = builder.table(read.resource)?;
+    let mut shape = Shape::new(&read.select, table, builder.tables)?;
+    shape.positions(&read.order)?;
+    // Groups are counted by nobody: the page says how many there are.
+    let counted = read.count != Count::None && !shape.grouped;
+    let total = counted.then(|| shape.total());
+    builder.read(read, &shape)?;
+    Ok((shape, total))
+}
