@@ -14,31 +14,47 @@ use crate::support::{
 use scenario::{Book, Scenario, Step};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use stoa_testkit::Postgres;
+use stoa_testkit::Cluster;
+
+/// What a write's reply says on a store with replicas, and the reads after it hand back.
+const WRITTEN: &str = "stoa-consistency";
 
 /// The stores that every scenario runs on.
 struct Stores {
-    postgres: Postgres,
+    postgres: Cluster,
     databases: usize,
 }
 
 impl Stores {
-    const NAMES: [&str; 2] = ["sqlite", "postgres"];
+    const NAMES: [&str; 3] = ["sqlite", "postgres", "replicas"];
 
-    /// What `${STORE}` in a scenario's file is: a database that nobody used.
-    /// On a server, `sql` has run in it.
+    /// What `"${STORE}"` in a scenario's file is, as YAML: a database that nobody used, on one server or on a primary with
+    /// its replicas. On a server, `sql` has run in it.
     fn fresh(&mut self, name: &str, sql: Option<&str>) -> String {
-        if name == "sqlite" {
-            return "sqlite:scenario.db".to_owned();
+        match name {
+            "sqlite" => "\"sqlite:scenario.db\"".to_owned(),
+            "postgres" => {
+                let database = self.database(sql);
+                format!("\"{}\"", self.postgres.primary.url(&database))
+            }
+            _ => {
+                let database = self.database(sql);
+                let read: Vec<String> = self.postgres.replicas.iter().map(|r| r.url(&database)).collect();
+                let (write, read) = (self.postgres.primary.url(&database), read.join(", "));
+                format!("{{ postgres: {{ shards: [{{ write: \"{write}\", read: [{read}] }}] }} }}")
+            }
         }
+    }
+
+    fn database(&mut self, sql: Option<&str>) -> String {
         self.databases += 1;
         let database = format!("scenario_{}", self.databases);
-        self.postgres
-            .sql("postgres", &format!("CREATE DATABASE {database}"));
+        let primary = &self.postgres.primary;
+        primary.sql("postgres", &format!("CREATE DATABASE {database}"));
         if let Some(sql) = sql {
-            self.postgres.sql(&database, sql);
+            primary.sql(&database, sql);
         }
-        self.postgres.url(&database)
+        database
     }
 }
 
@@ -88,7 +104,7 @@ fn run_book(name: &str) {
     };
     let mut failures = Vec::new();
     let mut stores = Stores {
-        postgres: Postgres::start(),
+        postgres: Cluster::start(2),
         databases: 0,
     };
     let mut all = 0;
@@ -97,7 +113,8 @@ fn run_book(name: &str) {
             one.on
                 .as_deref()
                 .or(book.on.as_deref())
-                .is_none_or(|on| on == store)
+                // With replicas it is the same database.
+                .is_none_or(|on| on == store || (on == "postgres" && store == "replicas"))
         };
         for one in book.scenarios.iter().filter(of_store) {
             all += 1;
@@ -116,16 +133,15 @@ fn run_book(name: &str) {
 }
 
 fn run_scenario(book: &Book, steps: &[Step], store: &str) -> Result<(), String> {
-    let (_keep, folder) = folder_with(book.file.as_deref().unwrap_or_default());
+    let file = book.file.as_deref().unwrap_or_default();
+    let (_keep, folder) = folder_with(&file.replace("\"${STORE}\"", store));
     if let Some(example) = &book.example {
         copy_folder(&repository().join("examples").join(example), &folder);
     }
     for (name, text) in &book.files {
         std::fs::write(folder.join(name), text).expect("a file of the scenario can be written");
     }
-    let setup = Setup::new(&book.command, &folder)
-        .env("STORE", store)
-        .env("JWT_SECRET", token::SECRET);
+    let setup = Setup::new(&book.command, &folder).env("JWT_SECRET", token::SECRET);
     let server = Server::try_start(&setup)?;
     let admin = Client::new(&server.admin);
     let mut saved = BTreeMap::from([("http".to_owned(), server.http.clone())]);
@@ -159,7 +175,15 @@ fn run_step(client: &Client, step: &Step, saved: &mut BTreeMap<String, String>) 
     {
         headers.push(("content-type".into(), "application/json".into()));
     }
+    // Who has written says so, or it may be shown what was before.
+    let written = saved
+        .get(WRITTEN)
+        .filter(|_| !headers.iter().any(|(n, _)| n == WRITTEN));
+    headers.extend(written.map(|token| (WRITTEN.to_owned(), token.clone())));
     let answer = client.try_send(method, path, &headers, body.as_deref().map(str::as_bytes))?;
+    if let Some(token) = answer.header(WRITTEN) {
+        saved.insert(WRITTEN.to_owned(), token);
+    }
     let mut expect = step.expect.clone();
     expect.body = expect.body.map(|value| fill_value(&value, saved));
     for value in expect.headers.values_mut() {

@@ -12,6 +12,7 @@ mod existing;
 mod fault;
 mod openapi;
 mod proxy;
+mod replicas;
 mod roles;
 mod support;
 mod tour;

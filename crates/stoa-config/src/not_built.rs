@@ -54,8 +54,8 @@ const PARTS: &[Part] = &[
         used: |p| on_routes(p, "retry"),
     },
     Part {
-        what: "PostgreSQL in several shards, or with replicas",
-        used: |p| postgres(p, |shards| !matches!(shards, [one] if one.read.is_empty())),
+        what: "PostgreSQL in several shards",
+        used: |p| postgres(p, |shards| shards.len() != 1),
     },
     Part {
         what: "state shared between processes",

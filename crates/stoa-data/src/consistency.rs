@@ -9,7 +9,7 @@ use crate::{
     codes,
     operation::Freshness,
     refusal::{Refusal, Result},
-    store::{Chosen, Done, Page},
+    store::{Chosen, Page},
 };
 use aws_lc_rs::hmac;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -187,13 +187,13 @@ impl<'a> Session<'a> {
     }
 
     /// Takes note of where a write ended.
-    pub(crate) fn wrote(&self, store: usize, done: &mut Done) {
-        if done.at.is_empty() && done.by.is_none() {
+    pub(crate) fn wrote(&self, store: usize, at: Position, by: Option<Chosen>) {
+        if at.is_empty() && by.is_none() {
             return;
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.chosen.extend(done.by.take());
-        seen.wrote.push((store, std::mem::take(&mut done.at)));
+        seen.chosen.extend(by);
+        seen.wrote.push((store, at));
     }
 
     /// Puts the fields on a reply; gives the servers that were chosen.

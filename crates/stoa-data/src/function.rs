@@ -6,7 +6,7 @@ use crate::{
     allow::{self, RequestFacts, Verb},
     codes,
     consistency::Session,
-    handler::{Call, Inner, STATEMENT_MAX, whole},
+    handler::{self, Call, Inner, STATEMENT_MAX, whole},
     json::{self, Json},
     operation::{Count, Freshness, FunctionCall, Gives, Read},
     parse::{
@@ -48,15 +48,23 @@ pub(crate) async fn serve(
         "function",
         || serde_json::json!({ "name": function.name, "access": function.access.access.to_string() }),
     );
+    let session = Session::of(&parts.headers, &inner.seals);
+    let session = session.map_err(|refusal| refusal.into_problem(alias))?;
     let run = Run {
         inner,
         function,
         alias,
         context,
         parts: &parts,
+        session,
     };
     let answer = run.answer(body).await;
+    let session = run.session;
     let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
+    let chosen = session.finish(false, context.scheme, reply.headers_mut());
+    if !chosen.is_empty() {
+        context.trail.note("servers", || handler::servers(&chosen));
+    }
     if alias {
         rest::tell_profile(inner, schema(function), &parts.headers, &mut reply);
     }
@@ -110,6 +118,7 @@ struct Run<'a> {
     alias: bool,
     context: &'a Context,
     parts: &'a request::Parts,
+    session: Session<'a>,
 }
 
 impl Run<'_> {
@@ -155,7 +164,9 @@ impl Run<'_> {
             max_rows,
             rollback: preferences.rollback == Some(true),
         };
-        let page = self.fetch(&call).await?;
+        let mut page = self.fetch(&call).await?;
+        let at = std::mem::take(&mut page.at);
+        self.session.wrote(self.function.store, at, page.by.take());
         self.reply(&call, &page, media, preferences.applied_to_call(max_rows))
     }
 

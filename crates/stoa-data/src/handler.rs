@@ -47,7 +47,7 @@ pub(crate) struct Inner {
     pub(crate) plan: Arc<Plan>,
     pub(crate) stores: Vec<Arc<dyn Store>>,
     signers: Vec<Signer>,
-    seals: Vec<Seal>,
+    pub(crate) seals: Vec<Seal>,
     rules: Vec<Rules>,
     /// The schemas of the alias; never empty.
     pub(crate) schemas: Vec<String>,
@@ -212,7 +212,7 @@ fn decision(resource: &Resource, method: &Method, alias: bool) -> serde_json::Va
 }
 
 /// What `Stoa-Explain` shows of the servers that were chosen.
-fn servers(chosen: &[Chosen]) -> serde_json::Value {
+pub(crate) fn servers(chosen: &[Chosen]) -> serde_json::Value {
     let one = |c: &Chosen| serde_json::json!({ "server": *c.server, "why": c.why });
     chosen.iter().map(one).collect()
 }
@@ -369,8 +369,8 @@ impl<'a> Call<'a> {
         render: Option<Render>,
     ) -> std::result::Result<Outcome, crate::store::StoreError> {
         let at = self.resource.store;
-        let mut done = self.inner.stores[at].write(write, self.deadline, render).await?;
-        self.session.wrote(at, &mut done);
+        let done = self.inner.stores[at].write(write, self.deadline, render).await?;
+        self.session.wrote(at, done.at, done.by);
         Ok(done.outcome)
     }
 
@@ -379,8 +379,8 @@ impl<'a> Call<'a> {
         let at = self.resource.store;
         let kept = self.inner.stores[at].kept(claim, self.deadline).await;
         let kept = kept.map_err(|error| trouble::refusal(error, self, None))?;
-        let Some(mut done) = kept else { return Ok(None) };
-        self.session.wrote(at, &mut done);
+        let Some(done) = kept else { return Ok(None) };
+        self.session.wrote(at, done.at, done.by);
         Ok(match done.outcome {
             Outcome::Replayed(reply) => Some(reply),
             Outcome::Written(_) => None,

@@ -11,7 +11,7 @@ pub(crate) mod sql;
 pub(crate) mod sqlite;
 pub(crate) mod table;
 
-pub use servers::{Role, Server};
+pub use servers::{Change, Role, Server, Tell};
 pub use table::is_enforced;
 
 use crate::operation::{FunctionCall, IdempotencyClaim, Read, Version, Write};
@@ -30,13 +30,23 @@ pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, Stor
     match &store.kind {
         StoreKind::Sqlite { path } => Ok(Arc::new(sqlite::SqliteStore::open(plan, store_index, path)?)),
         StoreKind::Postgres {
-            shards, durability, ..
-        } => Ok(Arc::new(postgres::PgStore::open(
-            plan,
-            store_index,
             shards,
-            *durability,
-        )?)),
+            max_lag,
+            durability,
+            ..
+        } => {
+            let [shard] = &shards[..] else {
+                let why = "several shards are not built yet";
+                return Err(StoreError::Unavailable(why.to_owned()));
+            };
+            Ok(Arc::new(postgres::PgStore::open(
+                plan,
+                store_index,
+                (0, shard),
+                *max_lag,
+                *durability,
+            )?))
+        }
     }
 }
 
@@ -78,8 +88,9 @@ pub trait Store: Send + Sync {
     }
 
     /// What must run as long as the store serves, so that it knows which of its servers does what. Only the binary
-    /// runs it, once in a process, on a runtime that nothing holds up; `None` where there is nothing to watch.
-    fn watch(&self) -> Option<Watch> {
+    /// runs it, once in a process, on a runtime that nothing holds up; `tell` hears of every change. `None` where there is nothing to watch.
+    fn watch(&self, tell: Tell) -> Option<Watch> {
+        drop(tell);
         None
     }
 }

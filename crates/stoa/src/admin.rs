@@ -18,6 +18,7 @@ use std::{
     },
     time::Duration,
 };
+use stoa_data::store::Server;
 use stoa_exchange::{Problem, codes};
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -49,6 +50,8 @@ pub(crate) trait Probes: Send + Sync {
     fn active(&self) -> usize;
     /// Each part that must be ready, with why it is not.
     fn ready(&self) -> ProbeFuture<'_>;
+    /// Servers of the stores that have several, by the store's name.
+    fn servers(&self) -> Vec<(String, Server)>;
 }
 
 /// Name of a part, and why it is not ready.
@@ -102,6 +105,7 @@ impl Status {
 
     fn metrics(&self) -> String {
         self.telemetry.metrics.render(&Gauges {
+            servers: self.probes.servers(),
             active: self.probes.active(),
             lines_dropped: self.telemetry.writer.dropped(),
             reloads: [
@@ -213,6 +217,13 @@ async fn readyz(status: &Status, query: Option<&str>) -> Response<Full<Bytes>> {
         let _ = match state {
             Ok(()) => writeln!(body, "[+] {name} ok"),
             Err(why) => writeln!(body, "[-] {name}: {why}"),
+        };
+    }
+    for (store, server) in status.probes.servers().iter().filter(|_| verbose) {
+        let (name, role) = (&server.name, server.role);
+        let _ = match &server.out {
+            None => writeln!(body, "[+] store {store}: {name} {role}"),
+            Some(why) => writeln!(body, "[-] store {store}: {name} {role}, {why}"),
         };
     }
     body.push_str(if ready { "ok\n" } else { "not ready\n" });

@@ -5,6 +5,7 @@ mod next;
 mod parts;
 mod seen;
 mod signals;
+mod watch;
 
 pub(crate) use next::Refused;
 pub(crate) use seen::written;
@@ -94,6 +95,7 @@ pub(crate) struct Live {
     pub(crate) gateway: Arc<Gateway>,
     assembly: Assembly,
     parts: Arc<Parts>,
+    watcher: watch::Watcher,
     status: Arc<Status>,
     telemetry: Arc<Telemetry>,
     /// Where the API is served.
@@ -127,6 +129,9 @@ impl Live {
             }
         };
         let telemetry = telemetry.expect("a plan that was built is observed");
+        let watcher = watch::Watcher::start()
+            .map_err(|e| Failure::input(format!("the system gives no thread: {e}")))?;
+        watcher.take(&next.stores, &telemetry, setup.mode);
         let http = next.plan.server.http;
         let edge = Edge::start(&next.plan, Arc::clone(&next.gateway))
             .map_err(|e| cannot_listen("http", http, &e))?;
@@ -147,6 +152,7 @@ impl Live {
             gateway: next.gateway,
             assembly,
             parts,
+            watcher,
             status,
             telemetry,
             http,
@@ -268,6 +274,7 @@ impl Live {
             warn(&text);
         }
         let changed = changes::on_one_line(&changes::between(&self.tree, &next.tree));
+        self.watcher.take(&next.stores, &self.telemetry, self.setup.mode);
         self.parts.swap(Arc::clone(&next.gateway), next.stores);
         (self.plan, self.gateway, self.tree) = (next.plan, next.gateway, next.tree);
         self.seen = Seen {

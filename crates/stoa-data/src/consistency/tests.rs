@@ -1,7 +1,7 @@
 //! A caller sends back what it was given, and nothing else is believed.
 
 use super::{COOKIE, FIELD, POSITION, Seal, Session};
-use crate::store::{Done, Outcome, Page, Written};
+use crate::store::Page;
 use http::{HeaderMap, HeaderValue, header};
 use std::{path::PathBuf, time::Duration};
 use stoa_config::plan::{Durability, StoreKind};
@@ -32,11 +32,7 @@ fn at(lsn: u64) -> Position {
 /// The fields of the reply of a write to a store, which came with these fields.
 fn wrote(sent: &HeaderMap, seals: &[Seal], store: usize, lsn: u64) -> HeaderMap {
     let session = Session::of(sent, seals).unwrap();
-    let mut done = Done {
-        at: at(lsn),
-        ..Outcome::Written(Written::default()).into()
-    };
-    session.wrote(store, &mut done);
+    session.wrote(store, at(lsn), None);
     let mut reply = HeaderMap::new();
     session.finish(false, Scheme::Https, &mut reply);
     reply

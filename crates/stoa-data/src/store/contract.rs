@@ -6,6 +6,7 @@ mod paging;
 pub(crate) mod pooler;
 mod reads;
 pub(crate) mod server;
+pub(crate) mod session;
 mod writes;
 
 use super::Store;
@@ -30,6 +31,31 @@ fn postgres() {
         eprintln!("{name}");
         check(&*store);
     }
+}
+
+/// A primary with two replicas passes each: a caller that says what it has written sees it.
+fn with_replicas(checks: Vec<(&'static str, Check)>) {
+    let server = server::Server::start_cluster(2);
+    for (name, check) in checks {
+        let (_plan, store) = server.store(vec![fixture::things(), fixture::parts()]);
+        eprintln!("{name}");
+        check(&session::Session::over(store));
+    }
+}
+
+#[test]
+fn postgres_with_replicas_reads() {
+    with_replicas(reads::all());
+}
+
+#[test]
+fn postgres_with_replicas_writes() {
+    with_replicas(writes::all());
+}
+
+#[test]
+fn postgres_with_replicas_pages() {
+    with_replicas(paging::all());
 }
 
 /// SQLite passes each on a file of its own.

@@ -9,31 +9,33 @@ mod connection;
 mod dialect;
 mod enter;
 mod errors;
+mod group;
 pub(crate) mod idempotency;
+mod place;
 mod pool;
+mod pools;
 mod read;
 pub(crate) mod start;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod watch;
 mod write;
 
 use super::slow::Slow;
 use super::table::{Table, Tables};
-use super::{Done, Outcome, Page, Render, Store, StoreError, StoreFuture};
+use super::{Chosen, Done, Page, Render, Server, Store, StoreError, StoreFuture, Tell, Watch};
 use crate::operation::{FunctionCall, IdempotencyClaim, Read, Write};
-use config::Target;
+use group::Group;
 use pool::{Pool, within};
-use std::cell::RefCell;
+use pools::As;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
-use stoa_config::plan::{Durability, Plan, PostgresShard};
+use std::time::{Duration, Instant};
+use stoa_config::plan::{Consistency, Durability, Plan, PostgresShard};
 
 /// Bytes of one result at most: no reply may fill the memory.
 const RESULT_BYTES_MAX: usize = 64 << 20;
-/// Pools of one thread at most: one for each store, some more while a reload drains the old ones.
-const POOLS_MAX: usize = 32;
 
 /// What the connections of a store share.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub(crate) struct Shared {
     id: u64,
     plan: Arc<Plan>,
     tables: Tables,
-    group: ShardGroup,
+    group: Arc<Group>,
     /// What a write says about its commit: the rest of `BEGIN`.
     commit: &'static str,
     slow: Slow,
@@ -52,14 +54,10 @@ pub(crate) struct Shared {
     /// When old replies were removed last, in seconds since 1970.
     cleaned: AtomicU64,
     closed: AtomicBool,
+    /// Whether somebody looks at the servers already.
+    watched: AtomicBool,
     /// The pools of all threads, to be closed with the store.
     pools: Mutex<Vec<Weak<Pool>>>,
-}
-
-/// The servers that hold the same rows.
-#[derive(Debug)]
-struct ShardGroup {
-    primary: Arc<Target>,
 }
 
 impl Shared {
@@ -71,7 +69,29 @@ impl Shared {
 
     /// The server, for the log.
     fn shown(&self) -> &str {
-        &self.group.primary.shown
+        let member = self.group.members.get(self.group.first());
+        member.map_or("", |member| &member.write.shown)
+    }
+
+    /// What a server that does not answer says about the shard's servers: look again.
+    fn hinting<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(result, Err(StoreError::Unavailable(_))) {
+            self.group.hint();
+        }
+        result
+    }
+
+    /// The server of a write, where there was a choice.
+    fn chosen(&self, primary: usize) -> Option<Chosen> {
+        let member = self
+            .group
+            .members
+            .get(primary)
+            .filter(|_| self.group.is_watched())?;
+        Some(Chosen {
+            server: Arc::clone(&member.name),
+            why: "the server that takes writes",
+        })
     }
 
     /// Rows of the largest page of a resource.
@@ -90,25 +110,21 @@ pub(crate) struct PgStore {
 }
 
 impl PgStore {
-    /// Looks at the tables. The server must be there and migrated.
+    /// Looks at the servers and their tables. One server must take writes, and be migrated.
     pub(crate) fn open(
         plan: &Arc<Plan>,
         store: usize,
-        shards: &[PostgresShard],
+        (shard, urls): (u16, &PostgresShard),
+        max_lag: Duration,
         durability: Durability,
     ) -> Result<Self, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let [shard] = shards else {
-            return Err(StoreError::Unavailable(
-                "several shards are not built yet".to_owned(),
-            ));
-        };
-        let primary = Arc::new(Target::parse(shard.write.expose())?);
+        let group = Group::new(shard, urls, max_lag, &bounds(plan, store))?;
         let start::Found {
             tables,
             cursor_key,
             commit,
-        } = start::look(plan, store, &primary, durability)?;
+        } = start::look(plan, store, &group, durability)?;
         let manages = tables.each().any(|t| t.created);
         Ok(Self {
             shared: Arc::new(Shared {
@@ -117,47 +133,33 @@ impl PgStore {
                 manages,
                 tables,
                 commit,
-                group: ShardGroup { primary },
+                group: Arc::new(group),
                 slow: Slow::new(),
                 keeps: AtomicBool::new(false),
                 cleaned: AtomicU64::new(0),
                 closed: AtomicBool::new(false),
+                watched: AtomicBool::new(false),
                 pools: Mutex::default(),
             }),
             cursor_key,
         })
     }
 
-    /// This thread's connections to the primary.
-    fn pool(&self) -> Arc<Pool> {
-        POOLS.with_borrow_mut(|list| {
-            if let Some(own) = list.iter().find(|own| own.store == self.shared.id) {
-                return Arc::clone(&own.pool);
-            }
-            list.retain(|own| {
-                let shared = own.shared.upgrade();
-                shared.is_some_and(|s| !s.closed.load(Ordering::Relaxed))
-            });
-            if list.len() >= POOLS_MAX {
-                list.remove(0).pool.close();
-            }
-            let pool = Arc::new(Pool::new(Arc::clone(&self.shared.group.primary)));
-            let mut all = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|pool| pool.strong_count() > 0);
-            all.push(Arc::downgrade(&pool));
-            drop(all);
-            list.push(Own {
-                store: self.shared.id,
-                shared: Arc::downgrade(&self.shared),
-                pool: Arc::clone(&pool),
-            });
-            pool
-        })
+    /// Whether the primary answers, or a replica would.
+    async fn answers(&self, deadline: Instant) -> Result<(), StoreError> {
+        let answer = self.primary_answers(deadline).await;
+        if answer.is_err() && self.shared.group.has_replica() {
+            return Ok(());
+        }
+        answer
     }
 
-    async fn answers(&self, deadline: Instant) -> Result<(), StoreError> {
-        let pool = self.pool();
-        let connection = pool.shared(deadline).await?;
+    async fn primary_answers(&self, deadline: Instant) -> Result<(), StoreError> {
+        let primary = self.shared.group.lead()?;
+        let Some(pool) = pools::of(&self.shared, primary, As::Primary) else {
+            return Err(StoreError::Internal(String::from("the shard has no primary")));
+        };
+        let connection = self.shared.hinting(pool.shared(deadline).await)?;
         let asked = within(deadline, connection.client.batch_execute("")).await;
         if asked.is_err() {
             connection.retire();
@@ -166,28 +168,32 @@ impl PgStore {
     }
 }
 
+/// The bounds of staleness that the resources of a store promise.
+fn bounds(plan: &Plan, store: usize) -> Vec<Duration> {
+    let of = plan.resources.iter().filter(|resource| resource.store == store);
+    let all = of.flat_map(|resource| [Some(resource.consistency), resource.list.consistency]);
+    let bound = |consistency| match consistency {
+        Some(Consistency::Bounded(lag)) => Some(lag),
+        _ => None,
+    };
+    all.filter_map(bound).collect()
+}
+
 impl Store for PgStore {
     fn read<'a>(&'a self, read: &'a Read, deadline: Instant) -> StoreFuture<'a, Page> {
-        Box::pin(async move { read::run(&self.shared, &self.pool(), read, deadline).await })
+        Box::pin(read::run(&self.shared, read, deadline))
     }
 
     fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Done> {
-        Box::pin(async move {
-            Ok(write::run(&self.shared, &self.pool(), &write, deadline, render)
-                .await?
-                .into())
-        })
+        Box::pin(async move { write::run(&self.shared, &write, deadline, render).await })
     }
 
     fn kept<'a>(&'a self, claim: &'a IdempotencyClaim, deadline: Instant) -> StoreFuture<'a, Option<Done>> {
-        Box::pin(async move {
-            let kept = idempotency::kept(&self.shared, &self.pool(), claim, deadline).await?;
-            Ok(kept.map(|reply| Outcome::Replayed(reply).into()))
-        })
+        Box::pin(idempotency::kept(&self.shared, claim, deadline))
     }
 
     fn call<'a>(&'a self, call: &'a FunctionCall, deadline: Instant) -> StoreFuture<'a, Page> {
-        Box::pin(async move { call::run(&self.shared, &self.pool(), call, deadline).await })
+        Box::pin(call::run(&self.shared, call, deadline))
     }
 
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()> {
@@ -196,6 +202,21 @@ impl Store for PgStore {
 
     fn cursor_key(&self) -> [u8; 32] {
         self.cursor_key
+    }
+
+    fn servers(&self) -> Vec<Server> {
+        if self.shared.group.is_watched() {
+            self.shared.group.servers()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn watch(&self, tell: Tell) -> Option<Watch> {
+        let group = &self.shared.group;
+        let shared = Arc::downgrade(&self.shared);
+        let watch = || Box::pin(watch::watch(shared, Arc::clone(group), tell)) as Watch;
+        (group.is_watched() && !self.shared.watched.swap(true, Ordering::Relaxed)).then(watch)
     }
 }
 
@@ -208,15 +229,4 @@ impl Drop for PgStore {
             .filter_map(Weak::upgrade)
             .for_each(|pool| pool.close());
     }
-}
-
-/// A thread's own connections to a store.
-struct Own {
-    store: u64,
-    shared: Weak<Shared>,
-    pool: Arc<Pool>,
-}
-
-thread_local! {
-    static POOLS: RefCell<Vec<Own>> = const { RefCell::new(Vec::new()) };
 }

@@ -31,6 +31,24 @@ pub struct Server {
     pub returns: u64,
 }
 
+/// A change of what a server is, or of what is given to it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Whether somebody should look.
+    pub grave: bool,
+    /// Host and port; empty when it is about the shard.
+    pub server: Arc<str>,
+    /// Position of its shard in the store.
+    pub shard: u16,
+    /// What it is now.
+    pub role: Role,
+    /// What happened, in words.
+    pub text: String,
+}
+
+/// Who is told of changes. Called on the task that watches: must not block.
+pub type Tell = Box<dyn Fn(&Change) + Send + Sync>;
+
 /// What a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

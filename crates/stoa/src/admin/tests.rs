@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
 };
+use stoa_data::store::Server;
 
 #[test]
 fn on_loopback_only_addresses_and_localhost_are_hosts() {
@@ -40,6 +41,10 @@ impl Probes for Parts {
     fn ready(&self) -> ProbeFuture<'_> {
         let state = self.0.clone();
         Box::pin(async move { vec![(String::from("store main"), state)] })
+    }
+
+    fn servers(&self) -> Vec<(String, Server)> {
+        Vec::new()
     }
 }
 

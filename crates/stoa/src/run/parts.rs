@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
+use stoa_data::store::Server;
 use stoa_edge::{Edge, Gateway};
 use stoa_exchange::clock;
 
@@ -50,6 +51,18 @@ impl Parts {
 impl Probes for Arc<Parts> {
     fn active(&self) -> usize {
         self.edge().as_ref().map_or(0, Edge::active)
+    }
+
+    fn servers(&self) -> Vec<(String, Server)> {
+        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |store: &OpenStore| {
+            let name = store.name.clone();
+            let servers = store.store.servers().into_iter();
+            servers
+                .map(move |server| (name.clone(), server))
+                .collect::<Vec<_>>()
+        };
+        stores.iter().flat_map(of).collect()
     }
 
     fn ready(&self) -> ProbeFuture<'_> {

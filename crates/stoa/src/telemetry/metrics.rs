@@ -2,6 +2,8 @@
 //!
 //! Threads count in different tables, so that workers do not wait for each other; a scrape adds them up.
 
+mod servers;
+
 use crate::commands::version;
 use http::Method;
 use std::{
@@ -13,6 +15,7 @@ use std::{
     },
     time::Duration,
 };
+use stoa_data::store::Server;
 use stoa_exchange::Record;
 
 /// Bounds of the duration histogram in seconds (OpenTelemetry, `http.server.request.duration`).
@@ -103,6 +106,7 @@ impl Metrics {
         }
         let mut out = String::new();
         render_gauges(&mut out, gauges);
+        servers::render(&mut out, &gauges.servers);
         head(&mut out, "stoa_requests_total", "counter", "Requests answered.");
         for (key, series) in &all {
             let _ = writeln!(out, "stoa_requests_total{{{}}} {}", key.labels(), series.count);
@@ -137,6 +141,8 @@ impl Metrics {
 
 /// What is not counted here but shown.
 pub(crate) struct Gauges {
+    /// Servers of the stores that have several, by the store's name.
+    pub(crate) servers: Vec<(String, Server)>,
     /// Requests under way.
     pub(crate) active: usize,
     /// Log lines that were dropped.
@@ -193,14 +199,7 @@ fn render_gauges(out: &mut String, gauges: &Gauges) {
 impl Key {
     fn labels(&self) -> String {
         let mut labels = String::from("http_route=\"");
-        for c in self.route.chars() {
-            match c {
-                '\\' => labels.push_str("\\\\"),
-                '"' => labels.push_str("\\\""),
-                '\n' => labels.push_str("\\n"),
-                other => labels.push(other),
-            }
-        }
+        quoted(&mut labels, &self.route);
         let _ = write!(
             labels,
             "\",http_request_method=\"{}\",status=\"{}xx\"",
@@ -229,6 +228,18 @@ impl Series {
         let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {}", self.count);
         let _ = writeln!(out, "{name}_sum{{{labels}}} {}", self.sum.as_secs_f64());
         let _ = writeln!(out, "{name}_count{{{labels}}} {}", self.count);
+    }
+}
+
+/// A value between the quotes of a label.
+fn quoted(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
+        }
     }
 }
 

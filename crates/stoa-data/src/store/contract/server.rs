@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use stoa_config::plan::{Durability, Plan, PostgresShard, Resource, Secret, StoreKind};
-use stoa_testkit::Postgres;
+use stoa_testkit::{Cluster, Postgres};
 
 /// The server.
 pub(crate) struct Server {
     postgres: Postgres,
+    /// Its replicas, which the stores read from.
+    pub(crate) replicas: Vec<Postgres>,
     databases: AtomicU32,
 }
 
@@ -34,9 +36,19 @@ impl Server {
         Self::over(Postgres::start_with_tls(Path::new(folder)))
     }
 
+    /// A primary with so many replicas.
+    pub(crate) fn start_cluster(replicas: usize) -> Self {
+        let Cluster { primary, replicas } = Cluster::start(replicas);
+        Self {
+            replicas,
+            ..Self::over(primary)
+        }
+    }
+
     fn over(postgres: Postgres) -> Self {
         Self {
             postgres,
+            replicas: Vec::new(),
             databases: AtomicU32::new(0),
         }
     }
@@ -72,7 +84,41 @@ impl Server {
     pub(crate) fn open(&self, resources: Vec<Resource>, url: &str) -> (Arc<Plan>, Arc<dyn Store>) {
         let plan = Arc::new(self.plan(resources, url));
         let store = crate::store::open(&plan, 0).unwrap();
+        watch(&*store);
         (plan, store)
+    }
+
+    /// A store over a database whose replicas may be so far behind.
+    pub(crate) fn open_within(
+        &self,
+        resources: Vec<Resource>,
+        url: &str,
+        lag: Duration,
+    ) -> (Arc<Plan>, Arc<dyn Store>) {
+        let mut plan = self.plan(resources, url);
+        if let StoreKind::Postgres { max_lag, .. } = &mut plan.stores[0].kind {
+            *max_lag = lag;
+        }
+        let plan = Arc::new(plan);
+        let store = crate::store::open(&plan, 0).unwrap();
+        watch(&*store);
+        (plan, store)
+    }
+
+    /// Waits until the replicas have what the primary has.
+    pub(crate) fn wait_replicas(&self) {
+        self.replicas
+            .iter()
+            .for_each(|replica| replica.wait_replayed(&self.postgres));
+    }
+
+    /// The same database at the replicas.
+    fn read_urls(&self, url: &str) -> Vec<Secret> {
+        let name = url.rsplit('/').next().unwrap_or_default();
+        self.replicas
+            .iter()
+            .map(|replica| Secret::new(replica.url(name)))
+            .collect()
     }
 
     /// A plan of some resources in a database.
@@ -81,12 +127,26 @@ impl Server {
         plan.stores[0].kind = StoreKind::Postgres {
             shards: vec![PostgresShard {
                 write: Secret::new(url),
-                read: Vec::new(),
+                read: self.read_urls(url),
             }],
             max_lag: Duration::from_secs(10),
             durability: Durability::Local,
             roles: None,
         };
         plan
+    }
+}
+
+/// Looks at a store's servers on a thread of its own, as the binary does, until the store is gone.
+fn watch(store: &dyn Store) {
+    let told: crate::store::Tell = Box::new(|change| eprintln!("{}", change.text));
+    if let Some(watch) = store.watch(told) {
+        std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(watch);
+        });
     }
 }

@@ -5,7 +5,9 @@ use super::connection::{Connection, params};
 use super::dialect::POSTGRES;
 use super::enter;
 use super::errors::{Fail, Run, said};
-use super::pool::{Pool, within};
+use super::place::Question;
+use super::pool::within;
+use super::pools::{self, As};
 use super::read::{column, write_row};
 use super::{RESULT_BYTES_MAX, Shared};
 use crate::operation::{Count, FunctionCall, Gives, Read};
@@ -19,34 +21,37 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stoa_exchange::clock;
+use stoa_exchange::position::Position;
 use tokio_postgres::RowStream;
 
 /// How long undoing may take before the connection is given up.
 const UNDO: Duration = Duration::from_secs(1);
 
-/// Runs a function.
+/// Runs a function, on the server that takes writes.
 pub(super) async fn run(
-    shared: &Shared,
-    pool: &Arc<Pool>,
+    shared: &Arc<Shared>,
     call: &FunctionCall,
     deadline: Instant,
 ) -> Result<Page, StoreError> {
     let calling = Calling::new(shared, call).map_err(|fail| plain(fail, shared))?;
-    let connection = pool.alone(deadline).await?;
+    let primary = shared.group.lead()?;
+    let pool = pools::of(shared, primary, As::Primary)
+        .ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?;
+    let connection = shared.hinting(pool.alone(deadline).await)?;
     let params = params(&calling.builder.sql);
     let result = pool
         .limited(deadline, async {
             let begin = begin(shared, call, deadline);
-            let page = calling.page(&connection, &params, &begin).await?;
+            let mut page = calling.page(&connection, &params, &begin).await?;
             if call.max_rows.is_some_and(|max| page.rows > max) {
                 return Err(StoreError::Affected(page.rows).into());
             }
-            let end = if call.rollback { "ROLLBACK" } else { "COMMIT" };
-            connection.client.batch_execute(end).await?;
+            page.at = end(shared, call, &connection).await?;
+            page.by = shared.chosen(primary);
             Run::Ok(page)
         })
-        .await?;
-    match result {
+        .await;
+    match shared.hinting(result)? {
         Ok(page) => {
             connection.keep();
             Ok(page)
@@ -54,6 +59,10 @@ pub(super) async fn run(
         Err(fail) => {
             if fail.is_stale_plan() || fail.is_foreign_statement() {
                 connection.forget();
+            }
+            // A function that may change nothing and tries to says nothing about the server.
+            if fail.is_connection_lost() || (call.changes && fail.is_lost()) {
+                shared.group.hint();
             }
             if !fail.is_connection_lost() {
                 let undone = within(clock::now() + UNDO, connection.client.batch_execute("ROLLBACK")).await;
@@ -64,6 +73,23 @@ pub(super) async fn run(
             Err(plain(fail, shared))
         }
     }
+}
+
+/// Ends the transaction. Where rows may have changed and are read from replicas, asks behind it where that was.
+async fn end(shared: &Shared, call: &FunctionCall, connection: &Connection) -> Run<Position> {
+    let (client, group) = (&connection.client, &shared.group);
+    let how = if call.rollback { "ROLLBACK" } else { "COMMIT" };
+    if !call.changes || !group.reads {
+        client.batch_execute(how).await?;
+        return Ok(Position::default());
+    }
+    let question = Question::written(connection).await?;
+    let (timeline, began) = (group.view().timeline, clock::now());
+    let (ended, mark) =
+        futures_util::future::join(client.batch_execute(how), question.mark(group.shard, timeline)).await;
+    ended?;
+    group.wrote(mark, began);
+    Ok(Position::from(mark))
 }
 
 /// In the store's words: what a function itself is about is the caller's to know.

@@ -18,6 +18,8 @@ pub(super) struct Target {
     pub(super) tls: Tls,
     /// Hosts and database, for the log.
     pub(super) shown: String,
+    /// Host and port of the first host.
+    pub(super) address: String,
 }
 
 impl std::fmt::Debug for Target {
@@ -52,7 +54,75 @@ impl Target {
         config.channel_binding(ChannelBinding::Disable);
         let shown = shown(&config);
         let tls = Tls::new(verify, root.as_deref(), &shown)?;
-        Ok(Self { config, tls, shown })
+        let address = addresses(&config).into_iter().next().unwrap_or_default();
+        Ok(Self {
+            config,
+            tls,
+            shown,
+            address,
+        })
+    }
+
+    /// How many hosts the URL names.
+    pub(super) fn hosts(&self) -> usize {
+        self.config.get_hosts().len()
+    }
+
+    /// One target for each host.
+    pub(super) fn each(&self) -> impl Iterator<Item = Self> {
+        (0..self.hosts()).map(|index| self.at(self, index))
+    }
+
+    /// The same user and database at the first host of another target, reached as that is.
+    pub(super) fn moved_to(&self, other: &Self) -> Self {
+        let mut moved = self.at(other, 0);
+        moved.tls = other.tls.clone();
+        moved.config.ssl_mode(other.config.get_ssl_mode());
+        moved
+    }
+
+    /// The same at one host of a target alone. Which of them takes writes is found out by looking.
+    fn at(&self, other: &Self, index: usize) -> Self {
+        let (own, from) = (&self.config, &other.config);
+        let mut config = Config::new();
+        if let Some(user) = own.get_user() {
+            config.user(user);
+        }
+        if let Some(password) = own.get_password() {
+            config.password(password);
+        }
+        if let Some(name) = own.get_dbname() {
+            config.dbname(name);
+        }
+        if let Some(options) = own.get_options() {
+            config.options(options);
+        }
+        if let Some(name) = own.get_application_name() {
+            config.application_name(name);
+        }
+        match from.get_hosts().get(index) {
+            Some(Host::Tcp(name)) => config.host(name),
+            #[cfg(unix)]
+            Some(Host::Unix(path)) => config.host_path(path),
+            None => &mut config,
+        };
+        if let Some(address) = from.get_hostaddrs().get(index) {
+            config.hostaddr(*address);
+        }
+        let ports = from.get_ports();
+        config.port(ports.get(index).or(ports.first()).copied().unwrap_or(5432));
+        config.ssl_mode(own.get_ssl_mode());
+        config.channel_binding(own.get_channel_binding());
+        config.connect_timeout(own.get_connect_timeout().copied().unwrap_or(CONNECT));
+        config.tcp_user_timeout(UNANSWERED);
+        config.keepalives_idle(UNANSWERED);
+        let address = addresses(&config).into_iter().next().unwrap_or_default();
+        Self {
+            shown: shown(&config),
+            tls: self.tls.clone(),
+            config,
+            address,
+        }
     }
 }
 
@@ -97,8 +167,17 @@ fn cause(error: &tokio_postgres::Error) -> String {
 
 /// Hosts and database: what may stand in a log.
 fn shown(config: &Config) -> String {
+    format!(
+        "PostgreSQL at {}/{}",
+        addresses(config).join(","),
+        config.get_dbname().or(config.get_user()).unwrap_or_default()
+    )
+}
+
+/// Each host with its port.
+fn addresses(config: &Config) -> Vec<String> {
     let ports = config.get_ports();
-    let hosts: Vec<String> = config
+    config
         .get_hosts()
         .iter()
         .enumerate()
@@ -110,10 +189,5 @@ fn shown(config: &Config) -> String {
                 Host::Unix(path) => path.display().to_string(),
             }
         })
-        .collect();
-    format!(
-        "PostgreSQL at {}/{}",
-        hosts.join(","),
-        config.get_dbname().or(config.get_user()).unwrap_or_default()
-    )
+        .collect()
 }

@@ -20,6 +20,9 @@ const STATEMENTS_MAX: usize = 256;
 pub(super) const SHARED_TIME: Duration = Duration::from_millis(250);
 /// How old a connection becomes: then a new one spreads the load anew after a fail-over.
 const LIFE: Duration = Duration::from_mins(30);
+/// What a session is asked first.
+const SESSION: &str = "SELECT current_setting('stoa.session', true), \
+    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
 /// How long a request to cancel may take.
 const CANCEL: Duration = Duration::from_secs(2);
 
@@ -30,9 +33,14 @@ pub(super) struct Connection {
     target: Target,
     /// Whether somebody between hands one connection to many: nothing of a session holds there.
     pub(super) pooled: bool,
+    /// When the server behind it was started, in microseconds since 1970: which one it is, where an address leads to
+    /// several. 0 when that may change.
+    pub(super) started: i64,
     prepared: Mutex<Prepared>,
     /// Requests under way.
     pub(super) in_flight: AtomicU32,
+    /// Requests that were answered.
+    pub(super) answered: AtomicU64,
     retired: AtomicBool,
     until: Instant,
 }
@@ -99,18 +107,18 @@ impl Connection {
             target.config.get_options().unwrap_or_default(),
             SHARED_TIME.as_millis()
         ));
-        let (client, pooled) = match connect(&direct).await {
+        let (client, started) = match connect(&direct).await {
             Ok(client) => {
-                let row = client
-                    .simple_query("SELECT current_setting('stoa.session', true)")
-                    .await?;
-                let kept = row.iter().any(|message| match message {
-                    tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0) == Some(mark.as_str()),
-                    _ => false,
+                let row = client.simple_query(SESSION).await?;
+                let started = row.iter().find_map(|message| match message {
+                    tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some(&mark) => {
+                        Some(row.get(1).and_then(|at| at.parse().ok()).unwrap_or(0))
+                    }
+                    _ => None,
                 });
-                (client, !kept)
+                (client, started)
             }
-            Err(error) if refuses_options(&error) => (connect(target).await?, true),
+            Err(error) if refuses_options(&error) => (connect(target).await?, None),
             Err(error) => return Err(error),
         };
         // From three quarters of a life to all of it, so that not all end at once.
@@ -119,9 +127,11 @@ impl Connection {
             cancel: client.cancel_token(),
             client,
             target: target.clone(),
-            pooled,
+            pooled: started.is_none(),
+            started: started.unwrap_or(0),
             prepared: Mutex::default(),
             in_flight: AtomicU32::new(0),
+            answered: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             until: clock::now() + life,
         })

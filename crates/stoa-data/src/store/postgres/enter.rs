@@ -70,6 +70,6 @@ fn refused(fail: Fail, run_as: &RunAs) -> Fail {
                 .as_db_error()
                 .map_or_else(|| error.to_string(), |db| db.message().to_owned())
         ))),
-        said @ Fail::Store(_) => said,
+        said @ (Fail::Store(_) | Fail::Behind) => said,
     }
 }

@@ -16,6 +16,8 @@ pub(super) enum Fail {
     Sql(Error),
     /// The store says so.
     Store(StoreError),
+    /// The replica has not replayed what the read must show.
+    Behind,
 }
 
 pub(super) type Run<T> = Result<T, Fail>;
@@ -46,7 +48,7 @@ impl Fail {
     fn state(&self) -> Option<&SqlState> {
         match self {
             Self::Sql(error) => error.code(),
-            Self::Store(_) => None,
+            Self::Store(_) | Self::Behind => None,
         }
     }
 
@@ -88,14 +90,14 @@ impl Fail {
             Self::Sql(error) => error.as_db_error().is_some_and(|e| {
                 *e.code() == SqlState::FEATURE_NOT_SUPPORTED && e.routine() == Some("RevalidateCachedQuery")
             }),
-            Self::Store(_) => false,
+            Self::Store(_) | Self::Behind => false,
         }
     }
 
     /// Whether the connection is lost or the server refuses to go on with it.
     pub(super) fn is_lost(&self) -> bool {
         match self {
-            Self::Store(_) => false,
+            Self::Store(_) | Self::Behind => false,
             Self::Sql(error) => match error.code() {
                 Some(state) => is_lost_state(state),
                 None => error.is_closed() || is_io(error),
@@ -113,7 +115,31 @@ impl Fail {
         match self {
             Self::Store(error) => error,
             Self::Sql(error) => plain(&error, shown),
+            Self::Behind => {
+                StoreError::Unavailable(format!("{shown}: no server shows the caller's write yet"))
+            }
         }
+    }
+
+    /// Whether another server may do what this replica did not: it is gone or busy, it must replay what the read is in
+    /// the way of, or it does not have a new table yet.
+    pub(super) fn is_for_another(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Unavailable(_) | StoreError::Overloaded),
+            Self::Behind => false,
+            Self::Sql(_) => {
+                let code = self.state().map_or("", |state| state.code());
+                self.is_lost()
+                    || self.is_conflict()
+                    || code.starts_with("53")
+                    || matches!(code, "42P01" | "42703")
+            }
+        }
+    }
+
+    /// Whether it says that something is wrong with the server.
+    pub(super) fn is_servers_fault(&self) -> bool {
+        self.is_lost() || matches!(self, Self::Store(StoreError::Unavailable(_)))
     }
 }
 

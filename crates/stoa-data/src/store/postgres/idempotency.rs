@@ -5,10 +5,12 @@ use super::Shared;
 use super::codec::{self, Param};
 use super::connection::Connection;
 use super::errors::Run;
+use super::place::Question;
 use super::pool::{Pool, within};
+use super::pools::{self, As};
 use super::read::column;
 use crate::operation::IdempotencyClaim;
-use crate::store::{StoreError, StoredReply};
+use crate::store::{Done, Outcome, StoreError, StoredReply};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use serde_json::Value as Json;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use stoa_exchange::clock;
+use stoa_exchange::position::Position;
 use tokio_postgres::Row;
 
 /// How long a reply is kept, in seconds.
@@ -63,21 +66,29 @@ fn lock(claim: &IdempotencyClaim) -> i64 {
 
 /// The reply that was kept for a key, or that its first request still runs.
 pub(super) async fn kept(
-    shared: &Shared,
-    pool: &Arc<Pool>,
+    shared: &Arc<Shared>,
     claim: &IdempotencyClaim,
     deadline: Instant,
-) -> Result<Option<StoredReply>, StoreError> {
+) -> Result<Option<Done>, StoreError> {
+    let group = &shared.group;
+    let primary = group.lead()?;
+    let pool = pools::of(shared, primary, As::Primary)
+        .ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?;
+    let mut at = Position::default();
     let result: Run<Option<StoredReply>> = async {
-        let connection = pool.alone(deadline).await?;
-        let found = pool
-            .limited(deadline, async {
-                let since = Param::Int(seconds_ago(KEPT_SECONDS));
-                let params = [Param::Bytes(&claim.scope), since, Param::Int(lock(claim))];
-                let rows = connection.run(LOOK, &params).await?;
-                Run::Ok(rows.try_collect::<Vec<Row>>().await?)
-            })
-            .await?;
+        let connection = shared.hinting(pool.alone(deadline).await)?;
+        let found = pool.limited(deadline, async {
+            let since = Param::Int(seconds_ago(KEPT_SECONDS));
+            let params = [Param::Bytes(&claim.scope), since, Param::Int(lock(claim))];
+            let rows = connection.run(LOOK, &params).await?;
+            let rows = rows.try_collect::<Vec<Row>>().await?;
+            if group.reads && !rows.is_empty() {
+                let question = Question::written(&connection).await?;
+                at = Position::from(question.mark(group.shard, group.view().timeline).await);
+            }
+            Run::Ok(rows)
+        });
+        let found = shared.hinting(found.await)?;
         if found.as_ref().is_ok() || found.as_ref().is_err_and(|fail| !fail.is_lost()) {
             connection.keep();
         }
@@ -96,7 +107,12 @@ pub(super) async fn kept(
         }
     }
     .await;
-    result.map_err(|fail| fail.plain(shared.shown()))
+    let reply = result.map_err(|fail| fail.plain(shared.shown()))?;
+    Ok(reply.map(|reply| Done {
+        outcome: Outcome::Replayed(reply),
+        at,
+        by: shared.chosen(primary),
+    }))
 }
 
 /// Takes the key for the transaction, and looks for its reply once it is held.

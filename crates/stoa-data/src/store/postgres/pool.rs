@@ -20,6 +20,10 @@ const GROW: u32 = 16;
 const READS_MAX: u32 = 512;
 /// Connections of a worker that are held alone.
 const ALONE_MAX: usize = 8;
+/// Of these, the ones that reads may hold where replicas answer reads: writes find the others free.
+const ALONE_READS_MAX: usize = 5;
+/// Reads of a worker that the primary answers at once because no replica can.
+const GUESTS_MAX: usize = 64;
 /// Requests that wait for one at most.
 const WAITING_MAX: usize = 256;
 /// How long connecting may take, signing in included.
@@ -34,6 +38,8 @@ pub(super) struct Pool {
     shared: [Slot; SHARED],
     idle: Mutex<Vec<Arc<Connection>>>,
     permits: Arc<Semaphore>,
+    alone_reads: Arc<Semaphore>,
+    guests: Arc<Semaphore>,
     waiting: AtomicUsize,
     health: Mutex<Health>,
 }
@@ -79,6 +85,8 @@ pub(super) struct Alone {
     pool: Arc<Pool>,
     clean: bool,
     _permit: OwnedSemaphorePermit,
+    /// The read's own place, where reads have fewer.
+    read: Option<OwnedSemaphorePermit>,
 }
 
 impl std::ops::Deref for Alone {
@@ -98,6 +106,7 @@ impl Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
+        drop(self.read.take());
         if !self.clean {
             self.connection.stop();
         } else if self.connection.is_usable() {
@@ -124,6 +133,8 @@ impl Pool {
             shared: Default::default(),
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(ALONE_MAX)),
+            alone_reads: Arc::new(Semaphore::new(ALONE_READS_MAX)),
+            guests: Arc::new(Semaphore::new(GUESTS_MAX)),
             waiting: AtomicUsize::new(0),
             health: Mutex::default(),
         }
@@ -157,7 +168,8 @@ impl Pool {
         }
         let connection = match (best, free) {
             (Some((connection, under_way)), free) if under_way < GROW || free.is_none() => connection,
-            (_, Some(slot)) => within(deadline, self.fill(slot)).await??,
+            // Seldom, and large.
+            (_, Some(slot)) => within(deadline, Box::pin(self.fill(slot))).await??,
             (Some((connection, _)), None) => connection,
             (None, None) => return Err(StoreError::Internal("no place for a connection".to_owned())),
         };
@@ -186,10 +198,7 @@ impl Pool {
     /// # Errors
     /// As [`Self::shared`], and [`StoreError::Deadline`] when none became free in time.
     pub(super) async fn alone(self: &Arc<Self>, deadline: Instant) -> Result<Alone, StoreError> {
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => self.wait(deadline).await?,
-        };
+        let permit = self.permit(&self.permits, deadline).await?;
         let idle = {
             let mut idle = lock(&self.idle);
             idle.retain(|c| c.is_usable());
@@ -197,22 +206,49 @@ impl Pool {
         };
         let connection = match idle {
             Some(connection) => connection,
-            None => Arc::new(within(deadline, self.connect()).await??),
+            None => Arc::new(within(deadline, Box::pin(self.connect())).await??),
         };
         Ok(Alone {
             connection,
             pool: Arc::clone(self),
             clean: false,
             _permit: permit,
+            read: None,
         })
     }
 
-    async fn wait(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, StoreError> {
+    /// A connection that nobody else uses, for a read that leaves some to writes.
+    ///
+    /// # Errors
+    /// As [`Self::alone`].
+    pub(super) async fn alone_to_read(self: &Arc<Self>, deadline: Instant) -> Result<Alone, StoreError> {
+        let place = self.permit(&self.alone_reads, deadline).await?;
+        let mut alone = self.alone(deadline).await?;
+        alone.read = Some(place);
+        Ok(alone)
+    }
+
+    /// A place for a read that a replica should have answered.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] when too many wait for one, or none became free in time.
+    pub(super) async fn guest(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, StoreError> {
+        self.permit(&self.guests, deadline).await
+    }
+
+    async fn permit(
+        &self,
+        of: &Arc<Semaphore>,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, StoreError> {
+        if let Ok(permit) = Arc::clone(of).try_acquire_owned() {
+            return Ok(permit);
+        }
         if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
             return Err(StoreError::Overloaded);
         }
         let _waiting = Waiting::enter(&self.waiting);
-        within(deadline, Arc::clone(&self.permits).acquire_owned())
+        within(deadline, Arc::clone(of).acquire_owned())
             .await
             .map_err(|_| StoreError::Overloaded)?
             .map_err(|_| super::connection::closed())
@@ -225,11 +261,10 @@ impl Pool {
         deadline: Instant,
         what: impl Future<Output = T>,
     ) -> Result<T, StoreError> {
-        let result = within(deadline + GRACE, what).await;
-        if result.is_err() {
+        within(deadline + GRACE, what).await.map_err(|_| {
             lock(&self.idle).clear();
-        }
-        result
+            self.unanswered()
+        })
     }
 
     /// A new connection, unless the last try failed a moment ago.
@@ -255,7 +290,7 @@ impl Pool {
         })
     }
 
-    fn unanswered(&self) -> StoreError {
+    pub(super) fn unanswered(&self) -> StoreError {
         StoreError::Unavailable(format!("{} does not answer", self.target.shown))
     }
 

@@ -1,11 +1,12 @@
 //! Reads: statements run, rows made JSON.
 
+mod way;
+
 use super::codec::{self, Fields, Items, Param, Raw};
 use super::connection::{Connection, SHARED_TIME, params};
 use super::dialect::POSTGRES;
 use super::enter;
 use super::errors::{Fail, Run};
-use super::pool::{Pool, within};
 use super::{RESULT_BYTES_MAX, Shared};
 use crate::operation::{Count, Read};
 use crate::store::json::write_text;
@@ -16,9 +17,11 @@ use crate::value::Value;
 use futures_util::TryStreamExt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use stoa_exchange::clock;
 use tokio_postgres::{Row, RowStream, Statement};
+use way::{Check, Way};
 
 /// What the server gets on top of a deadline, so that it is the one to say that time ran out.
 pub(super) const GRACE: Duration = Duration::from_millis(200);
@@ -33,17 +36,14 @@ struct Reading<'a> {
     version: Option<usize>,
     sql: Sql<'a>,
     deadline: Instant,
+    /// Rows that came, of all tries.
+    progress: AtomicU64,
 }
 
 /// Runs a read.
-pub(super) async fn run(
-    shared: &Shared,
-    pool: &Arc<Pool>,
-    read: &Read,
-    deadline: Instant,
-) -> Result<Page, StoreError> {
+pub(super) async fn run(shared: &Arc<Shared>, read: &Read, deadline: Instant) -> Result<Page, StoreError> {
     let reading = Reading::new(shared, read, deadline).map_err(|fail| fail.plain(shared.shown()))?;
-    let result = reading.run(pool).await;
+    let result = reading.anywhere(shared).await;
     result.map_err(|fail| fail.plain(shared.shown()))
 }
 
@@ -65,10 +65,11 @@ impl<'a> Reading<'a> {
             sql: builder.sql,
             shape,
             deadline,
+            progress: AtomicU64::new(0),
         })
     }
 
-    async fn run(&self, pool: &Arc<Pool>) -> Run<Page> {
+    async fn run(&self, pool: &Way<'_>) -> Run<Page> {
         let mut page = match self.first(pool).await? {
             Some(page) => page,
             // With an exact count two statements must see one state of the data.
@@ -91,7 +92,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The read over a shared connection. `None`: to be run on a connection held alone.
-    async fn first(&self, pool: &Arc<Pool>) -> Run<Option<Page>> {
+    async fn first(&self, pool: &Way<'_>) -> Run<Option<Page>> {
         // What somebody runs stands in a transaction of its own.
         if self.read.run_as.is_some()
             || pool.is_pooled() == Some(true)
@@ -105,19 +106,16 @@ impl<'a> Reading<'a> {
                 return Ok(None);
             }
             let started = clock::now();
-            let result = within(self.deadline, async {
-                let params = params(&self.sql);
-                let rows = connection.run(&self.sql.text, &params).await?;
-                self.collect(rows).await
-            });
-            match result.await {
-                Err(late) => {
-                    // The server ends each statement long before: this connection hangs.
-                    if clock::now().saturating_duration_since(started) > SHARED_TIME * 2 {
-                        connection.retire();
-                    }
-                    return Err(late.into());
+            let over = pin!(self.over(pool, &connection));
+            match pool.answer(&connection, self, over).await {
+                // The server ends each statement long before: this connection hangs.
+                Err(StoreError::Deadline)
+                    if clock::now().saturating_duration_since(started) > SHARED_TIME * 2 =>
+                {
+                    connection.retire();
+                    return Err(pool.unanswered().into());
                 }
+                Err(late) => return Err(late.into()),
                 Ok(Err(fail)) if fail.is_canceled() => {
                     self.shared.slow.remember(slow::shape(&self.sql.text));
                     return Ok(None);
@@ -127,6 +125,23 @@ impl<'a> Reading<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The read over one shared connection, with what is checked in front of it.
+    async fn over(&self, pool: &Way<'_>, connection: &Connection) -> Run<Page> {
+        let params = params(&self.sql);
+        let statement = connection.prepare(&self.sql.text, &params).await?;
+        let check = pool.check(connection).await?;
+        let (checked, page) = futures_util::future::join(check.passes(), async {
+            let rows = connection
+                .begin(statement.as_ref(), &self.sql.text, &params)
+                .await?;
+            self.collect(rows).await
+        })
+        .await;
+        connection.answered.fetch_add(1, Ordering::Relaxed);
+        checked?;
+        page
     }
 
     /// `BEGIN`, with as much time as is left.
@@ -139,7 +154,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The read on a connection of its own.
-    async fn alone(&self, pool: &Arc<Pool>) -> Run<Page> {
+    async fn alone(&self, pool: &Way<'_>) -> Run<Page> {
         let connection = pool.alone(self.deadline).await?;
         let mut page = self.once(pool, &connection).await?;
         if let Err(fail) = &page
@@ -151,7 +166,7 @@ impl<'a> Reading<'a> {
         page
     }
 
-    async fn once(&self, pool: &Arc<Pool>, connection: &Connection) -> Run<Run<Page>> {
+    async fn once(&self, pool: &Way<'_>, connection: &Connection) -> Run<Run<Page>> {
         let params = params(&self.sql);
         let transaction = async {
             let statement = self.prepare(connection, &self.sql, &params).await?;
@@ -161,9 +176,11 @@ impl<'a> Reading<'a> {
                     .await?;
                 self.collect(rows).await
             };
-            self.transaction(connection, &self.begin("READ ONLY"), page).await
+            let check = pool.check(connection).await?;
+            let begin = self.begin("READ ONLY");
+            self.transaction(connection, &check, &begin, page).await
         };
-        pool.limited(self.deadline, transaction).await?
+        pool.limited(self.deadline, Box::pin(transaction)).await?
     }
 
     /// Runs what stands in one transaction: all of it goes out at once, or, where it is run as somebody, when the server
@@ -171,6 +188,7 @@ impl<'a> Reading<'a> {
     async fn transaction<T>(
         &self,
         connection: &Connection,
+        check: &Check<'_, '_>,
         begin: &str,
         work: impl Future<Output = Run<T>>,
     ) -> Run<Run<T>> {
@@ -179,16 +197,21 @@ impl<'a> Reading<'a> {
             if let Err(fail) = enter::begin(connection, begin, run_as).await {
                 return if fail.is_lost() { Err(fail) } else { Ok(Err(fail)) };
             }
+            let checked = check.passes().await;
             let done = work.await;
             client.batch_execute("COMMIT").await?;
-            return Ok(done);
+            return Ok(checked.and(done));
         }
-        let all =
-            futures_util::future::join3(client.batch_execute(begin), work, client.batch_execute("COMMIT"));
-        let (begun, done, ended) = all.await;
+        let all = futures_util::future::join4(
+            client.batch_execute(begin),
+            check.passes(),
+            work,
+            client.batch_execute("COMMIT"),
+        );
+        let (begun, checked, done, ended) = all.await;
         begun?;
         ended?;
-        Ok(done)
+        Ok(checked.and(done))
     }
 
     /// Prepares ahead of the transaction. Not where it is run as somebody: the login may not even know the schema.
@@ -218,32 +241,45 @@ impl<'a> Reading<'a> {
     }
 
     /// The read and the count of all its rows, of one state of the data.
-    async fn counted(&self, pool: &Arc<Pool>) -> Run<Page> {
+    async fn counted(&self, pool: &Way<'_>) -> Run<Page> {
         let mut counting = Builder::new(&POSTGRES, &self.shared.tables);
         counting.count(self.read)?;
         let connection = pool.alone(self.deadline).await?;
         let (read, count) = (params(&self.sql), params(&counting.sql));
         let both = pool
-            .limited(self.deadline, async {
-                let reads = self.prepare(&connection, &self.sql, &read).await?;
-                let counts = self.prepare(&connection, &counting.sql, &count).await?;
-                let begin = self.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
-                let page = async {
-                    let rows = self.rows(&connection, reads.as_ref(), &self.sql, &read).await?;
-                    self.collect(rows).await
-                };
-                let total = async {
-                    let rows = self
-                        .rows(&connection, counts.as_ref(), &counting.sql, &count)
-                        .await?;
-                    number(rows).await
-                };
-                let both = async {
-                    let (page, total) = futures_util::future::join(page, total).await;
-                    Run::Ok((page?, total?))
-                };
-                Box::pin(self.transaction(&connection, &begin, both)).await
-            })
+            .limited(
+                self.deadline,
+                Box::pin(async {
+                    let reads = self.prepare(&connection, &self.sql, &read).await?;
+                    let counts = self.prepare(&connection, &counting.sql, &count).await?;
+                    let begin = self.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
+                    let page = async {
+                        let rows = self.rows(&connection, reads.as_ref(), &self.sql, &read).await?;
+                        self.collect(rows).await
+                    };
+                    let total = async {
+                        let rows = self
+                            .rows(&connection, counts.as_ref(), &counting.sql, &count)
+                            .await?;
+                        number(rows).await
+                    };
+                    let both = async {
+                        let (page, total) = futures_util::future::join(page, total).await;
+                        Run::Ok((page?, total?))
+                    };
+                    // Its first statement decides what all of it sees: what is checked stands in front.
+                    let check = pool.check(&connection).await?;
+                    if connection.pooled && check.is_needed() {
+                        return Ok(Err(Fail::Behind));
+                    }
+                    match check.passes().await {
+                        Err(fail) if fail.is_lost() => return Err(fail),
+                        Err(fail) => return Ok(Err(fail)),
+                        Ok(()) => {}
+                    }
+                    Box::pin(self.transaction(&connection, &Check::none(), &begin, both)).await
+                }),
+            )
             .await??;
         connection.keep();
         let (mut page, total) = both?;
@@ -252,7 +288,7 @@ impl<'a> Reading<'a> {
     }
 
     /// What the planner expects.
-    async fn planned(&self, pool: &Arc<Pool>) -> Run<u64> {
+    async fn planned(&self, pool: &Way<'_>) -> Run<u64> {
         let mut builder = Builder::new(&POSTGRES, &self.shared.tables);
         builder.push("EXPLAIN (FORMAT JSON) ");
         builder.matches(self.read)?;
@@ -265,7 +301,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The exact number up to the resource's largest page, what the planner expects beyond.
-    async fn estimated(&self, pool: &Arc<Pool>) -> Run<u64> {
+    async fn estimated(&self, pool: &Way<'_>) -> Run<u64> {
         let bound = self.shared.page_max(self.read.resource);
         let mut builder = Builder::new(&POSTGRES, &self.shared.tables);
         builder.push("SELECT count(*) FROM (");
@@ -284,23 +320,27 @@ impl<'a> Reading<'a> {
     }
 
     /// The first column of the first row of a statement.
-    async fn one(&self, pool: &Arc<Pool>, sql: &Sql<'_>) -> Run<Option<Vec<u8>>> {
+    async fn one(&self, pool: &Way<'_>, sql: &Sql<'_>) -> Run<Option<Vec<u8>>> {
         let connection = pool.alone(self.deadline).await?;
         let params = params(sql);
         let value = pool
-            .limited(self.deadline, async {
-                let statement = self.prepare(&connection, sql, &params).await?;
-                let value = async {
-                    let rows = self.rows(&connection, statement.as_ref(), sql, &params).await?;
-                    let rows: Vec<Row> = rows.try_collect().await?;
-                    Run::Ok(match rows.first() {
-                        Some(row) => row.try_get::<_, Raw<'_>>(0)?.0.map(<[u8]>::to_vec),
-                        None => None,
-                    })
-                };
-                self.transaction(&connection, &self.begin("READ ONLY"), value)
-                    .await
-            })
+            .limited(
+                self.deadline,
+                Box::pin(async {
+                    let statement = self.prepare(&connection, sql, &params).await?;
+                    let value = async {
+                        let rows = self.rows(&connection, statement.as_ref(), sql, &params).await?;
+                        let rows: Vec<Row> = rows.try_collect().await?;
+                        Run::Ok(match rows.first() {
+                            Some(row) => row.try_get::<_, Raw<'_>>(0)?.0.map(<[u8]>::to_vec),
+                            None => None,
+                        })
+                    };
+                    let check = pool.check(&connection).await?;
+                    self.transaction(&connection, &check, &self.begin("READ ONLY"), value)
+                        .await
+                }),
+            )
             .await??;
         connection.keep();
         value
@@ -311,6 +351,7 @@ impl<'a> Reading<'a> {
         let mut page = Page::default();
         let mut rows = pin!(rows);
         while let Some(row) = rows.try_next().await? {
+            self.progress.fetch_add(1, Ordering::Relaxed);
             if page.rows == self.read.limit {
                 page.more = true;
                 break;

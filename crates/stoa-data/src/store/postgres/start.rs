@@ -3,6 +3,7 @@
 use super::config::Target;
 use super::connection::Connection;
 use super::errors::plain;
+use super::group::Group;
 use crate::store::StoreError;
 use crate::store::table::{Column, Storage, Table, Tables, column, quote};
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub(super) struct Found {
 pub(super) fn look(
     plan: &Plan,
     store: usize,
-    target: &Target,
+    group: &Group,
     durability: Durability,
 ) -> Result<Found, StoreError> {
     std::thread::scope(|scope| {
@@ -36,6 +37,14 @@ pub(super) fn look(
                 .build()
                 .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
             runtime.block_on(async {
+                if group.is_watched() {
+                    super::watch::look_once(group).await;
+                }
+                let primary = group.lead()?;
+                let Some(primary) = group.members.get(primary) else {
+                    return Err(StoreError::Internal(String::from("the shard has no primary")));
+                };
+                let target = &primary.write;
                 tokio::time::timeout(START, find(plan, store, target, durability))
                     .await
                     .map_err(|_| StoreError::Unavailable(format!("{} does not answer", target.shown)))?

@@ -4,5 +4,6 @@ mod bound;
 mod limits;
 mod outages;
 mod pooler;
+mod replicas;
 mod roles;
 mod tls;

@@ -9,14 +9,17 @@ use super::codec::Param;
 use super::enter;
 use super::errors::{Fail, Run, explain};
 use super::idempotency;
-use super::pool::{Alone, Pool, within};
+use super::place::Question;
+use super::pool::{Alone, within};
+use super::pools::{self, As};
 use crate::operation::{Change, Conflict, Write};
 use crate::store::table::Table;
-use crate::store::{Outcome, Render, StoreError, Written};
+use crate::store::{Done, Outcome, Render, StoreError, Written};
 use futures_util::TryStreamExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stoa_exchange::clock;
+use stoa_exchange::position::Position;
 use tokio_postgres::Row;
 
 /// How often a write is run when another transaction stands in its way.
@@ -38,16 +41,17 @@ struct Writing<'a> {
     /// Whether a row that stood there was replaced.
     replaced: bool,
     done: Written,
+    /// Where it ended, where there are replicas.
+    at: Position,
 }
 
-/// Runs a write.
+/// Runs a write on the server that takes writes.
 pub(super) async fn run(
     shared: &Arc<Shared>,
-    pool: &Arc<Pool>,
     write: &Write,
     deadline: Instant,
     mut render: Option<Render>,
-) -> Result<Outcome, StoreError> {
+) -> Result<Done, StoreError> {
     let table = shared.table(write.resource)?;
     if table.view {
         return Err(StoreError::ReadOnly);
@@ -55,7 +59,10 @@ pub(super) async fn run(
     let mut tries = 0;
     loop {
         tries += 1;
-        let connection = pool.alone(deadline).await?;
+        let primary = shared.group.lead()?;
+        let pool = &pools::of(shared, primary, As::Primary)
+            .ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?;
+        let connection = shared.hinting(pool.alone(deadline).await)?;
         let has_render = render.is_some();
         let mut writing = Writing {
             shared,
@@ -67,21 +74,30 @@ pub(super) async fn run(
             committing: false,
             replaced: false,
             done: Written::default(),
+            at: Position::default(),
         };
-        let fail = match pool.limited(deadline, writing.transaction(&mut render)).await? {
+        let ended = pool.limited(deadline, writing.transaction(&mut render)).await;
+        let fail = match shared.hinting(ended)? {
             Ok(outcome) => {
+                let at = std::mem::take(&mut writing.at);
                 connection.keep();
                 if write.idempotency.is_some() {
                     idempotency::clean_sometimes(shared, pool);
                 }
-                return Ok(outcome);
+                return Ok(Done {
+                    outcome,
+                    at,
+                    by: shared.chosen(primary),
+                });
             }
             Err(fail) => fail,
         };
         // A reply that was made belongs to the attempt that made it.
         let may_repeat = tries < TRIES && !writing.committing && render.is_some() == has_render;
         let repeat = may_repeat && is_worth_another(&connection, write, &fail);
-        if !fail.is_lost() {
+        if fail.is_lost() {
+            shared.group.hint();
+        } else {
             undo(connection).await;
         }
         if !repeat {
@@ -120,7 +136,7 @@ impl Writing<'_> {
             self.connection.client.batch_execute(&self.begin()).await?;
             self.begun = true;
             if let Some(reply) = idempotency::take(self.connection, claim).await? {
-                self.connection.client.batch_execute("ROLLBACK").await?;
+                self.end("ROLLBACK").await?;
                 return Ok(Outcome::Replayed(reply));
             }
             if let Some(run_as) = &self.write.run_as {
@@ -148,12 +164,10 @@ impl Writing<'_> {
     async fn finish(&mut self, render: &mut Option<Render>) -> Run<()> {
         if !self.begun {
             // Nothing was to be done.
-            return Ok(());
+            return self.ended_at().await;
         }
-        let client = &self.connection.client;
         if self.write.rollback {
-            client.batch_execute("ROLLBACK").await?;
-            return Ok(());
+            return self.end("ROLLBACK").await;
         }
         if let (Some(claim), Some(render)) = (&self.write.idempotency, render.take()) {
             let reply = render(&self.done);
@@ -166,8 +180,34 @@ impl Writing<'_> {
                 idempotency::keep(self.connection, claim, &reply).await?;
             }
         }
-        self.committing = true;
-        client.batch_execute("COMMIT").await?;
+        self.end("COMMIT").await
+    }
+
+    /// Where the primary is, when there was no transaction.
+    async fn ended_at(&mut self) -> Run<()> {
+        let group = &self.shared.group;
+        if group.reads {
+            let question = Question::written(self.connection).await?;
+            self.at = Position::from(question.mark(group.shard, group.view().timeline).await);
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction and asks, behind it and in one go, where that was.
+    async fn end(&mut self, how: &str) -> Run<()> {
+        let (client, group) = (&self.connection.client, &self.shared.group);
+        if !group.reads {
+            self.committing = how == "COMMIT";
+            return Ok(client.batch_execute(how).await?);
+        }
+        let question = Question::written(self.connection).await?;
+        let (timeline, began) = (group.view().timeline, clock::now());
+        self.committing = how == "COMMIT";
+        let (ended, mark) =
+            futures_util::future::join(client.batch_execute(how), question.mark(group.shard, timeline)).await;
+        ended?;
+        group.wrote(mark, began);
+        self.at = Position::from(mark);
         Ok(())
     }
 
