@@ -14,5 +14,6 @@ mod openapi;
 mod proxy;
 mod replicas;
 mod roles;
+mod secrets;
 mod support;
 mod tour;

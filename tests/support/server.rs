@@ -23,6 +23,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) env: Vec<(String, String)>,
     /// More words of the command line.
     pub(crate) arguments: Vec<String>,
+    /// The most files that the process may have open.
+    pub(crate) files_max: Option<u64>,
 }
 
 impl<'a> Setup<'a> {
@@ -32,6 +34,7 @@ impl<'a> Setup<'a> {
             folder,
             env: Vec::new(),
             arguments: Vec::new(),
+            files_max: None,
         }
     }
 
@@ -74,7 +77,11 @@ impl Server {
     /// Starts the server; the error is everything it said before it ended.
     pub(crate) fn try_start(setup: &Setup<'_>) -> Result<Self, String> {
         let [http, admin] = free_ports();
-        let mut child = command(setup.folder)
+        let mut program = match setup.files_max {
+            None => command(setup.folder),
+            Some(files) => limited(setup.folder, files),
+        };
+        let mut child = program
             .arg(setup.command)
             .args(["--http", &http, "--admin", &admin])
             .args(&setup.arguments)
@@ -220,6 +227,20 @@ pub(crate) fn command(folder: &Path) -> Command {
         .env("NO_COLOR", "1")
         .env_remove("RUST_LOG");
     command
+}
+
+/// As [`command`], by a shell that bounds the open files.
+fn limited(folder: &Path, files: u64) -> Command {
+    let plain = command(folder);
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""))
+        .arg(plain.get_program())
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG");
+    shell
 }
 
 /// What a run of a command gave.

@@ -16,7 +16,7 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
         eprintln!("To have it: cargo install --locked cargo-nextest");
         let mut command = cargo(&["test", "--locked", "--workspace", "--all-targets"]);
         command.args(profile("--profile")).args(arguments);
-        return stage("tests", || run(&mut command));
+        stage("tests", || run(&mut command))?;
     }
     if !arguments.is_empty() {
         return Ok(());

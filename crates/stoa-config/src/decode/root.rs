@@ -33,7 +33,7 @@ pub(crate) static ROOT: MapSpec = MapSpec {
             "The API's version as its authors write it; shown in OpenAPI.",
             "\"1\"",
         )
-        .or("1"),
+        .or("\"1\""),
         Key::new(
             "server",
             Shape::Map(&server::SERVER),

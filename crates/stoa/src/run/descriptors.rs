@@ -16,3 +16,39 @@ pub(super) fn raise() {
         );
     }
 }
+
+/// The connections from clients that the bound of open files leaves room for, at most `wanted`. A quarter of the files is
+/// kept for services, stores and the admin port: a process that is full must still answer its probes.
+pub(super) fn room(wanted: u32) -> u32 {
+    room_in(getrlimit(Resource::Nofile).current, wanted)
+}
+
+fn room_in(files: Option<u64>, wanted: u32) -> u32 {
+    let Some(files) = files else { return wanted };
+    let kept = (files / 4).max(KEPT_MIN);
+    let left = u32::try_from(files.saturating_sub(kept)).unwrap_or(u32::MAX);
+    wanted.min(left.max(1))
+}
+
+/// Files that are kept at least.
+const KEPT_MIN: u64 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::room_in;
+
+    #[test]
+    fn a_quarter_of_the_files_is_not_for_clients() {
+        for (files, wanted, room) in [
+            (None, 10_000, 10_000),
+            (Some(1_048_576), 10_000, 10_000),
+            (Some(1_024), 10_000, 768),
+            (Some(1_024), 100, 100),
+            (Some(256), 10_000, 192),
+            (Some(128), 10_000, 64),
+            (Some(10), 10_000, 1),
+        ] {
+            assert_eq!(room_in(files, wanted), room, "{files:?} {wanted}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! From the file to a gateway that may serve: at the start and at every reload.
 
-use super::{Mode, Setup};
+use super::{Mode, Setup, descriptors};
 use crate::{
     assemble::{Assembly, OpenStore},
     cli::AdminAddress,
@@ -82,10 +82,13 @@ pub(super) async fn build(
     observe: &mut dyn FnMut(&Plan) -> Result<Arc<Telemetry>, Refused>,
     before: Option<&Gateway>,
 ) -> Result<Next, (Refused, Loaded)> {
-    let plan = match judge(setup, &loaded) {
-        Ok(plan) => Arc::new(plan),
+    let mut plan = match judge(setup, &loaded) {
+        Ok(plan) => plan,
         Err(refused) => return Err((refused, loaded)),
     };
+    let wanted = plan.server.connections_max;
+    plan.server.connections_max = descriptors::room(wanted);
+    let plan = Arc::new(plan);
     commands::show_faults(&loaded.faults, &loaded);
     let observer = match observe(&plan) {
         Ok(observer) => observer,
@@ -97,6 +100,12 @@ pub(super) async fn build(
         Err(refused) => return Err((refused, loaded)),
     };
     let mut notes = built.notes;
+    let room = plan.server.connections_max;
+    if room < wanted {
+        notes.push(format!(
+            "{room} connections at once, not {wanted}: the system's bound of open files (`ulimit -n`) leaves no more"
+        ));
+    }
     let open = plan.rules_left_open();
     if !open.is_empty() {
         notes.push(format!(
