@@ -64,7 +64,7 @@ fn schemathesis_finds_no_failure_and_no_undeclared_answer() {
             .arg(clients.join("schemathesis.toml"))
             .arg("run")
             .arg(format!("{}/openapi.json", server.http))
-            .args(["--checks", "all", "--max-examples", "20", "--seed"])
+            .args(["--checks", "all", "--max-examples", "10", "--seed"])
             .arg(seed.to_string())
             .args(["--header", &format!("Authorization: Bearer {token}")])
             .args([
