@@ -196,8 +196,14 @@ impl<'a> Session<'a> {
         seen.wrote.push((store, at));
     }
 
-    /// Puts the fields on a reply; gives the servers that were chosen.
-    pub(crate) fn finish(mut self, reads: bool, scheme: Scheme, headers: &mut HeaderMap) -> Vec<Chosen> {
+    /// The servers that were chosen, refusals included.
+    pub(crate) fn chosen(&mut self) -> Vec<Chosen> {
+        let seen = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut seen.chosen)
+    }
+
+    /// Puts the fields on a reply.
+    pub(crate) fn finish(mut self, reads: bool, scheme: Scheme, headers: &mut HeaderMap) {
         let seen = std::mem::take(self.seen.get_mut().unwrap_or_else(PoisonError::into_inner));
         if reads {
             let mut shown = Token::default();
@@ -207,7 +213,7 @@ impl<'a> Session<'a> {
                     .extend(self.seals.get(store).map(|seal| seal.part(at)));
             }
             put(headers, POSITION, &shown.to_text());
-            return seen.chosen;
+            return;
         }
         let mut seconds = 0;
         for (store, at) in seen.wrote.into_iter().filter(|(_, at)| !at.is_empty()) {
@@ -226,7 +232,6 @@ impl<'a> Session<'a> {
                 put(headers, header::SET_COOKIE, &cookie);
             }
         }
-        seen.chosen
     }
 }
 

@@ -49,22 +49,22 @@ pub(crate) async fn serve(
         || serde_json::json!({ "name": function.name, "access": function.access.access.to_string() }),
     );
     let session = Session::of(&parts.headers, &inner.seals);
-    let session = session.map_err(|refusal| refusal.into_problem(alias))?;
+    let mut session = session.map_err(|refusal| refusal.into_problem(alias))?;
     let run = Run {
         inner,
         function,
         alias,
         context,
         parts: &parts,
-        session,
+        session: &session,
     };
     let answer = run.answer(body).await;
-    let session = run.session;
-    let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
-    let chosen = session.finish(false, context.scheme, reply.headers_mut());
+    let chosen = session.chosen();
     if !chosen.is_empty() {
         context.trail.note("servers", || handler::servers(&chosen));
     }
+    let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
+    session.finish(false, context.scheme, reply.headers_mut());
     if alias {
         rest::tell_profile(inner, schema(function), &parts.headers, &mut reply);
     }
@@ -118,7 +118,7 @@ struct Run<'a> {
     alias: bool,
     context: &'a Context,
     parts: &'a request::Parts,
-    session: Session<'a>,
+    session: &'a Session<'a>,
 }
 
 impl Run<'_> {
@@ -250,7 +250,7 @@ impl Run<'_> {
             self.alias,
             self.context,
             self.parts,
-            session,
+            &session,
             None,
         );
         let query = parse::query(&self.inner.plan, index, left, self.alias)?;

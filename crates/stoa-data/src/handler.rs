@@ -169,20 +169,20 @@ pub(crate) async fn serve(
         .trail
         .note("resource", || decision(resource, &parts.method, alias));
     let session = Session::of(&parts.headers, &inner.seals);
-    let session = session.map_err(|refusal| refusal.into_problem(alias))?;
+    let mut session = session.map_err(|refusal| refusal.into_problem(alias))?;
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let consistency = reads.then(|| match id {
         None => resource.list.consistency.unwrap_or(resource.consistency),
         Some(_) => resource.consistency,
     });
-    let call = Call::new(inner, index, alias, context, &parts, session, consistency);
+    let call = Call::new(inner, index, alias, context, &parts, &session, consistency);
     let answer = call.answer(&parts.method, id, body).await;
-    let session = call.session;
-    let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
-    let chosen = session.finish(reads, context.scheme, reply.headers_mut());
+    let chosen = session.chosen();
     if !chosen.is_empty() {
         context.trail.note("servers", || servers(&chosen));
     }
+    let mut reply = answer.map_err(|refusal| refusal.into_problem(alias))?;
+    session.finish(reads, context.scheme, reply.headers_mut());
     let vary = if alias {
         rest::tell_profile(inner, rest::schema(resource), &parts.headers, &mut reply);
         "accept, prefer, range"
@@ -256,7 +256,7 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// What a read promises; `None` for writes, and whatever they look at.
     consistency: Option<Consistency>,
-    session: Session<'a>,
+    session: &'a Session<'a>,
     pub(crate) query: &'a str,
     /// `scheme://host` for absolute links; may be empty.
     pub(crate) origin: String,
@@ -271,7 +271,7 @@ impl<'a> Call<'a> {
         alias: bool,
         context: &'a Context,
         parts: &'a request::Parts,
-        session: Session<'a>,
+        session: &'a Session<'a>,
         consistency: Option<Consistency>,
     ) -> Self {
         let statement_end = clock::now() + STATEMENT_MAX;
