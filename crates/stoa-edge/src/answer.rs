@@ -6,7 +6,6 @@ use crate::{
     gateway::{ALIAS, Route, Seat},
     headers::{self, EXPLAIN, REQUEST_ID, TRACEPARENT},
     intake::{self, Progress},
-    listen::guard::Shared,
     policy::{access, cors},
     record::{Done, Outgoing},
     route::path,
@@ -16,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header, request, uri::PathAndQuery};
 use serde_json::json;
 use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 use stoa_config::plan::Access;
-use stoa_exchange::{Body, Context, Halt, Identity, Problem, Reply, Request, codes};
+use stoa_exchange::{Body, Context, Halt, Identity, Problem, Reply, codes};
 
 /// What the way of a request leaves for the response side and the record.
 pub(crate) struct Way {
@@ -51,24 +50,14 @@ impl Way {
 }
 
 /// Answers one request and hands its reply over together with its record.
-pub(crate) async fn exchange(
-    seat: Arc<Seat>,
-    context: Context,
-    shared: Option<Arc<Shared>>,
-    request: Request,
-) -> http::Response<Outgoing> {
-    let mut done = Done::new(
-        seat.clone(),
-        shared,
-        context,
-        request.method().clone(),
-        request.uri().clone(),
-    );
-    let origin = request.headers().get(header::ORIGIN).cloned();
+pub(crate) async fn exchange(mut done: Box<Done>, body: Body) -> http::Response<Outgoing> {
+    let own = &mut *done;
+    let origin = own.parts.headers.get(header::ORIGIN).cloned();
     // A panic is the end of this request only.
-    let answering = AssertUnwindSafe(answer(&seat, &mut done.context, &mut done.way, request));
+    let answering = answer(&own.seat, &mut own.context, &mut own.way, &mut own.parts, body);
+    let answering = AssertUnwindSafe(answering).catch_unwind();
     let panicked = |_| Err(Problem::new(&codes::INTERNAL, "the request could not be answered").into());
-    let mut reply = match answering.catch_unwind().await.unwrap_or_else(panicked) {
+    let mut reply = match answering.await.unwrap_or_else(panicked) {
         Ok(reply) => reply,
         Err(Halt::Reply(reply)) => *reply,
         Err(Halt::Problem(problem)) => refused(*problem, &mut done),
@@ -78,29 +67,34 @@ pub(crate) async fn exchange(
 }
 
 /// One request, from its head to its reply. `Err` is a refusal or an early answer.
-async fn answer(seat: &Seat, context: &mut Context, way: &mut Way, request: Request) -> Result<Reply, Halt> {
+async fn answer(
+    seat: &Seat,
+    context: &mut Context,
+    way: &mut Way,
+    parts: &mut request::Parts,
+    body: Body,
+) -> Result<Reply, Halt> {
     let gateway = &*seat.gateway;
-    let (mut parts, body) = request.into_parts();
     way.cors.clone_from(&gateway.settings.cors);
     // `OPTIONS *` asks about the server as a whole, which no route is.
     if parts.uri.path() == "*" {
         return Err(no_content().into());
     }
     // One form of the path is what the table, the rules and the service see: no rule can be walked around.
-    canonical(&mut parts)?;
+    canonical(parts)?;
     // A preflight asks about another method; it carries no credentials, so it is answered before auth.
     if let Some(asked) = cors::preflight_for(&parts.method, &parts.headers) {
-        preflight(seat, context, way, &parts, &asked)?;
+        preflight(seat, context, way, parts, &asked)?;
     }
-    let route = find(seat, context, way, &parts)?;
+    let route = find(seat, context, way, parts)?;
 
     // shed: first, so that a request that will not be served costs nothing.
     // cors: the response side needs the rules even when what follows refuses.
     // auth: who asks, since limits count by caller. On a public route a bad token makes nobody: it may have
     // ended just before the login that would renew it, or be meant for the service alone.
-    authenticate(seat, context, route, &parts)?;
+    authenticate(seat, context, route, parts)?;
     // access: only known callers can be judged; a target with rows judges by itself.
-    allow(seat, context, route, &parts)?;
+    allow(seat, context, route, parts)?;
     // limit: after auth, because it counts by caller; before anything that costs.
     // validate: the body's bounds; its content is read only where a schema asks for it.
     let (body, progress) = intake::bounded(body, route.body_bytes_max, gateway.settings.body_timeout)?;
@@ -246,26 +240,14 @@ fn finish(context: &Context, way: &Way, origin: Option<&HeaderValue>, reply: &mu
 }
 
 /// Ties the reply to its record.
-fn outgoing(mut done: Done, reply: Reply) -> http::Response<Outgoing> {
+fn outgoing(mut done: Box<Done>, reply: Reply) -> http::Response<Outgoing> {
     let (parts, body) = reply.into_parts();
     done.status = parts.status;
     http::Response::from_parts(parts, Outgoing::new(body, done))
 }
 
 /// Answers a head that the guard refused, without looking at anything else.
-pub(crate) fn refuse(
-    seat: Arc<Seat>,
-    context: Context,
-    shared: Arc<Shared>,
-    problem: Problem,
-) -> http::Response<Outgoing> {
-    let mut done = Done::new(
-        seat,
-        Some(shared),
-        context,
-        Method::GET,
-        http::Uri::from_static("/"),
-    );
+pub(crate) fn refuse(mut done: Box<Done>, problem: Problem) -> http::Response<Outgoing> {
     let mut reply = refused(problem, &mut done);
     finish(&done.context, &done.way, None, &mut reply);
     reply

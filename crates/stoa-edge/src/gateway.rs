@@ -4,6 +4,7 @@ use crate::{
     Parts, answer,
     listen::{guard::Waits, head::Bounds},
     policy::auth::{self, Auth},
+    record::Done,
     route::{
         path,
         table::{Found, Table},
@@ -184,7 +185,9 @@ impl Gateway {
             worker: 0,
         });
         let context = self.context(SocketAddr::from(([127, 0, 0, 1], 0)), request.headers());
-        let (parts, body) = answer::exchange(seat, context, None, request).await.into_parts();
+        let (parts, body) = request.into_parts();
+        let done = Done::new(seat, None, context, parts);
+        let (parts, body) = answer::exchange(done, body).await.into_parts();
         Reply::from_parts(parts, stoa_exchange::Body::stream(body))
     }
 

@@ -14,6 +14,7 @@ mod listen;
 mod record;
 mod route;
 mod target;
+mod timer;
 
 pub use gateway::Gateway;
 pub use listen::{Drained, Edge};

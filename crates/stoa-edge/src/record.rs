@@ -3,7 +3,7 @@
 
 use crate::{answer::Way, gateway::Seat, listen::guard::Shared};
 use bytes::Bytes;
-use http::{Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri, request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::{
     pin::Pin,
@@ -15,18 +15,22 @@ use stoa_exchange::{Body, BodyError, Context, Record, clock};
 /// The body of a reply, counted.
 pub(crate) struct Outgoing {
     body: Body,
-    done: Done,
+    /// In a box of its own, since the library moves a reply several times.
+    done: Box<Done>,
 }
 
-/// What is recorded when the exchange is over. Made at its beginning, so that one whose caller left before the
-/// reply began is recorded too.
+/// What is known of an exchange, and recorded when it is over. Made at its beginning, so that one whose caller left
+/// before the reply began is recorded too.
 pub(crate) struct Done {
     pub(crate) context: Context,
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
+    /// The request's head, until the reply begins.
+    pub(crate) parts: request::Parts,
+    /// As they were sent: a target takes the head along.
+    method: Method,
+    uri: Uri,
     pub(crate) status: StatusCode,
     pub(crate) way: Way,
-    seat: Arc<Seat>,
+    pub(crate) seat: Arc<Seat>,
     shared: Option<Arc<Shared>>,
     sent_bytes: u64,
     /// Whether the reply reached its end: a reply without a body is there from the beginning.
@@ -42,26 +46,29 @@ impl Done {
         seat: Arc<Seat>,
         shared: Option<Arc<Shared>>,
         context: Context,
-        method: Method,
-        uri: Uri,
-    ) -> Self {
+        parts: request::Parts,
+    ) -> Box<Self> {
         seat.lane.enter();
-        Self {
+        Box::new(Self {
             way: Way::new(&context),
             context,
-            method,
-            uri,
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            parts,
             status: StatusCode::from_u16(CALLER_LEFT).unwrap_or_default(),
             seat,
             shared,
             sent_bytes: 0,
             complete: false,
-        }
+        })
     }
 }
 
 impl Outgoing {
-    pub(crate) fn new(body: Body, mut done: Done) -> Self {
+    pub(crate) fn new(body: Body, mut done: Box<Done>) -> Self {
+        // A long reply does not keep what its request took.
+        done.parts.headers = HeaderMap::new();
+        done.parts.extensions.clear();
         let bodiless = done.method == Method::HEAD || done.status == StatusCode::SWITCHING_PROTOCOLS;
         done.complete = bodiless || body.is_end_stream();
         Self { body, done }

@@ -26,7 +26,7 @@ impl Target {
         seat: &Seat,
         context: &mut Context,
         way: &mut Way,
-        parts: request::Parts,
+        parts: &mut request::Parts,
         body: Body,
     ) -> Result<Reply, Problem> {
         match self {
@@ -37,10 +37,10 @@ impl Target {
                     way,
                     timeouts: *timeouts,
                 };
-                service.send(call, parts, body).await
+                service.send(call, taken(parts, body)).await
             }
             Self::Resource(handler) | Self::Document(handler) => {
-                let reply = handler.handle(context, Request::from_parts(parts, body)).await;
+                let reply = handler.handle(context, taken(parts, body)).await;
                 // What broke the body is the caller's to know, whatever the handler made of it.
                 match (reply, way.progress.as_ref().and_then(|p| p.problem())) {
                     (Err(_), Some(broken)) => Err(broken),
@@ -66,4 +66,10 @@ impl Target {
             Self::Service(..) | Self::Document(_) => "public",
         }
     }
+}
+
+/// The request, which goes to its target whole.
+fn taken(parts: &mut request::Parts, body: Body) -> Request {
+    let (empty, _) = Request::default().into_parts();
+    Request::from_parts(std::mem::replace(parts, empty), body)
 }

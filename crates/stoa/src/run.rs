@@ -1,6 +1,7 @@
 //! The running process: what `dev` and `serve` share. Start, reload, drain.
 
 mod descriptors;
+mod memory;
 mod next;
 mod parts;
 mod seen;
@@ -68,6 +69,7 @@ impl Setup {
 /// Runs until it is told to stop.
 pub(crate) fn run(setup: Setup) -> Outcome {
     descriptors::raise();
+    memory::small_pages();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -4,7 +4,10 @@ use super::{
     guard::{Guard, Shared},
     worker::{Control, Phase},
 };
-use crate::{answer, record::Outgoing};
+use crate::{
+    answer,
+    record::{Done, Outgoing},
+};
 use http::{HeaderValue, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -52,8 +55,9 @@ pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: Socke
     let heads = AtomicU64::new(0);
     let service = service_fn(|request| {
         let number = heads.fetch_add(1, Relaxed) + 1;
-        // In a box of its own: the library keeps room for this future on idle connections too, 12 KiB each.
-        Box::pin(exchange(control.clone(), shared.clone(), peer, number, request))
+        let begun = begin(control, &shared, peer, request);
+        // In a box of its own: the library keeps room for this future on idle connections too.
+        Box::pin(exchange(control.clone(), shared.clone(), number, begun))
     });
     let mut builder = http1::Builder::new();
     // The guard holds all bounds already; these only must not be narrower.
@@ -129,32 +133,52 @@ impl Drop for Watched<'_> {
     }
 }
 
+/// A request of a connection before it is answered.
+struct Begun {
+    done: Box<Done>,
+    body: Body,
+    wants_upgrade: bool,
+}
+
+/// Notes what is known of a request at its beginning. Not part of the future that answers it, which would then have
+/// room for the request twice and move all of that.
+fn begin(
+    control: &Control,
+    shared: &Arc<Shared>,
+    peer: SocketAddr,
+    request: http::Request<Incoming>,
+) -> Begun {
+    let seat = control.seat();
+    let (parts, body) = request.into_parts();
+    let context = seat.gateway.context(peer, &parts.headers);
+    let body = if hyper::body::Body::is_end_stream(&body) {
+        Body::Empty
+    } else {
+        Body::Incoming(body)
+    };
+    // As the guard sees it: behind a body nothing else can begin.
+    let wants_upgrade =
+        parts.extensions.get::<hyper::upgrade::OnUpgrade>().is_some() && matches!(body, Body::Empty);
+    Begun {
+        done: Done::new(seat, Some(shared.clone()), context, parts),
+        body,
+        wants_upgrade,
+    }
+}
+
 /// One request of a connection.
 async fn exchange(
     control: Arc<Control>,
     shared: Arc<Shared>,
-    peer: SocketAddr,
     number: u64,
-    request: http::Request<Incoming>,
+    begun: Begun,
 ) -> Result<http::Response<Outgoing>, Infallible> {
-    let seat = control.seat();
-    let context = seat.gateway.context(peer, request.headers());
     if let Some(refusal) = shared.refusal(number) {
-        let problem = refusal.problem(&seat.gateway.settings.bounds);
-        return Ok(answer::refuse(seat, context, shared, problem));
+        let problem = refusal.problem(&begun.done.seat.gateway.settings.bounds);
+        return Ok(answer::refuse(begun.done, problem));
     }
-    let wants_upgrade = request.extensions().get::<hyper::upgrade::OnUpgrade>().is_some();
-    let request = request.map(|body| {
-        if hyper::body::Body::is_end_stream(&body) {
-            Body::Empty
-        } else {
-            Body::Incoming(body)
-        }
-    });
-    // As the guard sees it: behind a body nothing else can begin.
-    let wants_upgrade = wants_upgrade && matches!(request.body(), Body::Empty);
-    let mut reply = answer::exchange(seat, context, Some(shared.clone()), request).await;
-    if wants_upgrade {
+    let mut reply = answer::exchange(begun.done, begun.body).await;
+    if begun.wants_upgrade {
         shared.decide(reply.status() == StatusCode::SWITCHING_PROTOCOLS);
     }
     if control.phase() != Phase::Serving && reply.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -8,6 +8,7 @@ use super::{
     framer::{Framer, Then, Verdict},
     head::{self, Bounds, Refusal, Side},
 };
+use crate::timer::Timer;
 use std::{
     future::Future,
     io,
@@ -38,6 +39,9 @@ const HALF_CLOSED: Duration = Duration::from_millis(40);
 /// How long, and how many bytes, a closed connection is read on so that the last reply is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Parts of a message that are together no longer than this are copied into one.
+const GATHER_BYTES: usize = 2048;
 
 /// What the guard and the service of one connection tell each other.
 #[derive(Debug, Default)]
@@ -138,7 +142,7 @@ pub(crate) struct Guard {
     ended_until: Option<Instant>,
     /// When the wait for the client ends; the timer may be set to an earlier moment and is then set again.
     until: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     write_timer: Option<Pin<Box<Sleep>>>,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
@@ -161,7 +165,7 @@ impl Guard {
             held_since: None,
             ended_until: None,
             until: None,
-            timer: None,
+            timer: Timer::default(),
             write_timer: None,
             linger: None,
         }
@@ -329,7 +333,7 @@ impl Guard {
             let until = *self
                 .until
                 .get_or_insert_with(|| clock::now() + self.waits.idle.min(self.waits.head));
-            ready!(poll_until(&mut self.timer, until, cx));
+            ready!(self.timer.poll_until(until, cx));
             let now = clock::now();
             let due = if self.is_busy() {
                 now + self.waits.idle
@@ -353,24 +357,7 @@ impl Guard {
             return Poll::Ready(());
         }
         let until = *self.ended_until.get_or_insert_with(|| clock::now() + HALF_CLOSED);
-        poll_until(&mut self.timer, until, cx)
-    }
-}
-
-/// Waits until a moment that may have moved since the timer was set: it is set again only when it fires or when
-/// the moment is earlier, so that a busy connection hardly ever touches it.
-fn poll_until(timer: &mut Option<Pin<Box<Sleep>>>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    let until = tokio::time::Instant::from_std(until);
-    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-    if timer.deadline() > until {
-        timer.as_mut().reset(until);
-    }
-    loop {
-        ready!(timer.as_mut().poll(cx));
-        if timer.deadline() >= until {
-            return Poll::Ready(());
-        }
-        timer.as_mut().reset(until);
+        self.timer.poll_until(until, cx)
     }
 }
 
@@ -428,6 +415,18 @@ impl AsyncRead for Guard {
     }
 }
 
+/// The parts of a short message in one, unless there is only one or they are more than fit.
+fn gathered<'a>(bufs: &[io::IoSlice<'_>], space: &'a mut [u8]) -> Option<&'a [u8]> {
+    let length: usize = bufs.iter().map(|part| part.len()).sum();
+    let all = space.get_mut(..length).filter(|_| bufs.len() > 1)?;
+    let mut at = 0;
+    for part in bufs {
+        all[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    Some(all)
+}
+
 impl AsyncWrite for Guard {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
@@ -439,7 +438,12 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        // A head and a short body: one buffer is cheaper to send than two, by more than the copy costs.
+        let mut space = [0; GATHER_BYTES];
+        let polled = match gathered(bufs, &mut space) {
+            Some(all) => Pin::new(&mut self.inner).poll_write(cx, all),
+            None => Pin::new(&mut self.inner).poll_write_vectored(cx, bufs),
+        };
         self.progress(cx, polled)
     }
 

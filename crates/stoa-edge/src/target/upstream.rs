@@ -22,7 +22,7 @@ use http::{HeaderValue, Uri, Version, header, request, uri::PathAndQuery};
 use pool::{Endpoint, Endpoints};
 use std::sync::Arc;
 use stoa_config::plan::{self, Timeouts};
-use stoa_exchange::{Body, Context, Problem, Reply, Request, Trace};
+use stoa_exchange::{Context, Problem, Reply, Request, Trace};
 
 /// A service.
 pub(crate) struct Service {
@@ -61,12 +61,8 @@ impl Service {
 
     /// Has the request answered by one of the endpoints. One that cannot be connected to is passed over for the
     /// next, since nothing was sent.
-    pub(crate) async fn send(
-        &self,
-        call: Call<'_>,
-        mut parts: request::Parts,
-        body: Body,
-    ) -> Result<Reply, Problem> {
+    pub(crate) async fn send(&self, call: Call<'_>, request: Request) -> Result<Reply, Problem> {
+        let (mut parts, body) = request.into_parts();
         let tunnel = tunnel::asked(&mut parts, &body);
         outbound(&call, &mut parts, tunnel.as_ref())?;
         let path = self.path(&parts.uri);
@@ -89,7 +85,7 @@ impl Service {
                         "endpoint",
                         || serde_json::json!({ "service": self.name, "attempts": turn + 1 }),
                     );
-                    return reply::finish(self, endpoint, &call, *reply, tunnel);
+                    return reply::finish(self, endpoint, &call, reply, tunnel);
                 }
                 send::Outcome::Unsent(back, problem) => {
                     request = *back;

@@ -1,6 +1,6 @@
 //! Bodies: streamed both ways, bounded, with trailers.
 
-use crate::support::{Backend, Client, plan, serve, serve_all, service};
+use crate::support::{Backend, Client, field, get, plan, serve, serve_all, service, until};
 use std::time::Duration;
 
 #[tokio::test]
@@ -187,4 +187,105 @@ async fn slow_heads_and_bodies_are_ended() {
         backend.seen().iter().all(|r| r.starts_with("GET")),
         "half a body is no request"
     );
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_request_reaches_a_service_that_answered_early() {
+    let backend = Backend::script(|mut client: Client, own| async move {
+        client.until(b"first").await;
+        client
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            .await;
+        client.until(b"second").await;
+        own.keep("all of it".to_owned());
+        while let Some(request) = client.request().await {
+            own.keep(request);
+            client
+                .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                .await;
+        }
+    })
+    .await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.workers = Some(1);
+    let served = serve(plan);
+    let mut client = served.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 11\r\n\r\nfirst")
+        .await;
+    assert_eq!(client.reply().await.text(), "ok");
+    client.send("second").await;
+    until(|| backend.seen().len() == 1).await;
+    client.send(get("/next")).await;
+    assert_eq!(client.reply().await.text(), "ok");
+    assert_eq!(backend.connections(), 1, "then the connection is as good as any");
+}
+
+#[tokio::test]
+async fn bodies_reach_a_service_as_they_were_sent() {
+    let backend = Backend::echo().await;
+    let served = serve_all(backend.address);
+    let long = "x".repeat(100_000);
+    for (request, framing, body) in [
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            ("content-length", Some("0")),
+            "",
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\n\r\n".to_owned(),
+            ("content-length", None),
+            "",
+        ),
+        (
+            format!("PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 100000\r\n\r\n{long}"),
+            ("content-length", Some("100000")),
+            long.as_str(),
+        ),
+        (
+            format!(
+                "PUT / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n186a0\r\n{long}\r\n0\r\n\r\n"
+            ),
+            ("transfer-encoding", Some("chunked")),
+            long.as_str(),
+        ),
+    ] {
+        assert_eq!(served.ask(&request).await.status, 200);
+        let seen = backend.seen().pop().unwrap();
+        let (head, got) = seen.split_once("\r\n\r\n").unwrap();
+        assert_eq!(field(head, framing.0), framing.1, "{head}");
+        assert!(got == body, "{head}: {} bytes", got.len());
+    }
+}
+
+#[tokio::test]
+async fn a_reply_may_come_in_any_pieces() {
+    let said = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nx-a:\r\nx-b:  b \r\ntrailer: x-sum\r\n\
+        transfer-encoding: chunked\r\n\r\n2;x=y\r\nok\r\na\r\n0123456789\r\n0\r\nx-sum: 9\r\nx-two: 2\r\n\r\n";
+    let backend = Backend::script(move |mut client: Client, own| async move {
+        while let Some(request) = client.request().await {
+            own.keep(request);
+            for byte in said {
+                client.send([*byte]).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.workers = Some(1);
+    let served = serve(plan);
+    for _ in 0..2 {
+        let reply = served
+            .ask("GET / HTTP/1.1\r\nhost: h\r\nte: trailers\r\nconnection: te\r\n\r\n")
+            .await;
+        assert_eq!(reply.field("x-a"), Some(""));
+        assert_eq!(reply.field("x-b"), Some("b"));
+        assert!(
+            reply.text().starts_with("ok0123456789x-sum: 9\r\n"),
+            "{}",
+            reply.text()
+        );
+    }
+    assert_eq!(backend.connections(), 1);
 }

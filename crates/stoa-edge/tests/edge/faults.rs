@@ -464,3 +464,80 @@ async fn a_client_that_does_not_read_is_let_go() {
     assert!(!lines[0].complete && lines[0].sent_bytes < BYTES as u64);
     until(|| backend.seen().len() == 1).await;
 }
+
+#[tokio::test]
+async fn a_connection_that_a_service_ends_is_not_used_again() {
+    for (name, said) in [
+        (
+            "close",
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: x, Close\r\n\r\nok",
+        ),
+        ("HTTP/1.0", "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok"),
+        (
+            "bytes behind the reply",
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nbad",
+        ),
+        (
+            "bytes behind the chunks",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        ),
+    ] {
+        let backend = Backend::says(said).await;
+        let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+        plan.server.workers = Some(1);
+        let served = serve(plan);
+        let mut client = served.connect().await;
+        for round in 1..=3 {
+            client.send(get("/")).await;
+            assert_eq!(client.reply().await.text(), "ok", "{name}");
+            assert_eq!(backend.connections(), round, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_service_says_unasked_is_never_a_reply() {
+    // Once the client has the first reply, the service says another that nobody asked for.
+    let backend = Backend::script(|mut client: Client, own| async move {
+        while let Some(request) = client.request().await {
+            own.keep(request);
+            client
+                .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                .await;
+            until(|| own.seen().iter().any(|s| s == "go on")).await;
+            client
+                .send("HTTP/1.1 408 Request Timeout\r\ncontent-length: 3\r\n\r\nbad")
+                .await;
+            own.keep("said".to_owned());
+        }
+    })
+    .await;
+    let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
+    plan.server.workers = Some(1);
+    let served = serve(plan);
+    let mut client = served.connect().await;
+    client.send(get("/")).await;
+    assert_eq!(client.reply().await.text(), "ok");
+    backend.keep("go on".to_owned());
+    until(|| backend.seen().iter().any(|s| s == "said")).await;
+    // A worker looks at its sockets between requests: this one is not the service's.
+    assert_eq!(served.ask("GET / HTTP/1.1\r\n\r\n").await.status, 400);
+    client.send(get("/")).await;
+    assert_eq!(client.reply().await.text(), "ok");
+    assert_eq!(backend.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_reply_without_a_length_ends_with_its_connection() {
+    let backend = Backend::script(|mut client: Client, own| async move {
+        own.keep(client.request().await.unwrap_or_default());
+        client.send("HTTP/1.1 200 OK\r\n\r\nall there is").await;
+    })
+    .await;
+    let served = serve_all(backend.address);
+    for _ in 0..2 {
+        let reply = served.ask(get("/")).await;
+        assert_eq!((reply.text().as_str(), reply.whole), ("all there is", true));
+    }
+    assert_eq!(backend.connections(), 2);
+}

@@ -203,11 +203,14 @@ fn member(out: &mut String, name: &str, value: &str) {
 
 /// JSON string content. Runs without anything to escape are copied whole.
 fn escape(out: &mut String, text: &str) {
+    let special = |b: u8| matches!(b, 0..=0x1f | b'"' | b'\\' | 0x7f);
+    // Nearly always nothing is special, which is seen in few steps by a loop without a way out.
+    if !text.bytes().fold(false, |found, b| found | special(b)) {
+        out.push_str(text);
+        return;
+    }
     let mut rest = text;
-    while let Some(at) = rest
-        .bytes()
-        .position(|b| b < b' ' || matches!(b, b'"' | b'\\' | 0x7f))
-    {
+    while let Some(at) = rest.bytes().position(special) {
         out.push_str(&rest[..at]);
         let bad = rest.as_bytes()[at];
         match bad {

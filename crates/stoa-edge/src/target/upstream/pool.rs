@@ -1,14 +1,18 @@
 //! Endpoints and the idle connections to them, one pool per worker.
 
 use super::checked::{Checked, Expected};
+use crate::timer::Timer;
 use http::{HeaderValue, Uri, header, uri::PathAndQuery};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::{
     collections::HashMap,
+    future::{Future, poll_fn},
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
     time::{Duration, Instant},
 };
 use stoa_config::plan;
@@ -81,15 +85,56 @@ impl Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
-/// A connection that can take a request.
+/// A connection that can take a request. The task of the request drives it, so that neither the request nor its reply
+/// is handed over between tasks.
 pub(crate) struct Connection {
     pub(super) sender: SendRequest<Body>,
+    /// `None` once it ended, or has a task of its own.
+    driver: Option<http1::Connection<TokioIo<Checked>, Body>>,
+    /// For whatever is waited for on this connection.
+    pub(super) timer: Timer,
     /// Tells the check of the bytes that come back what to expect.
     pub(super) expected: Arc<Expected>,
+}
+
+impl Connection {
+    /// Moves on what is under way. Whoever waits for a reply or a part of its body on this connection calls this.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(driver) = &mut self.driver
+            && Pin::new(driver).poll(cx).is_ready()
+        {
+            self.driver = None;
+        }
+    }
+
+    /// Waits until another request may be sent; false when none can.
+    pub(super) async fn ready(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.drive(cx);
+            self.sender.poll_ready(cx)
+        })
+        .await
+        .is_ok()
+    }
+
+    /// Gives the connection a task, for a request that may change the protocol: what is spoken then outlives the
+    /// request.
+    pub(super) fn detach(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            tokio::spawn(async move { drop(driver.with_upgrades().await) });
+        }
+    }
+
+    /// Whether the service has left a resting connection open and silent, by what the system said so far. Nobody is
+    /// woken by it afterwards.
+    fn rests(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        !self.sender.is_closed()
+    }
 }
 
 impl Endpoint {
@@ -123,10 +168,10 @@ impl Endpoint {
     }
 
     /// A connection that rested, the last used first.
-    pub(super) fn take(&self, worker: usize) -> Option<Connection> {
+    pub(super) fn take(&self, worker: usize) -> Option<Box<Connection>> {
         let mut idle = self.pool(worker).lock();
-        while let Some(last) = idle.pop() {
-            if !last.connection.sender.is_closed() && clock::now().duration_since(last.since) < IDLE_FOR {
+        while let Some(mut last) = idle.pop() {
+            if clock::now().duration_since(last.since) < IDLE_FOR && last.connection.rests() {
                 return Some(last.connection);
             }
         }
@@ -134,7 +179,7 @@ impl Endpoint {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn put(&self, worker: usize, connection: Connection) {
+    pub(super) fn put(&self, worker: usize, connection: Box<Connection>) {
         if connection.sender.is_closed() {
             return;
         }
@@ -149,13 +194,12 @@ impl Endpoint {
 
     fn sweep(&self, worker: usize) {
         let now = clock::now();
-        let fresh =
-            |idle: &Idle| !idle.connection.sender.is_closed() && now.duration_since(idle.since) < IDLE_FOR;
-        self.pool(worker).lock().retain(fresh);
+        let fresh = |idle: &mut Idle| now.duration_since(idle.since) < IDLE_FOR && idle.connection.rests();
+        self.pool(worker).lock().retain_mut(fresh);
     }
 
-    /// Opens a connection. Its tasks end with it.
-    pub(super) async fn connect(&self) -> io::Result<Connection> {
+    /// Opens a connection.
+    pub(super) async fn connect(&self) -> io::Result<Box<Connection>> {
         if self.plan.tls {
             // What was meant to be encrypted is never sent in the clear.
             return Err(io::Error::new(
@@ -203,7 +247,7 @@ impl Endpoint {
     }
 }
 
-async fn open(stream: TcpStream) -> io::Result<Connection> {
+async fn open(stream: TcpStream) -> io::Result<Box<Connection>> {
     crate::listen::tune(&stream)?;
     let expected = Arc::<Expected>::default();
     let io = TokioIo::new(Checked::new(stream, expected.clone()));
@@ -212,7 +256,10 @@ async fn open(stream: TcpStream) -> io::Result<Connection> {
         .handshake(io)
         .await
         .map_err(io::Error::other)?;
-    // Ends when the sender is dropped, the service closes, or an upgrade takes the socket over.
-    tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(Connection { sender, expected })
+    Ok(Box::new(Connection {
+        sender,
+        driver: Some(connection),
+        timer: Timer::default(),
+        expected,
+    }))
 }

@@ -11,21 +11,19 @@ use http::{StatusCode, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
     time::{Duration, Instant},
 };
 use stoa_exchange::{Body, BodyError, Problem, Reply, clock};
-use tokio::time::Sleep;
 
 /// Makes the reply of a service ours.
 pub(super) fn finish(
     service: &Service,
     endpoint: &Arc<Endpoint>,
     call: &Call<'_>,
-    (reply, connection): (http::Response<Incoming>, Connection),
+    (reply, connection): (http::Response<Incoming>, Box<Connection>),
     asked: Option<tunnel::Asked>,
 ) -> Result<Reply, Problem> {
     if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -40,35 +38,62 @@ pub(super) fn finish(
     // A service's version is between it and us (RFC 9110 section 2.5); the library lowers ours for the client.
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
+    // The whole reply was read already, so its connection is free before the client has it.
+    let whole = connection.sender.is_ready();
     let mut body = FromService {
         incoming,
-        back: Some((endpoint.clone(), call.seat.worker, connection)),
+        connection: Some(connection),
+        endpoint: endpoint.clone(),
+        worker: call.seat.worker,
         idle: call.timeouts.idle,
         until: call.timeouts.total.map(|total| call.context.started + total),
-        timer: None,
+        waits_until: None,
+        broken: None,
     };
-    if body.incoming.is_end_stream() {
+    let empty = body.incoming.is_end_stream();
+    if whole || empty {
         body.give_back();
-        return Ok(Reply::from_parts(parts, Body::Empty));
     }
-    Ok(Reply::from_parts(parts, Body::stream(body)))
+    let body = match (empty, whole) {
+        (true, _) => Body::Empty,
+        (false, true) => Body::Incoming(body.incoming),
+        (false, false) => Body::stream(body),
+    };
+    Ok(Reply::from_parts(parts, body))
 }
 
 /// The body of a reply. When it ends, its connection goes back to the pool; dropped before, it takes the
 /// connection with it, which tells the service that nobody listens.
 struct FromService {
     incoming: Incoming,
-    back: Option<(Arc<Endpoint>, usize, Connection)>,
+    /// `None` once it was given back, or broke.
+    connection: Option<Box<Connection>>,
+    endpoint: Arc<Endpoint>,
+    worker: usize,
     idle: Duration,
     until: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    /// When the wait for the next part ends, while there is one.
+    waits_until: Option<Instant>,
+    /// How the body broke, before that was told.
+    broken: Option<BodyError>,
 }
 
 impl FromService {
     fn give_back(&mut self) {
-        if let Some((endpoint, worker, connection)) = self.back.take() {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        let (endpoint, worker) = (self.endpoint.clone(), self.worker);
+        if connection.sender.is_ready() || connection.sender.is_closed() {
             endpoint.put(worker, connection);
+            return;
         }
+        // Answered before the request was whole. The rest is the service's too, in the pace that its client must keep.
+        tokio::spawn(async move {
+            if connection.ready().await {
+                endpoint.put(worker, connection);
+            }
+        });
     }
 }
 
@@ -81,31 +106,47 @@ impl HttpBody for FromService {
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let mut polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(connection) = &mut this.connection
+        {
+            connection.drive(cx);
+            polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        }
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.timer = None;
-                if this.incoming.is_end_stream() {
+                this.waits_until = None;
+                // Nothing comes behind trailers, and nobody asks again.
+                if this.incoming.is_end_stream() || frame.is_trailers() {
                     this.give_back();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                this.back = None;
-                Poll::Ready(Some(Err(BodyError::Broken(error))))
+                // Told a turn later: the library throws away what it has not sent yet when it hears of it.
+                this.connection = None;
+                this.broken = Some(BodyError::Broken(error));
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Ready(None) => {
                 this.give_back();
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let (idle, until) = (this.idle, this.until);
-                let timer = this.timer.get_or_insert_with(|| {
+                let (idle, end) = (this.idle, this.until);
+                let until = *this.waits_until.get_or_insert_with(|| {
                     let pause = clock::now() + idle;
-                    let end = until.map_or(pause, |until| until.min(pause));
-                    Box::pin(tokio::time::sleep_until(end.into()))
+                    end.map_or(pause, |end| end.min(pause))
                 });
-                if timer.as_mut().poll(cx).is_ready() {
-                    this.back = None;
+                let Some(connection) = &mut this.connection else {
+                    return Poll::Pending;
+                };
+                if connection.timer.poll_until(until, cx).is_ready() {
+                    this.connection = None;
                     return Poll::Ready(Some(Err(BodyError::Stalled)));
                 }
                 Poll::Pending
@@ -114,7 +155,7 @@ impl HttpBody for FromService {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.is_end_stream() && self.broken.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

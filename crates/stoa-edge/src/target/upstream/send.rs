@@ -12,9 +12,11 @@ use http::{Method, header};
 use hyper::body::Incoming;
 use std::{
     error::Error as _,
+    future::{Future, poll_fn},
     io,
     pin::pin,
     sync::Arc,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 use stoa_exchange::{Body, Problem, Request, clock, codes};
@@ -23,6 +25,9 @@ use tokio::time::timeout;
 /// A connection whose last exchange is over is ready at once. One that still sends the body of a request that was
 /// answered early is not waited for.
 const READY: Duration = Duration::from_millis(20);
+
+/// Bytes of a request's body that came in, and whether they are all.
+type Arrived = Option<(u64, bool)>;
 
 pub(super) struct Attempt<'a> {
     pub(super) service: &'a Service,
@@ -34,7 +39,7 @@ pub(super) struct Attempt<'a> {
 /// How an attempt ended.
 pub(super) enum Outcome {
     /// With the head of a reply, and the connection it comes on.
-    Reply(Box<(http::Response<Incoming>, Connection)>),
+    Reply((http::Response<Incoming>, Box<Connection>)),
     /// Before anything was sent.
     Unsent(Box<Request>, Problem),
     /// Too late for another attempt.
@@ -96,29 +101,29 @@ impl Attempt<'_> {
 
     async fn send(
         &self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: Request,
-    ) -> Result<Box<(http::Response<Incoming>, Connection)>, Failure> {
-        if !connection.sender.is_ready()
-            && !matches!(timeout(READY, connection.sender.ready()).await, Ok(Ok(())))
-        {
+    ) -> Result<(http::Response<Incoming>, Box<Connection>), Failure> {
+        if !connection.sender.is_ready() && !matches!(timeout(READY, connection.ready()).await, Ok(true)) {
             return Err(Failure::Unsent(Box::new(request)));
+        }
+        if self.upgrade {
+            connection.detach();
         }
         connection.expected.reply(request.method() != Method::HEAD);
         let mut reply = pin!(connection.sender.try_send_request(request));
-        let sent = loop {
-            let arrived = self.arrived();
-            let wait = self.left(self.call.timeouts.first_byte);
-            match timeout(wait, reply.as_mut()).await {
-                Ok(sent) => break sent,
-                Err(_) if self.left(Duration::MAX).is_zero() => return Err(Failure::Late("`total`")),
-                // The bound runs from the end of the request: while its body moves, it begins anew.
-                Err(_) if self.arrived() != arrived => {}
-                Err(_) => return Err(Failure::Late("`first_byte`")),
+        let mut wait = (self.arrived(), self.first_byte_until());
+        let sent = poll_fn(|cx| {
+            connection.drive(cx);
+            if let Poll::Ready(sent) = reply.as_mut().poll(cx) {
+                return Poll::Ready(Ok(sent));
             }
-        };
+            self.poll_late(&mut wait, &mut connection, cx).map(Err)
+        })
+        .await
+        .map_err(Failure::Late)?;
         match sent {
-            Ok(reply) => Ok(Box::new((reply, connection))),
+            Ok(reply) => Ok((reply, connection)),
             Err(mut error) => {
                 if let Some(request) = error.take_message() {
                     return Err(Failure::Unsent(Box::new(request)));
@@ -137,8 +142,34 @@ impl Attempt<'_> {
         }
     }
 
+    /// Ready when the wait for the reply is over: with the bound that ended it. `wait` is how far the request's body was
+    /// when the wait began, and when it ends.
+    fn poll_late(
+        &self,
+        wait: &mut (Arrived, Instant),
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<&'static str> {
+        loop {
+            ready!(connection.timer.poll_until(wait.1, cx));
+            if self.left(Duration::MAX).is_zero() {
+                return Poll::Ready("`total`");
+            }
+            // The bound runs from the end of the request: while its body moves, it begins anew.
+            if self.arrived() == wait.0 {
+                return Poll::Ready("`first_byte`");
+            }
+            *wait = (self.arrived(), self.first_byte_until());
+        }
+    }
+
+    fn first_byte_until(&self) -> Instant {
+        let until = clock::now() + self.call.timeouts.first_byte;
+        self.until().map_or(until, |total| total.min(until))
+    }
+
     /// Bytes of the request's body that came in so far.
-    fn arrived(&self) -> Option<(u64, bool)> {
+    fn arrived(&self) -> Arrived {
         self.call.way.progress.as_ref().map(|p| (p.bytes(), p.ended()))
     }
 
