@@ -10,11 +10,26 @@ mod cluster;
 
 pub use cluster::Cluster;
 
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// How often a start is tried: between choosing a free port and using it somebody else may take it.
 const TRIES: usize = 5;
+
+/// An open transaction.
+#[derive(Debug)]
+pub struct Held {
+    client: Child,
+    _words: ChildStdin,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
 
 /// A PostgreSQL server. Every function panics with what went wrong: a test that has no server has failed.
 #[derive(Debug)]
@@ -168,6 +183,29 @@ impl Postgres {
     /// The address of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://stoa@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A transaction that has run a statement and stays open until it is dropped.
+    pub fn hold(&self, database: &str, sql: &str) -> Held {
+        let url = self.url(database);
+        let mut client = Command::new("psql")
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("psql starts");
+        let mut words = client.stdin.take().expect("it is piped");
+        writeln!(words, "BEGIN; {sql};\n\\echo held").expect("psql listens");
+        let said = client.stdout.take().expect("it is piped");
+        let held = BufReader::new(said)
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line == "held");
+        assert!(held, "{sql}");
+        Held {
+            client,
+            _words: words,
+        }
     }
 
     /// Statements in a database.

@@ -11,6 +11,7 @@ mod ddl;
 mod diff;
 mod found;
 mod references;
+mod renames;
 
 use super::{Applied, MigrateError, Migration, Status, Step};
 use crate::store::StoreError;
@@ -18,6 +19,7 @@ use crate::store::postgres::alone::Alone;
 use crate::store::postgres::idempotency;
 use base64::Engine as _;
 use diff::Planned;
+pub(super) use renames::stand_in;
 use serde_json::Value as Json;
 use std::time::Duration;
 use stoa_config::plan::{Plan, PostgresShard};
@@ -34,6 +36,12 @@ const LOOK: Duration = Duration::from_millis(100);
 const LOCK_TIMEOUT: &str = "2s";
 /// How often a step is tried whose lock was not to be had.
 const TRIES: u32 = 15;
+/// Pages of a table that one transaction fills: 8 MiB.
+const BATCH_PAGES: u64 = 1_000;
+/// What stands before an `UPDATE` in the name of how far it came.
+const FILL: &str = "fill ";
+/// What stands there when it is done.
+const FILLED: &str = "done";
 /// Stoa's own tables: what migrations were made, and what belongs to the store as a whole.
 const OWN: [(&str, &str); 2] = [
     (
@@ -282,25 +290,74 @@ async fn transaction(plan: &Plan, store: usize, alone: &Alone, steps: &[Step]) -
 /// One step outside the transaction of the others, statement by statement.
 async fn tried(alone: &Alone, step: &Step) -> Result<()> {
     for part in step.sql.split(";\n") {
+        if part.starts_with("UPDATE ") {
+            batches(alone, step, part).await?;
+            continue;
+        }
         // Only what is built concurrently must be alone in its message, and that waits for no lock that others want.
         let sql = if part.contains(" CONCURRENTLY ") {
             part.to_owned()
         } else {
             format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {part}")
         };
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match alone.run(&sql).await.map_err(|e| failed(alone, step, &e)) {
-                Err(MigrateError::Store(StoreError::Overloaded)) if tries < TRIES => {}
-                other => {
-                    other?;
-                    break;
-                }
-            }
-        }
+        again(alone, step, &sql).await?;
     }
     Ok(())
+}
+
+/// A message, as often as it takes to have its locks.
+async fn again(alone: &Alone, step: &Step, sql: &str) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match alone.run(sql).await.map_err(|e| failed(alone, step, &e)) {
+            Err(MigrateError::Store(StoreError::Overloaded)) if tries < TRIES => {}
+            other => return other,
+        }
+    }
+}
+
+/// An `UPDATE` of a whole table, so many pages at a time, each in a transaction of its own with how far it came: callers
+/// wait for few rows and not for long, and what is killed goes on from there. Rows that come meanwhile are what
+/// they should be already.
+async fn batches(alone: &Alone, step: &Step, update: &str) -> Result<()> {
+    let table = update
+        .strip_prefix("UPDATE ")
+        .and_then(|rest| rest.split_once(" SET "));
+    let Some((table, _)) = table else {
+        return Err(StoreError::Internal(format!("no table stands in {update}")).into());
+    };
+    let name = super::ddl::literal(&format!("{FILL}{update}"));
+    let ask = format!(
+        "SELECT pg_relation_size({}::regclass) / current_setting('block_size')::int, \
+         (SELECT convert_from(value, 'UTF8') FROM \"_stoa_meta\" WHERE name = {name})",
+        super::ddl::literal(table)
+    );
+    let row = alone.rows(&ask).await.map_err(|e| alone.broken(&e))?;
+    let mut cells = row.into_iter().next().unwrap_or_default().into_iter().flatten();
+    let pages: u64 = cells.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let mut from: u64 = cells.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let kept = |value: &str| {
+        format!(
+            "INSERT INTO \"_stoa_meta\" VALUES ({name}, convert_to('{value}', 'UTF8')) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        )
+    };
+    while from < pages {
+        let to = (from + BATCH_PAGES).min(pages);
+        let part = format!("{update} AND ctid >= '({from},0)' AND ctid < '({to},0)'");
+        again(
+            alone,
+            step,
+            &format!(
+                "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {part}; {}",
+                kept(&to.to_string())
+            ),
+        )
+        .await?;
+        from = to;
+    }
+    again(alone, step, &kept(FILLED)).await
 }
 
 /// Why a step did not go through. A lock that was not to be had is [`StoreError::Overloaded`].

@@ -24,11 +24,30 @@ pub(super) fn follow(
     schema: &mut Schema,
     migration: &mut Migration,
 ) {
+    tables(plan, store, indexes, schema, migration);
+    columns(plan, store, schema, migration);
+}
+
+/// The tables alone.
+pub(super) fn tables(
+    plan: &Plan,
+    store: usize,
+    indexes: Indexes,
+    schema: &mut Schema,
+    migration: &mut Migration,
+) {
+    let own = |r: &&Resource| r.store == store && r.table.is_none();
+    for resource in plan.resources.iter().filter(own) {
+        table(resource, indexes, schema, migration);
+    }
+}
+
+/// The columns alone.
+pub(super) fn columns(plan: &Plan, store: usize, schema: &mut Schema, migration: &mut Migration) {
     for resource in &plan.resources {
         if resource.store != store || resource.table.is_some() {
             continue;
         }
-        table(resource, indexes, schema, migration);
         let Some(found) = schema.tables.get_mut(&resource.name) else {
             continue;
         };
@@ -110,6 +129,9 @@ fn table(resource: &Resource, indexes: Indexes, schema: &mut Schema, migration: 
             }
         }
     });
+    if indexes == Indexes::Renamed {
+        sql.push(super::postgres::stand_in(was, &resource.name));
+    }
     found.now_called = Some(was.clone());
     schema.tables.insert(resource.name.clone(), found);
     if let Some(columns) = schema.recorded.remove(was) {

@@ -1,12 +1,12 @@
 //! The steps from what a PostgreSQL database has to what the plan wants.
 
+use super::super::Step;
 use super::super::ddl::{Wanted, WantedColumn, made_index};
 use super::super::diff::{additive, drop_table};
 use super::super::found::{Found, FoundColumn};
-use super::super::{Migration, Step, rename};
 use super::found::Database;
 use super::references::references;
-use super::{bound, ddl};
+use super::{bound, ddl, renames};
 use crate::store::postgres::alone::Alone;
 use crate::store::table::{BUCKET, VERSION, quote};
 use serde_json::Value as Json;
@@ -44,15 +44,8 @@ pub(super) async fn diff(
     if !super::super::manages(plan, store) {
         return Ok(planned);
     }
-    let mut renames = Migration::default();
-    let schema = &mut database.schema;
-    rename::follow(plan, store, rename::Indexes::Renamed, schema, &mut renames);
-    let own = super::own(|name| schema.table(name).is_some());
-    planned.extend(
-        own.into_iter()
-            .chain(renames.steps)
-            .map(|s| Planned::Step(s, false)),
-    );
+    let own = super::own(|name| database.schema.table(name).is_some());
+    planned.extend(own.into_iter().map(|s| Planned::Step(s, false)));
     let wanted: Vec<(usize, Wanted)> = plan
         .resources
         .iter()
@@ -60,14 +53,20 @@ pub(super) async fn diff(
         .filter(|(_, r)| r.store == store && r.table.is_none())
         .map(|(index, resource)| (index, ddl::wanted(plan, index, resource)))
         .collect();
-    let empty = empty_ones(&wanted, &database, alone).await?;
     let mut later = Vec::new();
+    renames::views(&wanted, &database, &mut planned);
+    renames::follow(plan, store, &wanted, &mut database, (&mut planned, &mut later));
+    let empty = empty_ones(&wanted, &database, alone).await?;
     for (index, wanted) in &wanted {
         let Some(found) = database.schema.table(&wanted.name) else {
             planned.push(Planned::Step(create(wanted), false));
             later.extend(references(wanted, None, &database, true));
             continue;
         };
+        if database.stands_in(wanted, found) {
+            // The table was renamed, and the file is the one of before.
+            continue;
+        }
         if found.view || found.column(BUCKET).is_none() || found.column(VERSION).is_none() {
             refused.push(format!(
                 "resource {0}: the database has a {1} {0} that Stoa did not make: bind it with `table: {0}`, or name the resource otherwise",
@@ -372,7 +371,12 @@ fn indexes(compared: &Compared<'_>, planned: &mut Vec<Planned>, later: &mut Vec<
             .indexes
             .iter()
             .any(|w| w.name == index.name && w.unique == index.unique && w.columns == index.columns);
-        if kept || !made_index(&index.name, &wanted.name) {
+        let holds = |c: &String| {
+            wanted.columns.iter().all(|w| w.name != *c)
+                && database.twins.iter().any(|t| t.table == wanted.name && t.has(c))
+        };
+        // One on a column with a twin serves the processes of before, and goes with it.
+        if kept || !made_index(&index.name, &wanted.name) || index.columns.iter().any(holds) {
             continue;
         }
         // One that forbids what is allowed now stands in the way; any other only costs.
@@ -420,9 +424,25 @@ fn indexes(compared: &Compared<'_>, planned: &mut Vec<Planned>, later: &mut Vec<
 
 /// Columns that the file does not name any more.
 fn leftover_columns(compared: &Compared<'_>, planned: &mut Vec<Planned>) {
-    let Compared { wanted, found, .. } = *compared;
+    let Compared {
+        wanted,
+        found,
+        database,
+        ..
+    } = *compared;
     for column in &found.columns {
         if wanted.columns.iter().any(|w| w.name == column.name) {
+            continue;
+        }
+        let twin = database
+            .twins
+            .iter()
+            .find(|t| t.table == wanted.name && t.has(&column.name));
+        if let Some(twin) = twin {
+            // Not before every row has its value under the other name.
+            if twin.filled || column.name == twin.now {
+                planned.push(Planned::Step(twin.end(&column.name), false));
+            }
             continue;
         }
         planned.push(Planned::Step(
@@ -446,7 +466,8 @@ fn leftover_columns(compared: &Compared<'_>, planned: &mut Vec<Planned>) {
 /// Tables that Stoa made and that belong to no resource any more.
 fn leftover_tables(wanted: &[(usize, Wanted)], database: &Database, planned: &mut Vec<Planned>) {
     for name in database.schema.recorded.keys() {
-        if wanted.iter().any(|(_, w)| w.name == *name) || database.schema.table(name).is_none() {
+        let before = || wanted.iter().any(|(_, w)| database.stand_ins.contains(&w.name));
+        if wanted.iter().any(|(_, w)| w.name == *name) || database.schema.table(name).is_none() || before() {
             continue;
         }
         planned.push(Planned::Step(

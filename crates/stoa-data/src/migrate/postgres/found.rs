@@ -1,9 +1,12 @@
 //! What a PostgreSQL database has, in a fixed number of questions however many tables there are.
 
+use super::super::ddl::literal;
 use super::super::found::{Found, FoundColumn, FoundIndex, Schema};
+use super::renames::STAND_IN;
+use super::{FILL, FILLED};
 use crate::store::postgres::alone::{Alone, TextRow};
 use serde_json::Value as Json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use tokio_postgres::Error;
 
 /// Columns of every table and view of the schema that new tables are made in.
@@ -35,7 +38,35 @@ pub(super) struct Database {
     pub(super) broken: BTreeSet<String>,
     /// Table, column, constraint, and whether it was validated.
     pub(super) constraints: Vec<(String, String, String, bool)>,
+    /// Columns that hold the same under two names.
+    pub(super) twins: Vec<Twin>,
+    /// Views that stand where tables stood.
+    pub(super) stand_ins: BTreeSet<String>,
+    /// How far an `UPDATE` in batches came, by its text.
+    pub(super) progress: HashMap<String, String>,
 }
+
+/// A column and the one it is to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Twin {
+    pub(super) table: String,
+    pub(super) was: String,
+    pub(super) now: String,
+    pub(super) trigger: String,
+    /// Whether every row has its value under both names.
+    pub(super) filled: bool,
+}
+
+impl Twin {
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.was == column || self.now == column
+    }
+}
+
+/// The triggers that keep two columns the same, and the names of both.
+const TWINS: &str = "SELECT t.relname, g.tgname, encode(g.tgargs, 'hex') FROM pg_trigger g \
+    JOIN pg_class t ON t.oid = g.tgrelid WHERE g.tgname ~ '^_stoa_was_' AND g.tgnargs = 2 \
+    AND t.relnamespace = current_schema()::regnamespace ORDER BY 1, 2";
 
 /// Reads all of it.
 pub(super) async fn read(alone: &Alone) -> Result<Database, Error> {
@@ -83,6 +114,7 @@ pub(super) async fn read(alone: &Alone) -> Result<Database, Error> {
         }
         database.constraints.push((table, column, row.text(), row.yes()));
     }
+    renamed(alone, &mut database).await?;
     if database.schema.table("_stoa_schema").is_some() {
         let recorded = alone
             .rows("SELECT tables FROM \"_stoa_schema\" ORDER BY id DESC LIMIT 1")
@@ -93,6 +125,61 @@ pub(super) async fn read(alone: &Alone) -> Result<Database, Error> {
         }
     }
     Ok(database)
+}
+
+/// What stands under two names, and how far rows were filled.
+async fn renamed(alone: &Alone, database: &mut Database) -> Result<(), Error> {
+    let named = format!(
+        "SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace \
+         AND obj_description(oid, 'pg_class') = {}",
+        literal(STAND_IN)
+    );
+    database.stand_ins = alone
+        .rows(&named)
+        .await?
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
+    if database.schema.table("_stoa_meta").is_some() {
+        let fills = format!(
+            "SELECT substr(name, {}), convert_from(value, 'UTF8') FROM \"_stoa_meta\" WHERE starts_with(name, '{FILL}')",
+            FILL.len() + 1
+        );
+        for row in alone.rows(&fills).await? {
+            let mut row = Cells(row.into_iter());
+            database.progress.insert(row.text(), row.text());
+        }
+    }
+    for row in alone.rows(TWINS).await? {
+        let mut row = Cells(row.into_iter());
+        let (table, trigger, names) = (row.text(), row.text(), row.text());
+        let mut names = ended(&names).into_iter();
+        let mut twin = Twin {
+            table,
+            trigger,
+            was: names.next().unwrap_or_default(),
+            now: names.next().unwrap_or_default(),
+            filled: false,
+        };
+        twin.filled = database.progress.get(&twin.fill()).is_some_and(|at| at == FILLED);
+        database.twins.push(twin);
+    }
+    Ok(())
+}
+
+/// Texts that each end in a zero byte, from hexadecimal digits.
+fn ended(digits: &str) -> Vec<String> {
+    let byte = |pair: &[u8]| {
+        std::str::from_utf8(pair)
+            .ok()
+            .and_then(|two| u8::from_str_radix(two, 16).ok())
+    };
+    let bytes: Vec<u8> = digits.as_bytes().chunks(2).filter_map(byte).collect();
+    let texts = bytes.split(|b| *b == 0);
+    texts
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect()
 }
 
 /// A row, cell by cell.

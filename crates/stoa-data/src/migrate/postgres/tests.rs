@@ -192,12 +192,43 @@ fn names(database: &Database<'_>) {
     works.fields[0].name = "nr".to_owned();
     works.fields[0].was = Some("id".to_owned());
     works.fields[2].was = Some("n".to_owned());
-    let steps = database.becomes(vec![works.clone()]);
-    assert!(steps.iter().all(|s| !s.destructive));
+    let plan = database.plan(vec![works.clone()]);
+    let applied = apply(&plan, 0, false).unwrap();
+    assert!(applied.steps.iter().all(|s| !s.destructive) && applied.left.is_empty());
+    check_schema(&plan, 0).unwrap();
     let shown = r#"{"nr":1,"title":"t","amount":1},{"nr":2,"title":"t","amount":2}"#;
     assert_eq!(database.shown(vec![works.clone()]), shown);
+    // Both names hold, and what is written under one is there under the other.
+    let (server, name) = (database.server, database.name());
+    let both = "SELECT string_agg(format('%s %s', n, amount), ',' ORDER BY nr) FROM works";
+    for (change, there) in [
+        ("UPDATE works SET n = 7 WHERE nr = 1", "7 7,2 2"),
+        ("UPDATE works SET amount = 8 WHERE nr = 2", "7 7,8 8"),
+        ("UPDATE books SET n = 9 WHERE id = 2", "7 7,9 9"),
+        (
+            "INSERT INTO books (_bucket, _version, id, title, n) VALUES (0, 1, 3, 't', 3)",
+            "7 7,9 9,3 3",
+        ),
+        (
+            "INSERT INTO works (_bucket, _version, nr, title, amount) VALUES (0, 1, 4, 't', 4)",
+            "7 7,9 9,3 3,4 4",
+        ),
+        (
+            "DELETE FROM books WHERE id > 2; UPDATE works SET amount = nr",
+            "1 1,2 2",
+        ),
+    ] {
+        server.sql(name, change);
+        assert_eq!(server.ask(name, both), there, "{change}");
+    }
     works.was = None;
     works.fields.iter_mut().for_each(|f| f.was = None);
+    let plan = database.plan(vec![works.clone()]);
+    check_schema(&plan, 0).unwrap();
+    let left = apply(&plan, 0, false).unwrap().left;
+    assert_eq!(left.len(), 2, "{left:?}");
+    apply(&plan, 0, true).unwrap();
+    assert_eq!(database.shown(vec![works.clone()]), shown);
     assert_eq!(database.becomes(vec![works]), []);
 }
 

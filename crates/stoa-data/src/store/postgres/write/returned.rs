@@ -1,14 +1,14 @@
 //! What a statement returns of each row it changed, and what is looked at behind it.
 
 use super::Writing;
-use crate::operation::{Change, Condition, Item, Join};
+use crate::operation::{Change, Condition, Conflict, Item, Join};
 use crate::store::StoreError;
 use crate::store::changes::{check_of, each_set};
 use crate::store::postgres::codec;
 use crate::store::postgres::connection::params;
 use crate::store::postgres::errors::{Fail, Run};
 use crate::store::postgres::read::{column, write_row};
-use crate::store::sql::{Builder, Scope, Shape};
+use crate::store::sql::{Arg, Builder, Scope, Shape};
 use crate::store::table::{Column, is_enforced};
 use crate::value::Value;
 use std::collections::HashMap;
@@ -57,15 +57,21 @@ impl<'b> Returned<'b> {
                 builder.push(") IS TRUE, ");
             }
         }
-        // An overwritten row carries the number of the transaction that locked it.
-        builder.push(match &writing.write.change {
-            Change::Insert { conflict, .. }
-                if table.plain && !matches!(conflict, crate::operation::Conflict::Refuse) =>
-            {
-                "t0.xmax = 0, "
+        let overwrites =
+            matches!(&writing.write.change, Change::Insert { conflict, .. } if *conflict != Conflict::Refuse);
+        match first_version(builder).filter(|_| table.created) {
+            _ if !overwrites => builder.push("TRUE, "),
+            // A new row has the version that was sent. Not told by the transaction that wrote it: the table may be a
+            // view that stands for one that was renamed.
+            Some(number) => {
+                builder.version(scope);
+                builder.push(" = ");
+                builder.dialect.placeholder(&mut builder.sql.text, number);
+                builder.push(", ");
             }
-            _ => "TRUE, ",
-        });
+            // An overwritten row carries the number of the transaction that locked it.
+            None => builder.push(if table.plain { "t0.xmax = 0, " } else { "TRUE, " }),
+        }
         builder.push("(TRUE");
         builder.inner_embeds(Scope { items, ..scope })?;
         builder.push(") IS TRUE, ");
@@ -73,6 +79,12 @@ impl<'b> Returned<'b> {
         shape.shift(keys.len() + 4);
         Ok(Self { keys, shape, again })
     }
+}
+
+/// The number of the placeholder for the version of new rows: what is sent first beside the bucket.
+fn first_version(builder: &Builder<'_>) -> Option<usize> {
+    let is_number = |arg: &Arg<'_>| matches!(arg, Arg::Int(n) if *n > i64::from(u16::MAX));
+    builder.sql.args.iter().position(is_number).map(|at| at + 1)
 }
 
 /// Whether a selection shows rows of a resource inside rows.
