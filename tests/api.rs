@@ -21,35 +21,47 @@ const WRITTEN: &str = "stoa-consistency";
 
 /// The stores that every scenario runs on.
 struct Stores {
-    postgres: Cluster,
+    postgres: Option<Cluster>,
     databases: usize,
 }
 
 impl Stores {
-    const NAMES: [&str; 3] = ["sqlite", "postgres", "replicas"];
-
-    /// What `"${STORE}"` in a scenario's file is, as YAML: a database that nobody used, on one server or on a primary with
-    /// its replicas. On a server, `sql` has run in it.
+    /// What `"${STORE}"` in a scenario's file is, as YAML: a database that nobody used, on one server, on a primary
+    /// with its replicas, or as three shards. On a server, `sql` has run in it.
     fn fresh(&mut self, name: &str, sql: Option<&str>) -> String {
         match name {
             "sqlite" => "\"sqlite:scenario.db\"".to_owned(),
             "postgres" => {
                 let database = self.database(sql);
-                format!("\"{}\"", self.postgres.primary.url(&database))
+                format!("\"{}\"", self.cluster().primary.url(&database))
             }
-            _ => {
+            "replicas" => {
                 let database = self.database(sql);
-                let read: Vec<String> = self.postgres.replicas.iter().map(|r| r.url(&database)).collect();
-                let (write, read) = (self.postgres.primary.url(&database), read.join(", "));
+                let read: Vec<String> = self.cluster().replicas.iter().map(|r| r.url(&database)).collect();
+                let (write, read) = (self.cluster().primary.url(&database), read.join(", "));
                 format!("{{ postgres: {{ shards: [{{ write: \"{write}\", read: [{read}] }}] }} }}")
             }
+            _ => {
+                // Schemas of one database: to Stoa they are three databases, and they are made sooner.
+                let schemas = "CREATE SCHEMA s0; CREATE SCHEMA s1; CREATE SCHEMA s2";
+                let all = format!("{schemas}; {}", sql.unwrap_or_default());
+                let database = self.database(Some(&all));
+                let url = self.cluster().primary.url(&database);
+                let one = |n: u8| format!("{{ write: \"{url}?options=-csearch_path%3Ds{n}\" }}");
+                let shards: Vec<String> = (0..3).map(one).collect();
+                format!("{{ postgres: {{ shards: [{}] }} }}", shards.join(", "))
+            }
         }
+    }
+
+    fn cluster(&self) -> &Cluster {
+        self.postgres.as_ref().expect("a server runs")
     }
 
     fn database(&mut self, sql: Option<&str>) -> String {
         self.databases += 1;
         let database = format!("scenario_{}", self.databases);
-        let primary = &self.postgres.primary;
+        let primary = &self.cluster().primary;
         primary.sql("postgres", &format!("CREATE DATABASE {database}"));
         if let Some(sql) = sql {
             primary.sql(&database, sql);
@@ -60,14 +72,19 @@ impl Stores {
 
 macro_rules! books {
     ($($name:ident)+) => {
-        $(#[test] fn $name() { run_book(stringify!($name)); })+
+        $(mod $name {
+            #[test] fn sqlite() { super::run_book(stringify!($name), "sqlite"); }
+            #[test] fn postgres() { super::run_book(stringify!($name), "postgres"); }
+            #[test] fn replicas() { super::run_book(stringify!($name), "replicas"); }
+            #[test] fn shards() { super::run_book(stringify!($name), "shards"); }
+        })+
         const BOOKS: &[&str] = &[$(stringify!($name)),+];
     };
 }
 
 books! {
     access alias bodies conditional cors crud edge embed_access embeds filters functions idempotency operators paging
-    postgres prefer schemas select spreads tokens validation
+    postgres prefer schemas select shards spreads tokens validation
 }
 
 #[test]
@@ -92,8 +109,8 @@ fn every_scenario_file_is_run() {
     );
 }
 
-/// Runs every scenario of a file on every store; reports all failures together.
-fn run_book(name: &str) {
+/// Runs every scenario of a file on a store; reports all failures together.
+fn run_book(name: &str, store: &str) {
     let path = repository().join("tests/api").join(format!("{name}.yaml"));
     let text = std::fs::read_to_string(&path).expect("the scenario file can be read");
     // `on` and `n` are names here, not booleans.
@@ -102,32 +119,40 @@ fn run_book(name: &str) {
         Ok(book) => book,
         Err(e) => panic!("{name}.yaml: {e}"),
     };
+    let of_store = |one: &&Scenario| {
+        one.on
+            .as_deref()
+            .or(book.on.as_deref())
+            // With replicas it is the same database.
+            .is_none_or(|on| {
+                on.split_whitespace()
+                    .any(|on| on == store || (on == "postgres" && store == "replicas"))
+            })
+    };
+    let scenarios: Vec<&Scenario> = book.scenarios.iter().filter(of_store).collect();
+    if scenarios.is_empty() {
+        return;
+    }
     let mut failures = Vec::new();
     let mut stores = Stores {
-        postgres: Cluster::start(2),
+        postgres: match store {
+            "sqlite" => None,
+            "replicas" => Some(Cluster::start(2)),
+            _ => Some(Cluster::start(0)),
+        },
         databases: 0,
     };
-    let mut all = 0;
-    for store in Stores::NAMES {
-        let of_store = |one: &&Scenario| {
-            one.on
-                .as_deref()
-                .or(book.on.as_deref())
-                // With replicas it is the same database.
-                .is_none_or(|on| on == store || (on == "postgres" && store == "replicas"))
-        };
-        for one in book.scenarios.iter().filter(of_store) {
-            all += 1;
-            let database = stores.fresh(store, book.sql.as_deref());
-            if let Err(why) = run_scenario(&book, &one.steps, &database) {
-                failures.push(format!("{name}.yaml on {store}: {}\n{why}", one.name));
-            }
+    for one in &scenarios {
+        let database = stores.fresh(store, book.sql.as_deref());
+        if let Err(why) = run_scenario(&book, &one.steps, &database) {
+            failures.push(format!("{name}.yaml on {store}: {}\n{why}", one.name));
         }
     }
     assert!(
         failures.is_empty(),
-        "{} of {all} scenarios failed\n\n{}",
+        "{} of {} scenarios failed\n\n{}",
         failures.len(),
+        scenarios.len(),
         failures.join("\n\n")
     );
 }

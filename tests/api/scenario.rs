@@ -36,7 +36,7 @@ pub(super) struct Book {
 #[serde(deny_unknown_fields)]
 pub(super) struct Scenario {
     pub(super) name: String,
-    /// `sqlite` or `postgres`, where it is about one store alone.
+    /// `sqlite`, `postgres` and `shards`, those of them that it is about.
     pub(super) on: Option<String>,
     pub(super) steps: Vec<Step>,
 }

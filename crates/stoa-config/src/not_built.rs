@@ -3,7 +3,7 @@
 use crate::{
     fault::{Fault, Severity, codes},
     node::{Node, Value},
-    plan::{Balance, JwtKeys, Mark, Plan, PostgresShard, Service, Store, StoreKind},
+    plan::{Balance, JwtKeys, Mark, Plan, Service},
     source::Text,
 };
 use std::collections::BTreeMap;
@@ -52,10 +52,6 @@ const PARTS: &[Part] = &[
     Part {
         what: "retrying",
         used: |p| on_routes(p, "retry"),
-    },
-    Part {
-        what: "PostgreSQL in several shards",
-        used: |p| postgres(p, |shards| shards.len() != 1),
     },
     Part {
         what: "state shared between processes",
@@ -191,25 +187,6 @@ fn on_routes(plan: &Plan, key: &str) -> Vec<String> {
 fn resource_cache(plan: &Plan) -> Vec<String> {
     let cached = plan.resources.iter().filter(|r| r.cache.is_some());
     cached.map(|r| join(&["resources", &r.name, "cache"])).collect()
-}
-
-/// The PostgreSQL stores of which `used` says so.
-fn postgres(plan: &Plan, used: impl Fn(&[PostgresShard]) -> bool) -> Vec<String> {
-    let of = |store: &&Store| match &store.kind {
-        StoreKind::Postgres { shards, .. } => used(shards),
-        StoreKind::Sqlite { .. } => false,
-    };
-    let stores = plan.stores.iter().filter(of);
-    let path = |s: &Store| {
-        let long = join(&["stores", &s.name, "postgres"]);
-        // The short form is the store's URL alone.
-        if plan.marks.contains_key(&long) {
-            long
-        } else {
-            join(&["stores", &s.name])
-        }
-    };
-    stores.map(path).collect()
 }
 
 /// The services that use `key` and say so: what is left out has a default that needs nothing.

@@ -187,6 +187,13 @@ pub struct Store {
     pub kind: StoreKind,
 }
 
+impl Store {
+    /// Whether its rows lie on several shards.
+    pub fn is_in_parts(&self) -> bool {
+        matches!(&self.kind, StoreKind::Postgres { shards, .. } if shards.len() > 1)
+    }
+}
+
 /// Where a store keeps its rows.
 #[derive(Clone, Debug)]
 pub enum StoreKind {

@@ -2,6 +2,7 @@
 
 mod fields;
 pub(crate) mod routes;
+mod shards;
 pub(crate) mod types;
 
 use crate::{
@@ -13,8 +14,7 @@ use crate::{
     },
     fault::codes,
     grammar::{name, policy},
-    node::Span,
-    plan::{Auth, CacheScope, Field, List, Place, Resource, Rule, Rules, Shard, Store, StoreKind, Type},
+    plan::{Auth, CacheScope, Field, List, Place, Resource, Rule, Rules, Store, StoreKind},
     report::{Report, did_you_mean},
 };
 use std::collections::HashMap;
@@ -45,6 +45,7 @@ pub(crate) fn resources(
         only_private(&bound, resource, stores, report);
         found.push(bound);
     }
+    shards::place(raw, &mut found, report);
     found
 }
 
@@ -141,7 +142,7 @@ fn bind(
     auth: &Auth,
     report: &mut Report<'_>,
 ) -> Resource {
-    let shard = shard(raw, &mut fields, report);
+    let shard = shards::key(raw, &mut fields, report);
     let place = report.text.place(raw.name_span);
     let rules = rules(&raw.read, &fields, auth, &place, report);
     let list = list(&raw.read, &fields, report);
@@ -191,59 +192,6 @@ fn was(raw: &RawResource<'_>, report: &mut Report<'_>) -> Option<String> {
         format!("`was` does not fit {}: {why}", raw.read.what),
     );
     None
-}
-
-fn shard(raw: &RawResource<'_>, fields: &mut [Field], report: &mut Report<'_>) -> Shard {
-    let Some((node, name)) = raw.read.get("shard").map(|n| (n, n.scalar())) else {
-        return Shard::Single;
-    };
-    let Some(name) = name.map(|s| s.text.as_str()) else {
-        report.wrong_type(node, "`shard`", "a field's name or `single`");
-        return Shard::Single;
-    };
-    if name == "single" {
-        return Shard::Single;
-    }
-    if name == "global" && fields.iter().all(|f| f.name != name) {
-        report
-            .add(codes::SHARD, node.span, "`shard: global` is not built yet")
-            .help("leave `shard` out: the rows stay on the first shard, and other shards' rows embed them by a second query");
-        return Shard::Single;
-    }
-    let Some(position) = fields.iter().position(|f| f.name == name) else {
-        report
-            .add(
-                codes::SHARD,
-                node.span,
-                format!("there is no field `{name}` to shard by"),
-            )
-            .help(did_you_mean(name, fields.iter().map(|f| f.name.as_str())));
-        return Shard::Single;
-    };
-    let field = &mut fields[position];
-    let plain = field.ty.is_scalar() && !matches!(field.ty.value(), Type::Float | Type::Bool);
-    if field.optional || !plain || raw.table.is_some() {
-        let why = match (field.optional, plain) {
-            (true, _) => "is optional, and every row needs a shard key".to_owned(),
-            (_, false) => format!("is {}, which cannot be a shard key", field.ty),
-            _ => "cannot shard an existing table: it has no bucket".to_owned(),
-        };
-        report.add_with(
-            codes::SHARD,
-            node.span,
-            format!("`{name}` {why}"),
-            (span_of(raw, name), "declared here"),
-        );
-    }
-    field.immutable = true;
-    Shard::Field(position)
-}
-
-fn span_of(raw: &RawResource<'_>, field: &str) -> Span {
-    raw.fields
-        .iter()
-        .find(|f| f.name == field)
-        .map_or(raw.name_span, |f| f.name_span)
 }
 
 fn rules(read: &Reader<'_>, fields: &[Field], auth: &Auth, place: &Place, report: &mut Report<'_>) -> Rules {

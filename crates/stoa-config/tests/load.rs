@@ -5,7 +5,9 @@ use stoa_config::{Loaded, Options, fault::render_human, load_text};
 
 fn load(text: &str, profile: Option<&str>) -> Loaded {
     let env = |name: &str| match name {
-        "DB0_URL" | "DB1_URL" | "DB0_RO_URL" | "DB1_RO_URL" => Some("postgres://u:canary@db/shop".to_owned()),
+        "DB0_URL" | "DB1_URL" | "DB0_RO_URL" | "DB1_RO_URL" => {
+            Some(format!("postgres://u:canary@{name}/shop"))
+        }
         "REDIS_URL" => Some("redis://:canary@redis:6379".to_owned()),
         "OTLP_URL" => Some("http://otel:4318".to_owned()),
         _ => None,
@@ -65,6 +67,7 @@ fn the_examples() {
                 Some(match name {
                     "OTLP_URL" => "http://otel:4318".to_owned(),
                     "JWT_SECRET" => "s".repeat(32),
+                    "DB1_URL" => format!("{url}_1"),
                     _ => url.to_owned(),
                 })
             };

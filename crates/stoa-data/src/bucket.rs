@@ -2,6 +2,7 @@
 
 use crate::value::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
+use stoa_config::plan::Shard;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,6 +12,14 @@ pub const BUCKETS: u16 = 1024;
 /// The bucket of a shard key: XXH3-64 of its text as a caller would write it, modulo [`BUCKETS`].
 pub fn bucket_of(key: &Value) -> u16 {
     bucket_of_bytes(key.to_string().as_bytes())
+}
+
+/// The bucket of a row whose shard key has this value, or whose key has, where the resource has no shard key.
+pub fn bucket_by(shard: Shard, key: &Value) -> u16 {
+    match (shard, key) {
+        (Shard::Parent(_), Value::Uuid(id)) => bucket_in(id),
+        _ => bucket_of(key),
+    }
 }
 
 /// As [`bucket_of`], of bytes.
@@ -34,6 +43,25 @@ pub fn new_id(bucket: u16) -> Uuid {
     let high = ((tick >> 12) << 16) | 0x7000 | (tick & 0xfff);
     let low = (0b10 << 62) | (u64::from(bucket % BUCKETS) << 52) | random;
     Uuid::from_u64_pair(high, low)
+}
+
+/// How many ids are tried to find one with a given hash; on average every thousandth has it.
+const TRIES: u64 = 1 << 20;
+
+/// A new id whose own hash is this bucket ([`bucket_of`]), for rows that are sharded by their id and must lie where a
+/// repetition of the request looks for them.
+///
+/// # Panics
+/// As [`new_id`].
+pub fn new_id_in(bucket: u16) -> Uuid {
+    let (high, low) = new_id(0).as_u64_pair();
+    let mut text = Uuid::encode_buffer();
+    let mut hashes_to =
+        |id: &Uuid| bucket_of_bytes(id.hyphenated().encode_lower(&mut text).as_bytes()) == bucket;
+    (0..TRIES)
+        .map(|n| Uuid::from_u64_pair(high, low ^ n))
+        .find(|id| hashes_to(id))
+        .unwrap_or_else(|| Uuid::from_u64_pair(high, low))
 }
 
 /// The moment of a new id: `now`, or the one after the last where that is not earlier.

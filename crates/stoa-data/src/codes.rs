@@ -81,6 +81,8 @@ stoa_exchange::codes! {
         "The database is down, locked or broken; the log of the server has the cause. `Retry-After` says when to come back.";
     NO_PRIMARY = "no-primary", 503, "No server of the store takes writes",
         "The primary does not answer and no replica has been promoted, or two servers take writes on one timeline, and nobody knows which of them is right. The log names the servers. Writes go on as soon as one server is the primary; `Retry-After` says when to come back.";
+    SPANS_SHARDS = "spans-shards", 400, "The request spans shards",
+        "The rows lie on several shards, and what was asked for holds on one: a transaction, a position deep in a list, an order inside JSON, a condition on rows of other shards. `detail` says which, `hint` how to ask instead: mostly by the shard key. `Prefer: atomic=per-shard` splits a write, and answers 207 with what became of each shard's part.";
     STORE_FULL = "store-full", 507, "The store has no space left",
         "Nothing was changed. Reads still work.";
 }

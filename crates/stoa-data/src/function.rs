@@ -281,6 +281,7 @@ impl Run<'_> {
             count,
             bucket: None,
             fresh: Freshness::strong(),
+            partial: false,
             // The call is run as somebody, and its rows with it.
             run_as: None,
         })

@@ -13,6 +13,7 @@ use crate::{
     read, refusal,
     refusal::{Refusal, Result},
     rest::{self, Rest},
+    stitch,
     store::{Chosen, Outcome, Page, Render, Store, StoredReply},
     trouble,
     validate::Rules,
@@ -347,8 +348,24 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Runs a read on the store of `read.resource`.
+    /// Runs a read, with what it embeds from other shards.
     pub(crate) async fn fetch(&self, read: &Read) -> Result<Page> {
+        if !stitch::is_needed(self.plan(), read.resource, &read.select) {
+            return self.fetch_together(read).await;
+        }
+        stitch::judge(self.plan(), read, &read.filter)?;
+        stitch::judge_order(self.plan(), read)?;
+        let mut first = read.clone();
+        let stitches = stitch::cut(self.plan(), read.resource, &mut first.select)?;
+        let mut page = self.fetch_together(&first).await?;
+        if !stitches.is_empty() && page.rows > 0 {
+            page.json = stitch::sew(self, page.json, stitches).await?;
+        }
+        Ok(page)
+    }
+
+    /// Runs a read on the store of `read.resource`.
+    async fn fetch_together(&self, read: &Read) -> Result<Page> {
         let at = self.plan().resources.get(read.resource).map(|r| r.store);
         let (Some(at), Some(store)) = (at, at.and_then(|at| self.inner.stores.get(at))) else {
             return Err(Refusal::new(
@@ -383,7 +400,7 @@ impl<'a> Call<'a> {
         self.session.wrote(at, done.at, done.by);
         Ok(match done.outcome {
             Outcome::Replayed(reply) => Some(reply),
-            Outcome::Written(_) => None,
+            Outcome::Written(_) | Outcome::Parts(_) => None,
         })
     }
 

@@ -26,6 +26,7 @@ mod refusal;
 mod render;
 mod rest;
 mod run_as;
+mod stitch;
 mod trouble;
 mod validate;
 mod write;

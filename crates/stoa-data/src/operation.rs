@@ -38,6 +38,8 @@ pub struct Read {
     pub count: Count,
     /// The bucket, when the key, the shard key or the owner fixes it.
     pub bucket: Option<u16>,
+    /// Shards that do not answer may be missing (`Prefer: partial=allow`).
+    pub partial: bool,
     /// How fresh what it shows must be.
     pub fresh: Freshness,
     /// As whom the database runs it, where its own policies judge.
@@ -349,6 +351,8 @@ pub struct Write {
     pub must_exist: Vec<(ResourceIndex, Value)>,
     /// As whom the database runs it, where its own policies judge.
     pub run_as: Option<Arc<RunAs>>,
+    /// Where rows lie on several shards, each shard's part is a transaction of its own (`Prefer: atomic=per-shard`).
+    pub per_shard: bool,
 }
 
 /// What a write does.
@@ -452,6 +456,6 @@ pub struct IdempotencyClaim {
     pub scope: [u8; 32],
     /// Hash of the payload.
     pub fingerprint: [u8; 32],
-    /// The bucket whose shard keeps it.
-    pub bucket: u16,
+    /// The bucket whose shard keeps it; `None`: the first shard.
+    pub bucket: Option<u16>,
 }

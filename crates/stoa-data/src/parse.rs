@@ -17,7 +17,7 @@ use crate::{
 };
 use filter::Budget;
 use scan::{Pair, Scanner};
-use stoa_config::plan::{Field, Plan, Resource, Shard, StoreKind};
+use stoa_config::plan::{Field, Plan, Resource, StoreKind};
 
 /// What a query string says.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,7 +154,7 @@ impl<'a> Scope<'a> {
         resource.field(name).is_some_and(|(i, _)| {
             resource.list.filter.contains(&i)
                 || resource.key.contains(&i)
-                || resource.shard == Shard::Field(i)
+                || resource.shard.field() == Some(i)
         })
     }
 

@@ -5,7 +5,7 @@ use crate::{
     operation::{Compare, Condition, FieldIndex, Item, Join, Order, ResourceIndex, is_grouped},
     value::Value,
 };
-use stoa_config::plan::{Resource, Shard, Type};
+use stoa_config::plan::{Resource, Type};
 
 /// The order with the key behind it, so that no two rows are equal in it. Groups of rows have no key.
 pub(crate) fn total(mut order: Vec<Order>, resource: &Resource, items: &[Item]) -> Vec<Order> {
@@ -127,18 +127,21 @@ pub(crate) fn bucket(resource: &Resource, condition: &Condition) -> Option<u16> 
         return None;
     }
     let [key] = resource.key[..] else { return None };
-    match resource.shard {
-        Shard::Field(shard) if shard != key => {
-            if let Some(value) = fixed(condition, shard) {
-                return Some(bucket::bucket_of(value));
-            }
-            let carries = *resource.fields.get(key)?.ty.value() == Type::Uuid7;
-            match fixed(condition, key)? {
-                Value::Uuid(id) if carries => Some(bucket::bucket_in(id)),
-                _ => None,
-            }
-        }
-        _ => fixed(condition, key).map(bucket::bucket_of),
+    let by = resource.shard.field().unwrap_or(key);
+    if let Some(value) = fixed(condition, by) {
+        return Some(bucket::bucket_by(resource.shard, value));
+    }
+    match fixed(condition, key)? {
+        Value::Uuid(id) if carries(resource) => Some(bucket::bucket_in(id)),
+        _ => None,
+    }
+}
+
+/// Whether the ids of a resource carry the bucket of their row: it has a shard key, which is not the key itself.
+pub(crate) fn carries(resource: &Resource) -> bool {
+    match (&resource.key[..], resource.shard.field()) {
+        ([key], Some(by)) => by != *key && resource.fields.get(*key).is_some_and(|f| f.ty == Type::Uuid7),
+        _ => false,
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     let cursor = cursor(call, &query, &order, &bound)?;
     let begins = cursor.as_ref().map_or(window.offset, |c| c.position);
     let count = preferences.count.unwrap_or(Count::None);
-    let read = read(call, &query, order, &window, cursor, count)?;
+    let mut read = read(call, &query, order, &window, cursor, count)?;
+    read.partial = preferences.partial.is_some();
     let page = call.fetch(&read).await?;
     if let Some(total) = page.total
         && begins > total
@@ -67,9 +68,23 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
         )
         .maybe("link", link)
         .maybe("content-location", call.alias.then(|| content_location(call)))
-        .maybe("preference-applied", preferences.applied_to_read())
+        .maybe(
+            "preference-applied",
+            preferences.applied_to_read(!page.missing.is_empty()),
+        )
         .body(media, body);
-    Ok(draft.reply(head))
+    Ok(incomplete(draft, &page).reply(head))
+}
+
+/// A list without the rows of some shards says so, and is kept by no cache.
+fn incomplete(draft: Draft, page: &Page) -> Draft {
+    if page.missing.is_empty() {
+        return draft;
+    }
+    let shards: Vec<String> = page.missing.iter().map(ToString::to_string).collect();
+    draft
+        .header("stoa-missing-shards", shards.join(", "))
+        .header("cache-control", "no-store")
 }
 
 /// The position that `after` says.
@@ -190,6 +205,7 @@ fn read(
         after: cursor.map(|c| c.values),
         count,
         bucket,
+        partial: false,
     })
 }
 
@@ -245,7 +261,7 @@ pub(crate) async fn one(call: &Call<'_>, id: &Value, head: bool) -> Result<Reply
     }
     let draft = Draft::new(200)
         .header("etag", tag)
-        .maybe("preference-applied", preferences.applied_to_read())
+        .maybe("preference-applied", preferences.applied_to_read(false))
         .body(media, body);
     Ok(draft.reply(head))
 }
@@ -278,6 +294,7 @@ pub(crate) async fn row(call: &Call<'_>, id: &Value, items: &[Item], verb: Verb)
         offset: 0,
         after: None,
         count: Count::None,
+        partial: false,
     };
     let page = call.fetch(&read).await?;
     if page.rows == 0 {

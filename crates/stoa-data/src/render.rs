@@ -171,6 +171,12 @@ impl Draft {
         self.header("content-type", media.content_type())
     }
 
+    /// Adds a body of JSON, whatever media type was asked for.
+    pub(crate) fn json(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header("content-type", "application/json")
+    }
+
     pub(crate) fn stored(self) -> StoredReply {
         StoredReply {
             status: self.status,

@@ -6,13 +6,16 @@ pub(crate) mod contract;
 mod json;
 pub(crate) mod postgres;
 mod servers;
+pub(crate) mod shards;
 mod slow;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
 pub(crate) mod table;
 
 pub use servers::{Change, Role, Server, Tell};
+pub use shards::{ReplicaStatus, ShardStatus, status as shard_status};
 pub use table::is_enforced;
+pub(crate) use table::lie_together;
 
 use crate::operation::{FunctionCall, IdempotencyClaim, Read, Version, Write};
 use crate::value::Value;
@@ -34,19 +37,20 @@ pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, Stor
             max_lag,
             durability,
             ..
-        } => {
-            let [shard] = &shards[..] else {
-                let why = "several shards are not built yet";
-                return Err(StoreError::Unavailable(why.to_owned()));
-            };
-            Ok(Arc::new(postgres::PgStore::open(
+        } => match &shards[..] {
+            [one] if !shards::is_fenced(plan, store_index) => Ok(Arc::new(postgres::PgStore::open(
                 plan,
                 store_index,
-                (0, shard),
-                *max_lag,
-                *durability,
-            )?))
-        }
+                (0, one),
+                (*max_lag, *durability),
+            )?)),
+            _ => Ok(Arc::new(shards::Sharded::open(
+                plan,
+                store_index,
+                shards,
+                (*max_lag, *durability),
+            )?)),
+        },
     }
 }
 
@@ -119,10 +123,23 @@ pub struct Page {
     pub last: Vec<Value>,
     /// Version of the first row, where the table has one.
     pub version: Option<Version>,
+    /// Shards that did not answer, where the read allows it.
+    pub missing: Vec<usize>,
+    /// Of each row, where rows of several shards become one page.
+    pub(crate) marks: Vec<Mark>,
     /// What it shows at least, where the store has replicas.
     pub at: Position,
     /// Who answered, where there was a choice.
     pub by: Option<Chosen>,
+}
+
+/// Where a row stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mark {
+    /// Where it ends in [`Page::json`].
+    pub(crate) end: usize,
+    /// Values of the entries of `order`.
+    pub(crate) position: Vec<Value>,
 }
 
 /// The server that did it, and why that one.
@@ -152,16 +169,29 @@ pub struct Written {
 }
 
 /// How a write ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// Done and durable.
     Written(Written),
     /// The idempotency key was used before: this was the reply.
     Replayed(StoredReply),
+    /// Each shard's part was a transaction of its own, as the write allows it.
+    Parts(Vec<Part>),
+}
+
+/// One shard's part of a write.
+#[derive(Debug, PartialEq)]
+pub struct Part {
+    /// The shard, by its position in the file.
+    pub shard: usize,
+    /// Of an insert: which of its rows.
+    pub rows: Vec<usize>,
+    /// How it ended.
+    pub result: Result<Written, StoreError>,
 }
 
 /// How a write ended, and where that is to be found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Done {
     /// How it ended.
     pub outcome: Outcome,
@@ -193,7 +223,7 @@ pub struct StoredReply {
 }
 
 /// Why a store did not do it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum StoreError {
     /// `unique`: another row has this value.
     Unique {
@@ -231,6 +261,22 @@ pub enum StoreError {
     Server(Box<ServerError>),
     /// The table cannot be written (a view).
     ReadOnly,
+    /// The shard does not own the bucket: the map of the buckets has changed.
+    NotOwned,
+    /// The request cannot be answered from several shards: why, and what to do.
+    SpansShards {
+        /// Why, for the caller.
+        why: String,
+        /// What to do instead.
+        remedy: String,
+    },
+    /// A shard of several cannot be used.
+    Shard {
+        /// Its position in the file.
+        shard: usize,
+        /// Why.
+        error: Box<StoreError>,
+    },
     /// Not finished by the deadline.
     Deadline,
     /// Too many requests wait already.

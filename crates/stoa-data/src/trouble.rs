@@ -104,8 +104,20 @@ pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) ->
         StoreError::ReadOnly => Refusal::new(&codes::READ_ONLY, format!("`{relation}` can only be read."))
             .header(header::ALLOW, "GET, HEAD, OPTIONS")
             .postgrest("25006", 405, format!("cannot write \"{relation}\"")),
+        StoreError::SpansShards { why, remedy } => spans(&why, &remedy),
         other => down(other),
     }
+}
+
+fn spans(why: &str, remedy: &str) -> Refusal {
+    let mut says = why.to_owned();
+    if let Some(first) = says.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    Refusal::new(&codes::SPANS_SHARDS, format!("{says}."))
+        .hint(remedy)
+        .postgrest("PGRST127", 400, "Feature not implemented")
+        .details(format!("{says}."))
 }
 
 /// As [`refusal`] for a write, which knows which of its bounds was passed.
@@ -246,6 +258,10 @@ fn down(error: StoreError) -> Refusal {
         .header(header::RETRY_AFTER, "1")
         .cause(text)
         .postgrest("PGRST000", 503, "Database connection error."),
+        StoreError::Shard { shard, error } => of_shard(shard, &error),
+        StoreError::NotOwned => down(StoreError::Unavailable(
+            "a shard does not own the bucket".to_owned(),
+        )),
         StoreError::Unavailable(text) => {
             Refusal::new(&codes::STORE_UNAVAILABLE, "The store does not answer.")
                 .header(header::RETRY_AFTER, "1")
@@ -255,4 +271,46 @@ fn down(error: StoreError) -> Refusal {
         other => Refusal::new(&common::INTERNAL, "The store met a state it did not expect.")
             .cause(other.to_string()),
     }
+}
+
+/// What a shard of several could not do: its number is safe to show, its address is not.
+fn of_shard(shard: usize, error: &StoreError) -> Refusal {
+    let (code, says, postgrest) = match error {
+        StoreError::Deadline => (
+            &codes::STATEMENT_DEADLINE,
+            "did not answer in time; nothing was changed there",
+            ("57014", 504, "canceling statement due to statement timeout"),
+        ),
+        StoreError::Overloaded => (
+            &codes::STORE_OVERLOADED,
+            "has too many requests waiting already",
+            (
+                "PGRST003",
+                503,
+                "Timed out acquiring connection from connection pool.",
+            ),
+        ),
+        StoreError::NoPrimary(_) => (
+            &codes::NO_PRIMARY,
+            "has no server that takes writes now",
+            ("PGRST000", 503, "Database connection error."),
+        ),
+        StoreError::Full(_) => (
+            &codes::STORE_FULL,
+            "has no space left; nothing was changed there",
+            ("53100", 507, "could not extend the database: no space left"),
+        ),
+        _ => (
+            &codes::STORE_UNAVAILABLE,
+            "does not answer; rows of other shards are served",
+            ("PGRST000", 503, "Database connection error."),
+        ),
+    };
+    let mut refusal = Refusal::new(code, format!("Shard {shard} of the store {says}."))
+        .cause(format!("shard {shard}: {error}"))
+        .postgrest(postgrest.0, postgrest.1, postgrest.2);
+    if code.status == 503 {
+        refusal = refusal.header(header::RETRY_AFTER, "1");
+    }
+    refusal
 }

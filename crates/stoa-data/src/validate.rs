@@ -8,7 +8,7 @@ use crate::{
     refusal::{Refusal, shorten},
     value::{Value, from_json, from_text, nearest},
 };
-use stoa_config::plan::{DefaultValue, Field, Resource, Shard, Type};
+use stoa_config::plan::{DefaultValue, Field, Resource, Type};
 use stoa_exchange::{FieldError, clock};
 
 /// The most errors that one reply lists.
@@ -122,6 +122,8 @@ pub(crate) struct Completion<'a> {
     pub(crate) null_when_missing: Option<&'a [FieldIndex]>,
     /// The key in the path of a `PUT`.
     pub(crate) key: Option<&'a Value>,
+    /// The bucket of a row whose place is its generated key's: the same at every repetition of the request.
+    pub(crate) bucket: Option<u16>,
 }
 
 /// A whole new row, one entry per field of the resource, and its bucket. `None` where the database fills in.
@@ -254,7 +256,7 @@ impl<'a> Check<'a> {
         if let Some(key) = completion.key {
             self.key_of_path(at, key, &mut values);
         }
-        let bucket = self.place(at, &mut values);
+        let bucket = self.place(at, &mut values, completion.bucket);
         NewRow { values, bucket }
     }
 
@@ -330,7 +332,7 @@ impl<'a> Check<'a> {
     }
 
     /// The bucket of a new row, and the generated key that carries it.
-    fn place(&mut self, at: usize, values: &mut [Option<Value>]) -> u16 {
+    fn place(&mut self, at: usize, values: &mut [Option<Value>], wanted: Option<u16>) -> u16 {
         let resource = self.resource;
         let [key] = resource.key[..] else { return 0 };
         let field = &resource.fields[key];
@@ -341,33 +343,31 @@ impl<'a> Check<'a> {
             }
             return 0;
         }
-        match resource.shard {
-            Shard::Field(shard) if shard != key => {
-                let Some(value) = &values[shard] else { return 0 };
-                let bucket = bucket::bucket_of(value);
-                match &values[key] {
-                    Some(Value::Uuid(id))
-                        if *field.ty.value() == Type::Uuid7 && bucket::bucket_in(id) != bucket =>
-                    {
-                        let shard = &resource.fields[shard].name;
-                        let message = format!(
-                            "does not belong to this `{shard}`: ids of `{}` carry its bucket; leave `{}` out and it is made",
-                            resource.name, field.name
-                        );
-                        self.say(at, &field.name, BadKind::Constraint, message);
-                    }
-                    None if generated => values[key] = Some(Value::Uuid(bucket::new_id(bucket))),
-                    _ => {}
-                }
-                bucket
+        let by = resource.shard.field().unwrap_or(key);
+        if by == key {
+            if generated {
+                let id = wanted.map_or_else(|| bucket::new_id(0), bucket::new_id_in);
+                values[key] = Some(Value::Uuid(id));
             }
-            _ => {
-                if generated {
-                    values[key] = Some(Value::Uuid(bucket::new_id(0)));
-                }
-                values[key].as_ref().map_or(0, bucket::bucket_of)
-            }
+            return values[key]
+                .as_ref()
+                .map_or(0, |key| bucket::bucket_by(resource.shard, key));
         }
+        let Some(value) = &values[by] else { return 0 };
+        let bucket = bucket::bucket_by(resource.shard, value);
+        match &values[key] {
+            Some(Value::Uuid(id)) if field.ty == Type::Uuid7 && bucket::bucket_in(id) != bucket => {
+                let by = &resource.fields[by].name;
+                let message = format!(
+                    "does not belong to this `{by}`: ids of `{}` carry its bucket; leave `{}` out and it is made",
+                    resource.name, field.name
+                );
+                self.say(at, &field.name, BadKind::Constraint, message);
+            }
+            None if generated => values[key] = Some(Value::Uuid(bucket::new_id(bucket))),
+            _ => {}
+        }
+        bucket
     }
 
     /// The values that a patch sets. `stored` are the values as they are of fields that cannot change: sending those is fine.
@@ -470,7 +470,7 @@ pub(crate) fn is_fixed(resource: &Resource, position: FieldIndex) -> bool {
     field.auto
         || field.immutable
         || resource.key.contains(&position)
-        || resource.shard == Shard::Field(position)
+        || resource.shard.field() == Some(position)
 }
 
 /// A member as a value of its field; `texts` says that every value came as text.

@@ -51,6 +51,15 @@ impl Value {
             _ => None,
         }
     }
+
+    /// The order of two values of one type in a column: as [`Self::compare`], and of types whose order says nothing.
+    pub(crate) fn total(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Uuid(a), Self::Uuid(b)) => a.cmp(b),
+            _ => self.compare(other).unwrap_or(Ordering::Equal),
+        }
+    }
 }
 
 /// Shows the value as a caller would write it in a query.

@@ -3,16 +3,17 @@
 mod asked;
 mod create;
 mod existing;
+mod parts;
 mod patch;
 mod replace;
 mod shape;
 
 use crate::{
-    bucket,
+    bucket, codes,
     handler::Call,
     operation::{Change, IdempotencyClaim, Item, Write},
-    refusal::Result,
-    render, run_as,
+    refusal::{Refusal, Result},
+    render, run_as, stitch,
     store::{Outcome, Render, StoredReply, Written},
     trouble,
     value::Value,
@@ -20,6 +21,7 @@ use crate::{
 use asked::{Asked, fingerprint};
 use bytes::Bytes;
 use shape::{Shape, What};
+use stoa_config::plan::Shard;
 use stoa_exchange::Reply;
 
 pub(crate) use create::create;
@@ -43,7 +45,8 @@ fn claim(call: &Call<'_>, scope: [u8; 32], bucket: Option<u16>, bytes: &Bytes) -
     IdempotencyClaim {
         scope,
         fingerprint: fingerprint(call, bytes),
-        bucket: bucket.unwrap_or_else(|| bucket::bucket_of_bytes(&scope)),
+        bucket: (call.resource.shard != Shard::Single)
+            .then(|| bucket.unwrap_or_else(|| bucket::bucket_of_bytes(&scope))),
     }
 }
 
@@ -93,7 +96,16 @@ async fn finish(call: &Call<'_>, asked: &Asked, ready: Ready<'_>) -> Result<Repl
         idempotency: asked.claim.map(|scope| claim(call, scope, bucket, bytes)),
         must_exist: Vec::new(),
         run_as: run_as::of(call, call.resource.store)?,
+        per_shard: asked.prefer.per_shard.is_some(),
     };
+    let mut write = write;
+    let stitches = match &mut write.returning {
+        Some(items) => stitch::cut(call.plan(), call.index, items)?,
+        None => Vec::new(),
+    };
+    if !stitches.is_empty() && (write.idempotency.is_some() || write.per_shard) {
+        return Err(kept_whole());
+    }
     existing::references(call, &write).await?;
     let max = write.max_affected;
     let kept = shape.clone();
@@ -102,8 +114,23 @@ async fn finish(call: &Call<'_>, asked: &Asked, ready: Ready<'_>) -> Result<Repl
         None => None,
     };
     match call.run(write, render).await {
-        Ok(Outcome::Written(written)) => Ok(render::stored_reply(shape.stored(&written))),
+        Ok(Outcome::Written(mut written)) => {
+            if !stitches.is_empty() {
+                written.json = stitch::sew(call, written.json, stitches).await?;
+            }
+            Ok(render::stored_reply(shape.stored(&written)))
+        }
         Ok(Outcome::Replayed(stored)) => Ok(replay(stored)),
+        Ok(Outcome::Parts(parts)) => Ok(parts::reply(call, &shape, parts)),
         Err(error) => Err(trouble::of_write(error, call, id, max)),
     }
+}
+
+/// A reply that is kept is made in the write's own transaction, on one shard.
+fn kept_whole() -> Refusal {
+    let says = "`select` embeds rows of other shards, which a reply that is kept or split cannot show.";
+    Refusal::new(&codes::SPANS_SHARDS, says)
+        .hint("Leave the embed out, and read it after the write.")
+        .postgrest("PGRST127", 400, "Feature not implemented")
+        .details(says)
 }

@@ -149,10 +149,12 @@ fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<(), Re
 
 /// Makes the steps of one store that lose nothing. A store that needs none is not opened to write.
 fn fit(plan: &Plan, position: usize, notes: &mut Vec<String>) -> Result<(), MigrateError> {
-    if migrate::plan(plan, position)?.steps.is_empty() {
+    let name = &plan.stores[position].name;
+    let needed = migrate::plan(plan, position)?;
+    notes.extend(needed.notes.iter().map(|note| format!("{name}: {note}")));
+    if needed.steps.is_empty() {
         return Ok(());
     }
-    let name = &plan.stores[position].name;
     let applied = migrate::apply(plan, position, false)?;
     let done = |step: &Step| format!("{name}: {}", step.why);
     notes.extend(applied.steps.iter().map(done));

@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// The tables the file asks for against the tables there are
     #[command(subcommand)]
     Migrate(Migrate),
+    /// The shards of the PostgreSQL stores
+    #[command(subcommand)]
+    Shard(Shard),
     /// A consistent copy of the SQLite stores while they serve
     #[command(after_help = "Example:\n  stoa backup backups/shop.db")]
     Backup {
@@ -233,6 +236,14 @@ pub(crate) struct Mint {
     pub(crate) ttl: Duration,
     #[command(flatten)]
     pub(crate) file: ProfiledFile,
+}
+
+/// `stoa shard …`
+#[derive(Subcommand, Debug)]
+pub(crate) enum Shard {
+    /// Shards, replicas, lag, buckets; exit code 1 when something is not as it should be
+    #[command(after_help = "Example:\n  stoa shard status --profile prod")]
+    Status(ProfiledFile),
 }
 
 /// `stoa migrate …`

@@ -13,6 +13,7 @@ mod openapi;
 mod route;
 mod schema;
 mod serve;
+mod shard;
 mod token;
 pub(crate) mod version;
 
@@ -67,6 +68,7 @@ fn dispatch(cli: Cli) -> Outcome {
         return Ok(());
     }
     match cli.command {
+        Some(Command::Shard(arguments)) => shard::run(&arguments, json),
         Some(Command::Check(arguments)) => check::run(&arguments, json),
         Some(Command::Explain { code }) => explain::run(&code, json),
         Some(Command::Config { file, origin }) => config::run(&file, origin, json),

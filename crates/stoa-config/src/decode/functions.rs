@@ -168,20 +168,20 @@ fn store(
     }
     // A store with a fault of its own is not there.
     let position = stores.iter().position(|s| s.name == name)?;
-    if let StoreKind::Sqlite { .. } = stores[position].kind {
-        report
-            .add(
-                codes::FUNCTION_STORE,
-                span,
-                format!(
-                    "{} is in `{name}`, a SQLite store, which has no functions",
-                    read.what
-                ),
-            )
-            .help("keep `functions:` in a profile whose store is PostgreSQL");
-        return None;
-    }
-    Some(position)
+    let (why, help) = match &stores[position].kind {
+        StoreKind::Sqlite { .. } => (
+            "a SQLite store, which has no functions",
+            "keep `functions:` in a profile whose store is PostgreSQL",
+        ),
+        StoreKind::Postgres { shards, .. } if shards.len() > 1 => (
+            "a store of several shards, of which a function would see one",
+            "keep the function and what it reads in a store of one shard",
+        ),
+        StoreKind::Postgres { .. } => return Some(position),
+    };
+    let message = format!("{} is in `{name}`, {why}", read.what);
+    report.add(codes::FUNCTION_STORE, span, message).help(help);
+    None
 }
 
 fn arguments(node: &Node, report: &mut Report<'_>) -> Vec<Argument> {

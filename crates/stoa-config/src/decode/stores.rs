@@ -10,6 +10,9 @@ use crate::{
     spec::{Key, MapSpec, Shape},
 };
 
+/// Shards of a store at most: a list that no key narrows down asks all of them.
+const SHARDS_MAX: usize = 64;
+
 pub(crate) const STORE_SHAPE: Shape = Shape::Any(&[Shape::Value(&net::STORE_WORDS), Shape::Map(&STORE)]);
 
 pub(crate) static STORE: MapSpec = MapSpec {
@@ -252,7 +255,14 @@ fn postgres(node: &Node, report: &mut Report<'_>) -> Option<StoreKind> {
             .add(codes::STORE, list_node.span, "`shards` is empty")
             .help("such as `[{ write: \"${DB_URL}\" }]`");
     }
-    let mut shards = Vec::new();
+    if items.len() > SHARDS_MAX {
+        report.add(
+            codes::STORE,
+            list_node.span,
+            format!("{} shards; a store has at most {SHARDS_MAX}", items.len()),
+        );
+    }
+    let mut shards: Vec<PostgresShard> = Vec::new();
     for item in items {
         let Some(read) = Reader::open(&SHARD, item, "this shard", report) else {
             continue;
@@ -268,6 +278,11 @@ fn postgres(node: &Node, report: &mut Report<'_>) -> Option<StoreKind> {
             .map(Secret::new)
             .collect();
         if let Some(write) = write {
+            if shards.iter().any(|s| s.write.expose() == write) {
+                report
+                    .add(codes::STORE, item.span, "two shards have one URL".to_owned())
+                    .help("each shard is a database of its own");
+            }
             shards.push(PostgresShard {
                 write: Secret::new(write),
                 read: replicas,

@@ -171,7 +171,7 @@ codes! {
         "`seed:` names a JSON file of an object with a list of rows for each resource: `{\"products\": [{\"name\": \"Pen\"}]}`. It is missing, not JSON, larger than 16 MiB, or names a resource that the file does not have or that is bound to an existing table. Only `dev` loads it.";
 
     FUNCTION_STORE = "E0425", "a function in a store that has none",
-        "`functions:` names functions of a PostgreSQL database. SQLite has none: keep the section in a profile whose store is PostgreSQL, or leave it out.";
+        "`functions:` names functions of one PostgreSQL database. SQLite has none: keep the section in a profile whose store is PostgreSQL, or leave it out. On several shards a function would see the rows of one: keep it in a store of one shard.";
 
     NOT_BUILT = "E0901", "not built yet",
         "The file is right, but this version would silently do nothing about this part. `dev` and `serve` refuse it, so that nobody relies on what is not there. Leave it out until a version that has it; `stoa check` accepts it.";

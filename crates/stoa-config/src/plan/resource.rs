@@ -84,10 +84,23 @@ pub struct TableName {
 /// `shard:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shard {
-    /// Left out or `single`: all rows on the first shard. The bucket is the hash of the key.
+    /// Left out or `single`: all rows on the first shard, whatever their bucket. The bucket is the hash of the key.
     Single,
     /// By this field, a position in [`Resource::fields`]. The bucket is the hash of its value.
     Field(usize),
+    /// By this field, a `ref` to a row whose id carries its bucket: the bucket is the one in the value, so that
+    /// rows lie where the row lies that they refer to.
+    Parent(usize),
+}
+
+impl Shard {
+    /// The shard key, a position in [`Resource::fields`]; `None` when all rows are on the first shard.
+    pub fn field(self) -> Option<usize> {
+        match self {
+            Self::Single => None,
+            Self::Field(field) | Self::Parent(field) => Some(field),
+        }
+    }
 }
 
 /// The access rules of a resource.

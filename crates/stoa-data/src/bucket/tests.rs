@@ -53,3 +53,19 @@ fn ids_rise_while_the_clock_stands_still_or_goes_back() {
         .collect();
     assert_eq!(ticks, [7, 8, 9, 10, 11, 20]);
 }
+
+#[test]
+fn an_id_can_be_made_for_a_bucket() {
+    for bucket in [0, 1, 511, 1_023] {
+        let id = new_id_in(bucket);
+        assert_eq!(bucket_of(&Value::Uuid(id)), bucket);
+        assert_eq!(id.get_version_num(), 7);
+    }
+}
+
+#[test]
+fn a_row_lies_where_the_row_lies_that_it_refers_to() {
+    let order = Value::Uuid(new_id(77));
+    assert_eq!(bucket_by(Shard::Parent(1), &order), 77);
+    assert_eq!(bucket_by(Shard::Field(1), &order), bucket_of(&order));
+}

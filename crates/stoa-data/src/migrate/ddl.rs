@@ -116,13 +116,10 @@ fn indexes(resource: &Resource) -> Vec<WantedIndex> {
         .map(|f| f.name.clone())
         .collect();
     add(key.clone(), true);
-    if let Shard::Field(field) = resource.shard
-        && let Some(shard) = resource.fields.get(field)
-        && !resource.key.contains(&field)
-    {
+    let shard = shard_field(resource).and_then(|s| resource.fields.get(s));
+    if let Some(shard) = shard {
         add(std::iter::once(shard.name.clone()).chain(key).collect(), false);
     }
-    let shard = shard_field(resource).and_then(|s| resource.fields.get(s));
     for (position, field) in resource.fields.iter().enumerate() {
         if field.unique && !resource.key.contains(&position) {
             let shard = shard.filter(|s| s.name != field.name).map(|s| s.name.clone());
@@ -210,14 +207,15 @@ impl Wanted {
             .iter()
             .map(|c| (c.name.clone(), Json::from(c.encoding.clone())))
             .collect();
-        let hashed = match resource.shard {
-            Shard::Single => resource.key.first().copied(),
-            Shard::Field(field) => Some(field),
-        };
-        let hashed = hashed
+        let by = resource.shard.field().or_else(|| resource.key.first().copied());
+        let by = by
             .and_then(|f| resource.fields.get(f))
             .map_or("", |f| f.name.as_str());
-        columns.insert(BUCKET.to_owned(), Json::from(format!("hash of {hashed}")));
+        let how = match resource.shard {
+            Shard::Parent(_) => "bucket in",
+            Shard::Single | Shard::Field(_) => "hash of",
+        };
+        columns.insert(BUCKET.to_owned(), Json::from(format!("{how} {by}")));
         Json::Object(columns)
     }
 }

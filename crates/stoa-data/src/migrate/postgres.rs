@@ -10,13 +10,15 @@ mod bound;
 mod ddl;
 mod diff;
 mod found;
+mod identity;
 mod references;
 mod renames;
 
 use super::{Applied, MigrateError, Migration, Status, Step};
 use crate::store::StoreError;
-use crate::store::postgres::alone::Alone;
+use crate::store::postgres::alone::{Alone, apart};
 use crate::store::postgres::idempotency;
+use crate::store::shards::is_fenced;
 use base64::Engine as _;
 use diff::Planned;
 pub(super) use renames::stand_in;
@@ -58,26 +60,88 @@ type Result<T> = std::result::Result<T, MigrateError>;
 
 /// What every shard of the store needs.
 pub(super) fn plan(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Migration> {
-    each(shards, async |position, shard| {
-        let alone = Alone::open(&shard.write).await?;
-        let planned = compute(plan, store, &alone).await?;
-        Ok(labelled(planned, position, shards.len()))
-    })
-    .map(join)
+    let all = each(shards, async |position, shard| {
+        let alone = Alone::open(&shard.write)
+            .await
+            .map_err(|e| of(position, shards, e))?;
+        let found = identity::look(plan, store, &alone).await;
+        let planned = compute(plan, store, &alone, position == 0).await;
+        Ok((
+            labelled(planned?, position, shards.len()),
+            found.map_err(|e| alone.broken(&e))?,
+        ))
+    })?;
+    let (migrations, found): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    identity::judge(&found)?;
+    let mut all = join(migrations);
+    if is_fenced(plan, store) {
+        all.steps
+            .extend(identity::steps(&found)?.into_iter().map(|(_, step)| step));
+        all.notes.extend(identity::notes(&found)?);
+    }
+    Ok(all)
 }
 
 /// Makes it so, shard by shard.
 pub(super) fn apply(plan: &Plan, store: usize, shards: &[PostgresShard], allow: bool) -> Result<Applied> {
+    let found = each(shards, async |position, shard| {
+        let alone = Alone::open(&shard.write)
+            .await
+            .map_err(|e| of(position, shards, e))?;
+        let found = identity::look(plan, store, &alone).await;
+        Ok(found.map_err(|e| alone.broken(&e))?)
+    })?;
+    identity::judge(&found)?;
     let all = each(shards, async |position, shard| {
         let name = label(position, shards.len());
-        apply_to(plan, store, shard, allow, &name).await
+        apply_to(plan, store, shard, allow, (position == 0, &name)).await
     })?;
     let mut applied = Applied::default();
     for one in all {
         applied.steps.extend(one.steps);
         applied.left.extend(one.left);
     }
+    if is_fenced(plan, store) {
+        applied.steps.extend(settle(plan, store, shards)?);
+    }
     Ok(applied)
+}
+
+/// Records which shard each database is and which buckets it owns, once.
+fn settle(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Vec<Step>> {
+    apart(async || {
+        let _lock = match shards.first() {
+            Some(first) => lock(first).await?,
+            None => return Ok(Vec::new()),
+        };
+        let (mut all, mut found) = (Vec::new(), Vec::new());
+        for (position, shard) in shards.iter().enumerate() {
+            let alone = Alone::open(&shard.write)
+                .await
+                .map_err(|e| of(position, shards, e))?;
+            let one = identity::look(plan, store, &alone).await;
+            found.push(one.map_err(|e| alone.broken(&e))?);
+            all.push(alone);
+        }
+        identity::judge(&found)?;
+        let steps = identity::steps(&found)?;
+        for (shard, step) in &steps {
+            let Some(alone) = all.get(*shard) else { continue };
+            let done = alone.run(&format!("BEGIN;\n{};\nCOMMIT", step.sql)).await;
+            done.map_err(|error| failed(alone, step, &error))?;
+        }
+        Ok(steps.into_iter().map(|(_, step)| step).collect())
+    })
+}
+
+/// An error of one shard, with its number where there are several.
+fn of(position: usize, shards: &[PostgresShard], error: StoreError) -> MigrateError {
+    match error {
+        StoreError::Unavailable(text) => {
+            StoreError::Unavailable(format!("{}{text}", label(position, shards.len()))).into()
+        }
+        other => other.into(),
+    }
 }
 
 /// Where the store stands: the fewest migrations and the earliest time of any shard.
@@ -115,25 +179,14 @@ pub(super) fn status(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Res
 /// Asks every shard, in a runtime of its own: these functions are called where nothing may be waited for.
 fn each<T: Send>(
     shards: &[PostgresShard],
-    ask: impl AsyncFn(usize, &PostgresShard) -> Result<T> + Sync,
+    ask: impl AsyncFn(usize, &PostgresShard) -> Result<T> + Sync + Send,
 ) -> Result<Vec<T>> {
-    std::thread::scope(|scope| {
-        let asking = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
-            runtime.block_on(async {
-                let mut answers = Vec::with_capacity(shards.len());
-                for (position, shard) in shards.iter().enumerate() {
-                    answers.push(ask(position, shard).await?);
-                }
-                Ok(answers)
-            })
-        });
-        asking
-            .join()
-            .map_err(|_| StoreError::Internal("a migration ended early".to_owned()))?
+    apart(async || {
+        let mut answers = Vec::with_capacity(shards.len());
+        for (position, shard) in shards.iter().enumerate() {
+            answers.push(ask(position, shard).await?);
+        }
+        Ok(answers)
     })
 }
 
@@ -170,10 +223,10 @@ fn join(migrations: Vec<Migration>) -> Migration {
     all
 }
 
-async fn compute(plan: &Plan, store: usize, alone: &Alone) -> Result<Vec<Planned>> {
+async fn compute(plan: &Plan, store: usize, alone: &Alone, first: bool) -> Result<Vec<Planned>> {
     let schema = found::read(alone).await.map_err(|e| alone.broken(&e))?;
     let mut refused = Vec::new();
-    let planned = diff::diff(plan, store, schema, alone, &mut refused).await;
+    let planned = diff::diff(plan, (store, first), schema, alone, &mut refused).await;
     let planned = planned.map_err(|e| alone.broken(&e))?;
     if refused.is_empty() {
         Ok(planned)
@@ -187,16 +240,16 @@ async fn apply_to(
     store: usize,
     shard: &PostgresShard,
     allow: bool,
-    name: &str,
+    (first, name): (bool, &str),
 ) -> Result<Applied> {
     if !super::manages(plan, store) {
         // Bound tables only: they are looked at, and nothing is written.
-        compute(plan, store, &Alone::open(&shard.write).await?).await?;
+        compute(plan, store, &Alone::open(&shard.write).await?, first).await?;
         return Ok(Applied::default());
     }
     let _lock = lock(shard).await?;
     let alone = Alone::open(&shard.write).await?;
-    let planned = compute(plan, store, &alone).await?;
+    let planned = compute(plan, store, &alone, first).await?;
     let steps = planned.into_iter().filter_map(|one| match one {
         Planned::Step(step, alone) => Some((step, alone)),
         Planned::Note(_) => None,
@@ -424,7 +477,7 @@ fn record(plan: &Plan, store: usize, steps: &[Step]) -> String {
 }
 
 /// The steps that make Stoa's own tables.
-fn own(has: impl Fn(&str) -> bool) -> Vec<Step> {
+fn own(plan: &Plan, (store, first): (usize, bool), has: impl Fn(&str) -> bool) -> Vec<Step> {
     let replies = format!("{};\n{}", idempotency::TABLE, idempotency::INDEX);
     let all = [
         (OWN[0].0, OWN[0].1, "Stoa's own records"),
@@ -435,6 +488,13 @@ fn own(has: impl Fn(&str) -> bool) -> Vec<Step> {
             "replies kept for Idempotency-Key",
         ),
     ];
+    let mut all = all.to_vec();
+    if is_fenced(plan, store) {
+        all.push((identity::OWNED.0, identity::OWNED.1, "the buckets that are here"));
+        if first {
+            all.push((identity::MAP.0, identity::MAP.1, "which shard has which bucket"));
+        }
+    }
     all.iter()
         .filter(|(name, ..)| !has(name))
         .map(|(name, sql, what)| super::diff::additive((*sql).to_owned(), format!("{name}: {what}")))

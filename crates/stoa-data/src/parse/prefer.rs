@@ -21,6 +21,10 @@ pub(crate) struct Prefer {
     pub(crate) max_affected: Option<u64>,
     /// `timezone=`, a name of UTC.
     pub(crate) timezone: Option<String>,
+    /// `partial=allow`: rows of shards that do not answer may be missing.
+    pub(crate) partial: Option<()>,
+    /// `atomic=per-shard`: what spans shards may be a transaction on each.
+    pub(crate) per_shard: Option<()>,
 }
 
 /// `return=`.
@@ -135,6 +139,8 @@ impl Prefer {
             ("handling", "lenient") => first(&mut self.strict, false),
             ("tx", "commit") => first(&mut self.rollback, false),
             ("tx", "rollback") => first(&mut self.rollback, true),
+            ("partial", "allow") => first(&mut self.partial, ()),
+            ("atomic", "per-shard") => first(&mut self.per_shard, ()),
             ("max-affected", text) => match text.parse() {
                 Ok(n) => first(&mut self.max_affected, n),
                 Err(_) => return false,
@@ -144,20 +150,21 @@ impl Prefer {
         true
     }
 
-    /// `Preference-Applied` of a read.
-    pub(crate) fn applied_to_read(&self) -> Option<String> {
+    /// `Preference-Applied` of a read; `partial` when rows are missing.
+    pub(crate) fn applied_to_read(&self, partial: bool) -> Option<String> {
         join(vec![
             self.count.map(count_text),
             self.tx(),
             self.handling(),
             self.zone_text(),
+            partial.then(|| "partial=allow".to_owned()),
         ])
     }
 
     /// `Preference-Applied` of a function, which heeded this `max-affected`.
     pub(crate) fn applied_to_call(&self, max: Option<u64>) -> Option<String> {
         join(vec![
-            self.applied_to_read(),
+            self.applied_to_read(false),
             max.map(|n| format!("max-affected={n}")),
         ])
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::contract::fixture::{compare, field, is, resource, text};
+use stoa_config::plan::Shard;
 
 fn sharded(key: Type) -> Resource {
     let mut orders = resource(

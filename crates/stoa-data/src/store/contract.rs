@@ -7,9 +7,11 @@ pub(crate) mod pooler;
 mod reads;
 pub(crate) mod server;
 pub(crate) mod session;
+mod spread;
 mod writes;
 
 use super::Store;
+use stoa_config::plan::Shard;
 
 /// One check.
 type Check = fn(&dyn Store);
@@ -56,6 +58,33 @@ fn postgres_with_replicas_writes() {
 #[test]
 fn postgres_with_replicas_pages() {
     with_replicas(paging::all());
+}
+
+/// Three shards pass each while no resource is sharded.
+#[test]
+fn shards() {
+    let server = server::Server::start();
+    let shards = server.shards(vec![fixture::things(), fixture::parts()], 3);
+    for (name, check) in all() {
+        eprintln!("{name}");
+        check(&*shards.store);
+        server.clear(&shards);
+    }
+}
+
+/// Three shards over which the rows of a resource are spread pass what asks for no transaction over several.
+#[test]
+fn spread() {
+    let server = server::Server::start();
+    let mut things = fixture::things();
+    things.shard = Shard::Field(0);
+    let shards = server.shards(vec![things, fixture::parts()], 3);
+    let store = spread::OneByOne(shards.store.clone());
+    for (name, check) in paging::all() {
+        eprintln!("{name}");
+        check(&store);
+        server.clear(&shards);
+    }
 }
 
 /// SQLite passes each on a file of its own.

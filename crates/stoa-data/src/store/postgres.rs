@@ -9,6 +9,7 @@ mod connection;
 mod dialect;
 mod enter;
 mod errors;
+mod fence;
 mod group;
 pub(crate) mod idempotency;
 mod place;
@@ -23,16 +24,20 @@ mod watch;
 mod write;
 
 use super::slow::Slow;
+use super::sql::Gate;
 use super::table::{Table, Tables};
 use super::{Chosen, Done, Page, Render, Server, Store, StoreError, StoreFuture, Tell, Watch};
 use crate::operation::{FunctionCall, IdempotencyClaim, Read, Write};
+pub(crate) use fence::{BUCKETS_MAX, Fence};
+#[cfg(test)]
+pub(crate) use fence::{EVERY, LOCKS};
 use group::Group;
 use pool::{Pool, within};
 use pools::As;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use stoa_config::plan::{Consistency, Durability, Plan, PostgresShard};
+use stoa_config::plan::{Consistency, Durability, Plan, PostgresShard, Store as PlanStore};
 
 /// Bytes of one result at most: no reply may fill the memory.
 const RESULT_BYTES_MAX: usize = 64 << 20;
@@ -49,6 +54,8 @@ pub(crate) struct Shared {
     slow: Slow,
     /// Whether Stoa made tables here.
     manages: bool,
+    /// Whether rows that these refer to may lie on other shards: then who routes looks for them.
+    in_parts: bool,
     /// Whether a table for replies was made although Stoa made none else.
     keeps: AtomicBool,
     /// When old replies were removed last, in seconds since 1970.
@@ -115,11 +122,11 @@ impl PgStore {
         plan: &Arc<Plan>,
         store: usize,
         (shard, urls): (u16, &PostgresShard),
-        max_lag: Duration,
-        durability: Durability,
+        (max_lag, durability): (Duration, Durability),
     ) -> Result<Self, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let group = Group::new(shard, urls, max_lag, &bounds(plan, store))?;
+        let in_parts = plan.stores.get(store).is_some_and(PlanStore::is_in_parts);
         let start::Found {
             tables,
             cursor_key,
@@ -131,6 +138,7 @@ impl PgStore {
                 id: NEXT.fetch_add(1, Ordering::Relaxed),
                 plan: Arc::clone(plan),
                 manages,
+                in_parts,
                 tables,
                 commit,
                 group: Arc::new(group),
@@ -152,6 +160,54 @@ impl PgStore {
             return Ok(());
         }
         answer
+    }
+
+    /// A read that holds only while the shard owns what the gate says; with `marks`, the page says where each row ends
+    /// and stands in the order.
+    pub(crate) async fn gated_read(
+        &self,
+        read: &Read,
+        gate: Option<Gate>,
+        marks: bool,
+        deadline: Instant,
+    ) -> Result<Page, StoreError> {
+        read::run(&self.shared, read, (gate, marks), deadline).await
+    }
+
+    /// A write that changes nothing unless the shard owns what the fence says until it is committed.
+    pub(crate) async fn fenced_write(
+        &self,
+        write: &Write,
+        fence: Option<&Fence>,
+        deadline: Instant,
+        render: &mut Option<Render>,
+    ) -> Result<Done, StoreError> {
+        write::run(&self.shared, (write, fence), deadline, render).await
+    }
+
+    /// The reply that was kept for an idempotency key of a bucket that the shard must own.
+    pub(crate) async fn gated_kept(
+        &self,
+        claim: &IdempotencyClaim,
+        bucket: Option<u16>,
+        deadline: Instant,
+    ) -> Result<Option<Done>, StoreError> {
+        idempotency::kept(&self.shared, (claim, bucket), deadline).await
+    }
+
+    /// The rows of a statement of Stoa's own, as text.
+    pub(crate) async fn ask(&self, sql: &str, deadline: Instant) -> Result<Vec<alone::TextRow>, StoreError> {
+        let primary = self.shared.group.lead()?;
+        let Some(pool) = pools::of(&self.shared, primary, As::Primary) else {
+            return Err(StoreError::Internal(String::from("the shard has no primary")));
+        };
+        let connection = self.shared.hinting(pool.alone(deadline).await)?;
+        let asked = pool
+            .limited(deadline, connection.client.simple_query(sql))
+            .await?;
+        let messages = asked.map_err(|error| errors::plain(&error, self.shared.shown()))?;
+        connection.keep();
+        Ok(alone::text_rows(&messages))
     }
 
     async fn primary_answers(&self, deadline: Instant) -> Result<(), StoreError> {
@@ -181,15 +237,18 @@ fn bounds(plan: &Plan, store: usize) -> Vec<Duration> {
 
 impl Store for PgStore {
     fn read<'a>(&'a self, read: &'a Read, deadline: Instant) -> StoreFuture<'a, Page> {
-        Box::pin(read::run(&self.shared, read, deadline))
+        Box::pin(self.gated_read(read, None, false, deadline))
     }
 
     fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Done> {
-        Box::pin(async move { write::run(&self.shared, &write, deadline, render).await })
+        Box::pin(async move {
+            let mut render = render;
+            self.fenced_write(&write, None, deadline, &mut render).await
+        })
     }
 
     fn kept<'a>(&'a self, claim: &'a IdempotencyClaim, deadline: Instant) -> StoreFuture<'a, Option<Done>> {
-        Box::pin(idempotency::kept(&self.shared, claim, deadline))
+        Box::pin(self.gated_kept(claim, None, deadline))
     }
 
     fn call<'a>(&'a self, call: &'a FunctionCall, deadline: Instant) -> StoreFuture<'a, Page> {

@@ -5,11 +5,13 @@
 
 mod change;
 mod condition;
+mod gate;
 mod search;
 mod select;
 mod shape;
 
 pub(crate) use condition::render_path;
+pub(crate) use gate::{Gate, OWNED, Share};
 pub(crate) use shape::{Out, OutKind, Position, Shape, Within};
 
 use super::table::{Column, Table, Tables};
@@ -169,6 +171,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) dialect: &'static dyn Dialect,
     pub(crate) tables: &'a Tables,
     pub(crate) sql: Sql<'a>,
+    /// What the shard must own.
+    pub(crate) gate: Option<Gate>,
     aliases: usize,
     /// What stands in place of the first table: a function that gives its rows.
     pub(crate) source: Option<String>,
@@ -224,6 +228,7 @@ impl<'a> Builder<'a> {
                 text: String::with_capacity(256),
                 args: Vec::with_capacity(8),
             },
+            gate: None,
             aliases: 0,
             source: None,
             scratch: String::with_capacity(32),

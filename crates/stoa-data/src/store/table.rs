@@ -172,10 +172,10 @@ pub(crate) fn column(field: &stoa_config::plan::Field, storage: Storage) -> Colu
 
 /// The shard field when it is not the key itself.
 pub(crate) fn shard_field(resource: &Resource) -> Option<FieldIndex> {
-    match resource.shard {
-        Shard::Single => None,
-        Shard::Field(field) => (!resource.key.contains(&field)).then_some(field),
-    }
+    resource
+        .shard
+        .field()
+        .filter(|field| !resource.key.contains(field))
 }
 
 /// Whether the database itself enforces this `ref`: both tables are made by Stoa in one store, and a row and
@@ -197,32 +197,16 @@ pub fn is_enforced(plan: &Plan, resource: ResourceIndex, field: FieldIndex) -> b
     if from.store != to.store || from.table.is_some() || to.table.is_some() || to.key.len() != 1 {
         return false;
     }
-    match (from.shard, to.shard) {
-        (Shard::Single, Shard::Single) => true,
-        (Shard::Field(_), Shard::Field(_)) => match (root(plan, resource), root(plan, *to_index)) {
-            (Some(a), Some(b)) => a == b,
-            _ => false,
-        },
-        _ => false,
-    }
+    lie_together(from, field, to)
 }
 
-/// What the shard key of a resource identifies: the key of some resource (followed along `ref`s). Two
-/// resources with the same root keep rows of one shard key on one shard.
-fn root(plan: &Plan, resource: ResourceIndex) -> Option<ResourceIndex> {
-    let mut at = resource;
-    for _ in 0..plan.resources.len() {
-        let found = plan.resources.get(at)?;
-        let Shard::Field(field) = found.shard else {
-            return None;
-        };
-        match &found.fields.get(field)?.ty {
-            Type::Ref { resource: next, .. } if *next != at => at = *next,
-            _ if found.key.contains(&field) => return Some(at),
-            _ => return None,
-        }
+/// Whether a row and the one that its `field` refers to are always on the same shard: neither resource is sharded, or
+/// the reference is the very shard key. Both are in one store.
+pub(crate) fn lie_together(from: &Resource, field: FieldIndex, to: &Resource) -> bool {
+    match to.shard {
+        Shard::Single => from.shard == Shard::Single,
+        Shard::Field(_) | Shard::Parent(_) => from.shard.field() == Some(field),
     }
-    None
 }
 
 /// A name as SQL writes it: always quoted, quotes inside doubled.

@@ -143,6 +143,7 @@ fn a_table_of_others_fills_in_what_is_left_out() {
             fill: None,
             null_when_missing: None,
             key: None,
+            bucket: None,
         };
         let new = check.create(0, &row(r#"{"name": "x"}"#), completion);
         (new.values, check.finish(false).is_some())

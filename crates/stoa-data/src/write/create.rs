@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     allow::{self, Allowed, Verb},
-    codes,
+    bucket, codes,
     handler::Call,
     operation::{Change, Conflict, FieldIndex},
     parse::{
@@ -65,7 +65,7 @@ pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     if rows.is_empty() {
         return asked.nothing(&shape);
     }
-    let fixed = matches!(call.resource.shard, Shard::Field(_)).then(|| rows[0].bucket);
+    let fixed = (call.resource.shard != Shard::Single).then(|| rows[0].bucket);
     // Rows of other stores that it refers to may be gone since.
     if let Some(reply) = replayed(call, &asked, fixed, &bytes).await? {
         return Ok(reply);
@@ -117,7 +117,7 @@ fn conflict(call: &Call<'_>, asked: &Asked, payload: &Payload) -> Result<Conflic
     let decides = |on: &[FieldIndex]| {
         let keys = on.len() == resource.key.len() && on.iter().all(|f| resource.key.contains(f));
         let unique = on.iter().filter(|f| resource.fields[**f].unique).count() == 1;
-        let shards = on.iter().filter(|f| resource.shard == Shard::Field(**f)).count();
+        let shards = on.iter().filter(|f| resource.shard.field() == Some(**f)).count();
         keys || (unique && on.len() <= 1 + shards)
     };
     if !on.is_empty() && !decides(&on) {
@@ -191,6 +191,7 @@ fn new_rows(
         fill: allowed.fill.as_ref(),
         null_when_missing: columns.filter(|_| nulls),
         key: None,
+        bucket: repeated(call.resource, asked),
     };
     let mut checker = Check::new(call.resource, call.rules());
     checker.texts = payload.texts;
@@ -226,6 +227,16 @@ fn all_or_none(resource: &Resource, rows: &[NewRow], sqlite: bool) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// Where the rows of a repeated request lie whose place is the hash of an id that is made for them: a repetition makes
+/// another id, and must find the first reply.
+fn repeated(resource: &Resource, asked: &Asked) -> Option<u16> {
+    let by_key = matches!(resource.key[..], [key] if resource.shard == Shard::Field(key));
+    asked
+        .claim
+        .filter(|_| by_key)
+        .map(|scope| bucket::bucket_of_bytes(&scope))
 }
 
 /// Rows as the store takes them: the fields that any row sets, and one value for each.

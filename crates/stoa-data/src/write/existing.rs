@@ -11,7 +11,7 @@ use crate::{
     read,
     refusal::{Refusal, Result},
     run_as,
-    store::StoreError,
+    store::{StoreError, is_enforced},
     trouble, validate,
     value::{Value, from_json},
 };
@@ -201,8 +201,8 @@ fn merge_patch(target: Json, patch: Json, depth: usize) -> Json {
     Json::Object(members)
 }
 
-/// Refuses a `ref` to a row that is not there, where the other resource is in another store: nothing but reading can
-/// tell. The store itself checks all others.
+/// Refuses a `ref` to a row that is not there, where that may lie in another store or on another shard: nothing but
+/// reading can tell. The store itself checks all others.
 pub(super) async fn references(call: &Call<'_>, write: &Write) -> Result<()> {
     let resources = &call.plan().resources;
     for (position, field) in call.resource.fields.iter().enumerate() {
@@ -212,7 +212,10 @@ pub(super) async fn references(call: &Call<'_>, write: &Write) -> Result<()> {
         let Some(target) = resources.get(resource) else {
             continue;
         };
-        let ([key], true) = (&target.key[..], target.store != call.resource.store) else {
+        let apart = target.store != call.resource.store
+            || call.plan().stores[target.store].is_in_parts()
+                && !is_enforced(call.plan(), call.index, position);
+        let ([key], true) = (&target.key[..], apart) else {
             continue;
         };
         let mut wanted = set_values(&write.change, position);
@@ -280,6 +283,7 @@ async fn keys_there(
         count: Count::None,
         bucket: None,
         run_as: run_as::of(call, call.plan().resources[resource].store)?,
+        partial: false,
         fresh: Freshness::strong(),
     };
     let page = call.fetch(&read).await?;

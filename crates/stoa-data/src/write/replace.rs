@@ -170,6 +170,7 @@ async fn new_row(call: &Call<'_>, rights: &Rights, id: &Value, row: &Row, texts:
         fill,
         null_when_missing: None,
         key: Some(id),
+        bucket: None,
     };
     let new = checker.create(0, &row, completion);
     checker.finish(false).map_or(Ok(new), Err)

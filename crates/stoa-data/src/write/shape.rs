@@ -103,7 +103,7 @@ impl Shape {
         }
     }
 
-    fn status(&self, written: &Written) -> u16 {
+    pub(super) fn status(&self, written: &Written) -> u16 {
         match self.what {
             What::Created { .. } if self.kept_out(written) => 204,
             What::Created { merge: true, .. } if written.inserted == 0 => 200,

@@ -1,7 +1,7 @@
 //! The query parameters that filter by a field: one for every field that a caller may filter by.
 
 use serde_json::{Value, json};
-use stoa_config::plan::{Field, Resource, Shard, Type};
+use stoa_config::plan::{Field, Resource, Type};
 
 /// The parameters: the fields of `list.filter`, the key and the shard key.
 pub(super) fn parameters(resource: &Resource) -> impl Iterator<Item = Value> {
@@ -13,7 +13,7 @@ fn fields(resource: &Resource) -> impl Iterator<Item = &Field> {
     let named = fields.filter(|(position, _)| {
         resource.list.filter.contains(position)
             || resource.key.contains(position)
-            || resource.shard == Shard::Field(*position)
+            || resource.shard.field() == Some(*position)
     });
     named.map(|(_, field)| field)
 }

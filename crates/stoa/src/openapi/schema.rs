@@ -2,7 +2,7 @@
 
 use super::{component, names::Names};
 use serde_json::{Map, Value, json};
-use stoa_config::plan::{DefaultValue, Field, Pattern, Plan, Resource, Shard, Type};
+use stoa_config::plan::{DefaultValue, Field, Pattern, Plan, Resource, Type};
 
 /// Schemas that every document has.
 pub(super) fn shared() -> Map<String, Value> {
@@ -132,7 +132,7 @@ fn body(plan: &Plan, resource: &Resource, about: &str, purpose: Use) -> Value {
             continue;
         }
         if field.auto && purpose == Use::Create {
-            let carries = matches!(resource.shard, Shard::Field(by) if by != position);
+            let carries = resource.shard.field().is_some_and(|by| by != position);
             let text = if carries {
                 "Made by Stoa when left out. A given one must carry the bucket of the shard key."
             } else {
@@ -165,7 +165,7 @@ fn writable(resource: &Resource, position: usize, field: &Field, purpose: Use) -
         Use::Create => (key && !field.generated) || !field.auto,
         Use::Replace => true,
         Use::Patch => {
-            let shard = matches!(resource.shard, Shard::Field(by) if by == position);
+            let shard = resource.shard.field() == Some(position);
             !key && !shard && !field.auto && !field.immutable
         }
     }

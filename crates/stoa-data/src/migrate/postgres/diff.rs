@@ -34,7 +34,7 @@ struct Compared<'a> {
 /// The steps, in order; what stands against them goes to `refused`.
 pub(super) async fn diff(
     plan: &Plan,
-    store: usize,
+    (store, first): (usize, bool),
     mut database: Database,
     alone: &Alone,
     refused: &mut Vec<String>,
@@ -44,7 +44,7 @@ pub(super) async fn diff(
     if !super::super::manages(plan, store) {
         return Ok(planned);
     }
-    let own = super::own(|name| database.schema.table(name).is_some());
+    let own = super::own(plan, (store, first), |name| database.schema.table(name).is_some());
     planned.extend(own.into_iter().map(|s| Planned::Step(s, false)));
     let wanted: Vec<(usize, Wanted)> = plan
         .resources

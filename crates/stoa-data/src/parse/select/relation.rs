@@ -131,7 +131,7 @@ impl Way<'_> {
 fn is_single(resource: &Resource, field: FieldIndex) -> bool {
     let everywhere = match resource.shard {
         Shard::Single => true,
-        Shard::Field(shard) => shard == field,
+        Shard::Field(shard) | Shard::Parent(shard) => shard == field,
     };
     resource.key == [field] || (everywhere && resource.fields.get(field).is_some_and(|f| f.unique))
 }

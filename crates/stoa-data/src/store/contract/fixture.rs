@@ -250,6 +250,7 @@ pub(crate) fn read(resource: usize, select: Vec<Item>, filter: Condition) -> Rea
         bucket: None,
         run_as: None,
         fresh: Freshness::default(),
+        partial: false,
     }
 }
 
@@ -283,12 +284,13 @@ pub(crate) fn write(resource: usize, change: Change) -> Write {
         idempotency: None,
         must_exist: Vec::new(),
         run_as: None,
+        per_shard: false,
     }
 }
 
-/// Buckets that spread the rows.
+/// The bucket of the row whose key is this number.
 pub(crate) fn bucket(n: usize) -> u16 {
-    u16::try_from(n * 37 % 1_024).unwrap()
+    crate::bucket::bucket_of(&Value::Int(i64::try_from(n).unwrap()))
 }
 
 pub(crate) fn insert(resource: usize, fields: &[FieldIndex], rows: Vec<Vec<Value>>) -> Write {
@@ -306,7 +308,7 @@ pub(crate) fn insert(resource: usize, fields: &[FieldIndex], rows: Vec<Vec<Value
 
 fn key_of(value: &Value) -> usize {
     match value {
-        Value::Int(n) => usize::try_from(n.unsigned_abs()).unwrap() % 1_024,
+        Value::Int(n) => usize::try_from(n.unsigned_abs()).unwrap(),
         _ => 0,
     }
 }
@@ -359,6 +361,7 @@ pub(crate) fn try_write(store: &dyn Store, write: Write) -> Result<Written, Stor
     match run(store.write(write, soon(), None))?.outcome {
         Outcome::Written(written) => Ok(written),
         Outcome::Replayed(_) => panic!("no key was given"),
+        Outcome::Parts(_) => panic!("nothing was to be split"),
     }
 }
 

@@ -17,6 +17,12 @@ pub(crate) struct Server {
     databases: AtomicU32,
 }
 
+/// Several databases as shards of one store.
+pub(crate) struct Shards {
+    pub(crate) urls: Vec<String>,
+    pub(crate) store: Arc<dyn Store>,
+}
+
 impl Deref for Server {
     type Target = Postgres;
 
@@ -119,6 +125,48 @@ impl Server {
             .iter()
             .map(|replica| Secret::new(replica.url(name)))
             .collect()
+    }
+
+    /// A store over so many new databases, each as a shard.
+    pub(crate) fn shards(&self, resources: Vec<Resource>, shards: usize) -> Shards {
+        let urls = self.empty(shards);
+        let plan = Arc::new(self.sharded_plan(resources, &urls));
+        crate::migrate::apply(&plan, 0, false).unwrap();
+        let store = crate::store::open(&plan, 0).unwrap();
+        Shards { urls, store }
+    }
+
+    /// Removes the rows of things and parts, and the replies that are kept: making databases anew takes longer.
+    pub(crate) fn clear(&self, shards: &Shards) {
+        for url in &shards.urls {
+            let name = url.rsplit('/').next().unwrap();
+            self.sql(name, "TRUNCATE things, parts, _stoa_idempotency");
+        }
+    }
+
+    /// The URLs of so many new databases.
+    pub(crate) fn empty(&self, count: usize) -> Vec<String> {
+        let one = |_| {
+            let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
+            self.sql("postgres", &format!("CREATE DATABASE {name}"));
+            self.url(&name)
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// A plan of some resources in these databases.
+    pub(crate) fn sharded_plan(&self, resources: Vec<Resource>, urls: &[String]) -> Plan {
+        let mut plan = self.plan(resources, &urls[0]);
+        if let StoreKind::Postgres { shards, .. } = &mut plan.stores[0].kind {
+            *shards = urls
+                .iter()
+                .map(|url| PostgresShard {
+                    write: Secret::new(url.as_str()),
+                    read: Vec::new(),
+                })
+                .collect();
+        }
+        plan
     }
 
     /// A plan of some resources in a database.

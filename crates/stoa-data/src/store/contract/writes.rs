@@ -482,7 +482,7 @@ fn claim(scope: u8, fingerprint: u8) -> IdempotencyClaim {
     IdempotencyClaim {
         scope: [scope; 32],
         fingerprint: [fingerprint; 32],
-        bucket: 0,
+        bucket: None,
     }
 }
 

@@ -14,8 +14,38 @@ pub(crate) struct Alone {
     pub(crate) shown: String,
 }
 
+/// Runs something in a runtime of its own, for callers that may not wait.
+///
+/// # Errors
+/// What it gives, and [`StoreError`] when there is no runtime or it ended early.
+pub(crate) fn apart<T: Send, E: Send + From<StoreError>>(
+    work: impl AsyncFnOnce() -> Result<T, E> + Send,
+) -> Result<T, E> {
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
+            runtime.block_on(work())
+        });
+        running
+            .join()
+            .map_err(|_| StoreError::Internal("work apart ended early".to_owned()))?
+    })
+}
+
 /// A row as text.
 pub(crate) type TextRow = Vec<Option<String>>;
+
+/// The rows among the messages of the simple protocol.
+pub(super) fn text_rows(messages: &[SimpleQueryMessage]) -> Vec<TextRow> {
+    let row = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect()),
+        _ => None,
+    };
+    messages.iter().filter_map(row).collect()
+}
 
 impl Alone {
     /// Connects.
@@ -46,14 +76,7 @@ impl Alone {
 
     /// The rows of one statement, by the simple protocol, which leaves nothing behind in a session.
     pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<TextRow>, Error> {
-        let messages = self.connection.client.simple_query(sql).await?;
-        let row = |message: &SimpleQueryMessage| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
-            }
-            _ => None,
-        };
-        Ok(messages.iter().filter_map(row).collect())
+        Ok(text_rows(&self.connection.client.simple_query(sql).await?))
     }
 
     /// The error in the store's words.

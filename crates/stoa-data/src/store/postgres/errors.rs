@@ -65,6 +65,12 @@ impl Fail {
         )
     }
 
+    /// Whether the shard does not own what it was asked for: the gate of a statement, or the fence of a write, says so by
+    /// dividing by zero, which nothing else in a statement of a sharded table does.
+    pub(super) fn is_not_owned(&self) -> bool {
+        self.state() == Some(&SqlState::DIVISION_BY_ZERO)
+    }
+
     /// Whether a table is not there.
     pub(super) fn is_no_table(&self) -> bool {
         self.state() == Some(&SqlState::UNDEFINED_TABLE)

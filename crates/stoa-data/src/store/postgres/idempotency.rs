@@ -40,6 +40,8 @@ pub(crate) const INDEX: &str =
 
 const FIND: &str = "SELECT fingerprint, status, headers, body FROM \"_stoa_idempotency\" \
     WHERE scope = $1 AND created > $2";
+/// Put behind [`LOOK`] where the shard must own a bucket.
+const GATE: &str = " WHERE 1 / (SELECT count(*) FROM \"_stoa_owned\" WHERE bucket = $4) = 1";
 /// Shared, so that two who only look do not get in each other's way.
 const LOOK: &str = "SELECT l.free, k.fingerprint, k.status, k.headers, k.body \
     FROM (SELECT pg_try_advisory_xact_lock_shared($3) AS free) AS l \
@@ -67,7 +69,7 @@ fn lock(claim: &IdempotencyClaim) -> i64 {
 /// The reply that was kept for a key, or that its first request still runs.
 pub(super) async fn kept(
     shared: &Arc<Shared>,
-    claim: &IdempotencyClaim,
+    (claim, bucket): (&IdempotencyClaim, Option<u16>),
     deadline: Instant,
 ) -> Result<Option<Done>, StoreError> {
     let group = &shared.group;
@@ -79,8 +81,13 @@ pub(super) async fn kept(
         let connection = shared.hinting(pool.alone(deadline).await)?;
         let found = pool.limited(deadline, async {
             let since = Param::Int(seconds_ago(KEPT_SECONDS));
-            let params = [Param::Bytes(&claim.scope), since, Param::Int(lock(claim))];
-            let rows = connection.run(LOOK, &params).await?;
+            let mut params = vec![Param::Bytes(&claim.scope), since, Param::Int(lock(claim))];
+            let mut text = std::borrow::Cow::Borrowed(LOOK);
+            if let Some(bucket) = bucket {
+                params.push(Param::Int(i64::from(bucket)));
+                text.to_mut().push_str(GATE);
+            }
+            let rows = connection.run(&text, &params).await?;
             let rows = rows.try_collect::<Vec<Row>>().await?;
             if group.reads && !rows.is_empty() {
                 let question = Question::written(&connection).await?;
@@ -95,6 +102,7 @@ pub(super) async fn kept(
         let found = match found {
             // The table comes with the first key where Stoa makes no other.
             Err(fail) if fail.is_no_table() => return Ok(None),
+            Err(fail) if bucket.is_some() && fail.is_not_owned() => return Err(StoreError::NotOwned.into()),
             found => found?,
         };
         let Some(row) = found.first() else { return Ok(None) };

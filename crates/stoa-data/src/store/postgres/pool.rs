@@ -284,6 +284,7 @@ impl Pool {
         trying.settle(match result {
             Ok(result) => result.map_err(|error| match plain(&error, &self.target.shown) {
                 StoreError::Internal(text) | StoreError::Refused(text) => StoreError::Unavailable(text),
+                StoreError::Server(said) => StoreError::Unavailable(said.message),
                 other => other,
             }),
             Err(_) => Err(self.unanswered()),

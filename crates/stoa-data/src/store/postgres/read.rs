@@ -11,8 +11,8 @@ use super::{RESULT_BYTES_MAX, Shared};
 use crate::operation::{Count, Read};
 use crate::store::json::write_text;
 use crate::store::slow;
-use crate::store::sql::{Arg, Builder, Out, OutKind, Position, Shape, Sql, Within};
-use crate::store::{Page, StoreError};
+use crate::store::sql::{Arg, Builder, Gate, Out, OutKind, Position, Shape, Sql, Within};
+use crate::store::{Mark, Page, StoreError};
 use crate::value::Value;
 use futures_util::TryStreamExt;
 use std::pin::pin;
@@ -35,20 +35,37 @@ struct Reading<'a> {
     order: Vec<Position<'a>>,
     version: Option<usize>,
     sql: Sql<'a>,
+    gate: Option<Gate>,
+    /// Whether the page says where each row ends and stands in the order.
+    marks: bool,
     deadline: Instant,
     /// Rows that came, of all tries.
     progress: AtomicU64,
 }
 
 /// Runs a read.
-pub(super) async fn run(shared: &Arc<Shared>, read: &Read, deadline: Instant) -> Result<Page, StoreError> {
-    let reading = Reading::new(shared, read, deadline).map_err(|fail| fail.plain(shared.shown()))?;
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    read: &Read,
+    (gate, marks): (Option<Gate>, bool),
+    deadline: Instant,
+) -> Result<Page, StoreError> {
+    let reading =
+        Reading::new(shared, read, (gate, marks), deadline).map_err(|fail| fail.plain(shared.shown()))?;
     let result = reading.anywhere(shared).await;
-    result.map_err(|fail| fail.plain(shared.shown()))
+    result.map_err(|fail| match gate {
+        Some(_) if fail.is_not_owned() => StoreError::NotOwned,
+        _ => fail.plain(shared.shown()),
+    })
 }
 
 impl<'a> Reading<'a> {
-    fn new(shared: &'a Shared, read: &'a Read, deadline: Instant) -> Run<Self> {
+    fn new(
+        shared: &'a Shared,
+        read: &'a Read,
+        (gate, marks): (Option<Gate>, bool),
+        deadline: Instant,
+    ) -> Run<Self> {
         let table = shared.table(read.resource)?;
         let mut shape = Shape::new(&read.select, table, &shared.tables)?;
         let order = shape.positions(&read.order)?;
@@ -56,6 +73,7 @@ impl<'a> Reading<'a> {
         let versioned = !shape.grouped && (table.created || read.limit <= 1);
         let version = versioned.then(|| shape.version());
         let mut builder = Builder::new(&POSTGRES, &shared.tables);
+        builder.gate = gate;
         builder.read(read, &shape)?;
         Ok(Self {
             shared,
@@ -63,6 +81,8 @@ impl<'a> Reading<'a> {
             order,
             version,
             sql: builder.sql,
+            gate,
+            marks,
             shape,
             deadline,
             progress: AtomicU64::new(0),
@@ -243,6 +263,7 @@ impl<'a> Reading<'a> {
     /// The read and the count of all its rows, of one state of the data.
     async fn counted(&self, pool: &Way<'_>) -> Run<Page> {
         let mut counting = Builder::new(&POSTGRES, &self.shared.tables);
+        counting.gate = self.gate;
         counting.count(self.read)?;
         let connection = pool.alone(self.deadline).await?;
         let (read, count) = (params(&self.sql), params(&counting.sql));
@@ -304,6 +325,7 @@ impl<'a> Reading<'a> {
     async fn estimated(&self, pool: &Way<'_>) -> Run<u64> {
         let bound = self.shared.page_max(self.read.resource);
         let mut builder = Builder::new(&POSTGRES, &self.shared.tables);
+        builder.gate = self.gate;
         builder.push("SELECT count(*) FROM (");
         builder.matches(self.read)?;
         builder.push(" LIMIT ");
@@ -365,11 +387,17 @@ impl<'a> Reading<'a> {
             }
             write_row(&self.shape.outs, &row, &mut page.json)?;
             page.rows += 1;
-            if page.rows == self.read.limit {
+            if self.marks || page.rows == self.read.limit {
                 let entries = self.order.iter();
                 page.last = entries
                     .map(|at| position(column(&row, at.slot)?, at))
                     .collect::<Run<_>>()?;
+            }
+            if self.marks {
+                page.marks.push(Mark {
+                    end: page.json.len(),
+                    position: std::mem::take(&mut page.last),
+                });
             }
         }
         Ok(page)

@@ -8,6 +8,7 @@ use super::Shared;
 use super::codec::Param;
 use super::enter;
 use super::errors::{Fail, Run, explain};
+use super::fence::Fence;
 use super::idempotency;
 use super::place::Question;
 use super::pool::{Alone, within};
@@ -32,6 +33,7 @@ struct Writing<'a> {
     shared: &'a Shared,
     connection: &'a Alone,
     write: &'a Write,
+    fence: Option<&'a Fence>,
     table: &'a Table,
     deadline: Instant,
     /// Whether `BEGIN` was sent.
@@ -48,9 +50,9 @@ struct Writing<'a> {
 /// Runs a write on the server that takes writes.
 pub(super) async fn run(
     shared: &Arc<Shared>,
-    write: &Write,
+    (write, fence): (&Write, Option<&Fence>),
     deadline: Instant,
-    mut render: Option<Render>,
+    render: &mut Option<Render>,
 ) -> Result<Done, StoreError> {
     let table = shared.table(write.resource)?;
     if table.view {
@@ -68,6 +70,7 @@ pub(super) async fn run(
             shared,
             connection: &connection,
             write,
+            fence,
             table,
             deadline,
             begun: false,
@@ -76,7 +79,7 @@ pub(super) async fn run(
             done: Written::default(),
             at: Position::default(),
         };
-        let ended = pool.limited(deadline, writing.transaction(&mut render)).await;
+        let ended = pool.limited(deadline, writing.transaction(render)).await;
         let fail = match shared.hinting(ended)? {
             Ok(outcome) => {
                 let at = std::mem::take(&mut writing.at);
@@ -101,6 +104,9 @@ pub(super) async fn run(
             undo(connection).await;
         }
         if !repeat {
+            if fence.is_some() && fail.is_not_owned() {
+                return Err(StoreError::NotOwned);
+            }
             return Err(explain(&shared.tables, write, fail, shared.shown()));
         }
     }
@@ -152,7 +158,9 @@ impl Writing<'_> {
         if self.write.exactly_one && self.write.returning.is_some() && self.done.shown != 1 {
             return Err(StoreError::Affected(self.done.shown).into());
         }
-        self.references().await?;
+        if !self.shared.in_parts {
+            self.references().await?;
+        }
         if affected != 1 {
             self.done.version = None;
         }
@@ -218,10 +226,13 @@ impl Writing<'_> {
             .saturating_duration_since(clock::now())
             .as_millis()
             .max(1);
+        // The fence looks at what is committed once it is held, whatever level the database prefers.
+        let level = self.fence.map_or("", |_| " ISOLATION LEVEL READ COMMITTED");
         format!(
-            "BEGIN; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{}",
+            "BEGIN{level}; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{}{}",
             left + 1_000,
-            self.shared.commit
+            self.shared.commit,
+            self.fence.map(Fence::take).unwrap_or_default()
         )
     }
 

@@ -20,6 +20,7 @@ impl<'a> Builder<'a> {
         scope: Scope<'a>,
     ) -> Built<()> {
         self.push(" WHERE ");
+        self.gate(scope);
         if let (Some(bucket), true) = (bucket, scope.table.created) {
             self.alias(scope.alias);
             self.push(".");

@@ -187,7 +187,7 @@ fn choose(rng: &mut fastrand::Rng, value: &mut i64) -> Sent {
     let claim = rng.bool().then_some(IdempotencyClaim {
         scope,
         fingerprint: [1; 32],
-        bucket: 0,
+        bucket: None,
     });
     let mut write = kind.write();
     write.idempotency.clone_from(&claim);

@@ -8,6 +8,7 @@ use crate::store::postgres::codec;
 use crate::store::postgres::connection::params;
 use crate::store::postgres::dialect::POSTGRES;
 use crate::store::postgres::errors::Run;
+use crate::store::postgres::fence::Fence;
 use crate::store::postgres::read::column;
 use crate::store::sql::{Builder, Scope};
 use crate::store::table::{VERSION, quote};
@@ -27,7 +28,9 @@ struct Standing {
 
 impl<'a> Writing<'a> {
     pub(super) fn builder(&self) -> Builder<'a> {
-        Builder::new(&POSTGRES, &self.shared.tables)
+        let mut builder = Builder::new(&POSTGRES, &self.shared.tables);
+        builder.gate = self.fence.and_then(Fence::gate);
+        builder
     }
 
     pub(super) fn items(&self) -> &'a [Item] {

@@ -283,7 +283,7 @@ fn a_panic_in_a_write_undoes_that_write_and_the_writer_goes_on() {
     broken.idempotency = Some(crate::operation::IdempotencyClaim {
         scope: [1; 32],
         fingerprint: [1; 32],
-        bucket: 0,
+        bucket: None,
     });
     let render: crate::store::Render = Box::new(|_| panic!("a fault of ours"));
     let error = run(async { store.write(broken, soon(), Some(render)).await.unwrap_err() });

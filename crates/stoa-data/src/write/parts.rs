@@ -1,0 +1,60 @@
+//! The reply of a write whose parts were transactions of their own: what became of each, in one body.
+
+use crate::{
+    handler::Call,
+    refusal::Refusal,
+    render::Draft,
+    store::{Part, Written},
+    trouble,
+};
+use serde_json::json;
+use stoa_exchange::Reply;
+
+use super::shape::Shape;
+
+/// `207` (RFC 4918's status for it, with a body of our own): for each part its shard, the rows of the body that it is about,
+/// its status, and the representation or the problem.
+pub(super) fn reply(call: &Call<'_>, shape: &Shape, parts: Vec<Part>) -> Reply {
+    let mut body = Vec::from(&b"{\"parts\":["[..]);
+    for (position, part) in parts.into_iter().enumerate() {
+        if position > 0 {
+            body.push(b',');
+        }
+        let Part { shard, rows, result } = part;
+        let mut about = json!({ "shard": shard });
+        if !rows.is_empty() {
+            about["rows"] = json!(rows);
+        }
+        match result {
+            Ok(written) => done(shape, &mut about, &written, &mut body),
+            Err(error) => {
+                let refusal: Refusal = trouble::refusal(error, call, None);
+                let problem = refusal.into_problem(call.alias);
+                about["status"] = json!(problem.status().as_u16());
+                about["problem"] = problem.to_json(None);
+                body.extend_from_slice(about.to_string().as_bytes());
+            }
+        }
+    }
+    body.extend_from_slice(b"]}");
+    let applied = match &shape.applied {
+        Some(others) => format!("{others}, atomic=per-shard"),
+        None => "atomic=per-shard".to_owned(),
+    };
+    let draft = Draft::new(207).header("preference-applied", applied).json(body);
+    crate::render::stored_reply(draft.stored())
+}
+
+/// A part that is done. The rows are JSON already.
+fn done(shape: &Shape, about: &mut serde_json::Value, written: &Written, body: &mut Vec<u8>) {
+    about["status"] = json!(shape.status(written));
+    about["affected"] = json!(written.affected);
+    let text = about.to_string();
+    body.extend_from_slice(text.trim_end_matches('}').as_bytes());
+    if shape.representation {
+        body.extend_from_slice(b",\"body\":[");
+        body.extend_from_slice(&written.json);
+        body.push(b']');
+    }
+    body.push(b'}');
+}
