@@ -50,17 +50,34 @@ fn on_each_store(ask: impl Fn(&Path, &str)) {
     }
 }
 
+/// Runs a script of `tests/clients` in Node.js.
+fn in_node(script: &str, folder: &Path, base: &str) {
+    let mut node = Command::new("node");
+    node.arg(repository().join("tests/clients").join(script))
+        .args([base, &token::user("ann")])
+        .env("NODE_FOLDER", tools::node_folder())
+        .current_dir(folder);
+    let said = tools::succeed(script, &mut node);
+    assert!(said.contains("all questions answered"), "{said}");
+}
+
 #[test]
 fn postgrest_js_reads_and_writes() {
+    on_each_store(|folder, base| in_node("postgrest.mjs", folder, base));
+}
+
+#[test]
+fn supabase_js_reads_and_writes() {
     on_each_store(|folder, base| {
-        let mut node = Command::new("node");
-        node.arg(repository().join("tests/clients/postgrest.mjs"))
-            .args([base, &token::user("ann")])
-            .env("NODE_FOLDER", tools::node_folder())
-            .current_dir(folder);
-        let said = tools::succeed("the postgrest-js client", &mut node);
-        assert!(said.contains("all questions answered"), "{said}");
+        // The library adds the path by itself.
+        let root = base.trim_end_matches("/rest/v1");
+        in_node("supabase.mjs", folder, root);
     });
+}
+
+#[test]
+fn the_provider_of_react_admin_reads_and_writes() {
+    on_each_store(|folder, base| in_node("react_admin.mjs", folder, base));
 }
 
 #[test]
