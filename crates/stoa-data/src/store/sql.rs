@@ -57,6 +57,8 @@ pub(crate) trait Dialect: Sync {
     fn shown(&self, column: &Column) -> &'static str;
     /// Put behind that, so that rows can be grouped by it.
     fn groupable(&self, column: &Column) -> &'static str;
+    /// A column that was read so, as rows are grouped and groups are ordered by it.
+    fn group(&self, out: &mut String, column: &Column, reference: &str);
     /// What stands around a value so that it becomes another type.
     fn cast(&self, from: Source<'_>, to: Cast) -> [Cow<'static, str>; 2];
     /// What stands around a value so that an aggregate takes it.

@@ -143,9 +143,12 @@ impl Dialect for Postgres {
     fn groupable(&self, column: &Column) -> &'static str {
         match held(column) {
             Held::Json => "::jsonb",
-            Held::Char => "::text",
-            Held::Plain | Held::Ordered | Held::Unknown | Held::TextList | Held::Other => "",
+            Held::Plain | Held::Char | Held::Ordered | Held::Unknown | Held::TextList | Held::Other => "",
         }
+    }
+
+    fn group(&self, out: &mut String, _column: &Column, reference: &str) {
+        out.push_str(reference);
     }
 
     fn cast(&self, from: Source<'_>, to: Cast) -> [Cow<'static, str>; 2] {

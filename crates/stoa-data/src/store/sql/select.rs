@@ -348,7 +348,7 @@ impl<'a> Builder<'a> {
     /// A column of the derived table as it is compared and ordered.
     fn key(&mut self, column: &Column, position: usize, group: usize) {
         let reference = format!("t{group}.c{position}");
-        self.dialect.operand(&mut self.sql.text, column, &reference);
+        self.dialect.group(&mut self.sql.text, column, &reference);
     }
 
     /// `c0`, the name of a column of the derived table.

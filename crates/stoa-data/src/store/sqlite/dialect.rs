@@ -147,6 +147,10 @@ impl Dialect for Sqlite {
         ""
     }
 
+    fn group(&self, out: &mut String, column: &Column, reference: &str) {
+        self.operand(out, column, reference);
+    }
+
     fn cast(&self, from: Source<'_>, to: Cast) -> [Cow<'static, str>; 2] {
         ["stoa_cast(".into(), cast_arguments(from, to).into()]
     }

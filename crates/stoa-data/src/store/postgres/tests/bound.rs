@@ -200,3 +200,75 @@ fn views_are_read_only_and_what_is_missing_is_named() {
         .to_string();
     assert!(why.contains("stoa migrate apply"), "{why}");
 }
+
+#[test]
+fn what_is_there_is_cast_grouped_and_added_up() {
+    use crate::operation::{Aggregate, Cast, Item, Term, kind_of};
+    let server = Server::start();
+    let store = open(&server, vec![old()]);
+    let whole = old();
+    let all: Vec<usize> = (0..12).collect();
+    // Grouped by columns of every type, each a group of its own.
+    let mut select = items(&whole, &all);
+    let count = |name: &str, function, of| Item::Aggregate {
+        function,
+        of,
+        cast: None,
+        name: name.into(),
+    };
+    select.push(count("n", Aggregate::Count, None));
+    let mut grouped = read(0, select, Condition::True);
+    grouped.limit = 2;
+    assert_eq!(
+        json(&*store, &grouped),
+        concat!(
+            r#"{"id":1,"small":7,"name":"x","pad":"ab   ","mood":"glad","moods":["sad","glad"],"price":12.50,"#,
+            r#""ratio":0.1,"at":"2024-05-06T07:08:09.500000Z","data":{"a":[1,2]},"tags":[1,2],"span":"1 day","n":1},"#,
+            r#"{"id":2,"small":null,"name":null,"pad":null,"mood":null,"moods":null,"price":null,"ratio":null,"#,
+            r#""at":null,"data":null,"tags":null,"span":null,"n":1}"#
+        )
+    );
+    // Each as text, and the extremes and sums of what has them.
+    let as_text = |field: &usize| Item::Field {
+        field: *field,
+        path: Vec::new(),
+        cast: Some(Cast::Text),
+        name: whole.fields[*field].name.as_str().into(),
+    };
+    let select = all.iter().map(as_text).collect();
+    assert_eq!(
+        json(&*store, &read(0, select, is(0, 1))),
+        concat!(
+            r#"{"id":"1","small":"7","name":"x","pad":"ab","mood":"glad","moods":"{sad,glad}","price":"12.50","#,
+            r#""ratio":"0.1","at":"2024-05-06 07:08:09.5","data":"{\"a\": [1, 2]}","tags":"{1,2}","span":"1 day"}"#
+        )
+    );
+    let mut select = Vec::new();
+    let functions = [Aggregate::Sum, Aggregate::Avg, Aggregate::Min, Aggregate::Max];
+    for field in &all {
+        for function in functions {
+            let of = kind_of(&whole.fields[*field].ty, &[], None);
+            if function.result(of).is_some() {
+                let name = format!("{}_{}", function.name(), whole.fields[*field].name);
+                let term = Term {
+                    field: *field,
+                    path: Vec::new(),
+                    cast: None,
+                };
+                select.push(count(&name, function, Some(term)));
+            }
+        }
+    }
+    let mut totals = read(0, select, Condition::True);
+    totals.order.clear();
+    assert_eq!(
+        json(&*store, &totals),
+        concat!(
+            r#"{"sum_id":3,"avg_id":1.5000000000000000,"min_id":1,"max_id":2,"sum_small":7,"avg_small":7.0000000000000000,"#,
+            r#""min_small":7,"max_small":7,"min_name":"x","max_name":"x","min_pad":"ab   ","max_pad":"ab   ","#,
+            r#""min_mood":"glad","max_mood":"glad","sum_price":12.50,"avg_price":12.5000000000000000,"min_price":12.50,"#,
+            r#""max_price":12.50,"sum_ratio":0.1,"avg_ratio":0.10000000149011612,"min_ratio":0.1,"max_ratio":0.1,"#,
+            r#""min_at":"2024-05-06T07:08:09.500000Z","max_at":"2024-05-06T07:08:09.500000Z","min_span":"1 day","max_span":"1 day"}"#
+        )
+    );
+}

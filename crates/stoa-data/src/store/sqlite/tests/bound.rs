@@ -1,6 +1,6 @@
 //! Tables that others made.
 
-use crate::operation::{Change, Compare, Condition, Item, Order, Precondition};
+use crate::operation::{Aggregate, Change, Compare, Condition, Item, Order, Precondition, Term};
 use crate::store::contract::fixture::{
     ascending, bound, compare, delete, done, field, insert, is, items, json, page, plan, read, refers, text,
     try_write, update, write,
@@ -90,6 +90,46 @@ fn what_is_there_is_read_as_declared() {
     assert_eq!(ids(is(1, Value::Bool(true))), "1,4");
     assert_eq!(ids(compare(7, Compare::Lt, Value::Float(3.5))), "1,2");
     pages(&*store, &old);
+    added_up(&*store, &old);
+}
+
+/// What is written in several ways is one group, and adds up as what it is read as.
+fn added_up(store: &dyn Store, old: &Resource) {
+    let of = |function: Aggregate, field, name: &str| Item::Aggregate {
+        function,
+        of: Some(Term {
+            field,
+            path: Vec::new(),
+            cast: None,
+        }),
+        cast: None,
+        name: name.into(),
+    };
+    let mut select = items(old, &[1, 2]);
+    select.push(of(Aggregate::Count, 0, "n"));
+    let mut groups = read(0, select, Condition::True);
+    groups.order = vec![ascending(1)];
+    assert_eq!(
+        json(store, &groups),
+        concat!(
+            r#"{"b":false,"t":"2013-01-01T05:00:00.000000Z","n":1},"#,
+            r#"{"b":true,"t":"2013-01-01T05:00:00.000000Z","n":2},{"b":null,"t":null,"n":1}"#
+        )
+    );
+    let select = vec![
+        of(Aggregate::Sum, 4, "p"),
+        of(Aggregate::Max, 4, "most"),
+        of(Aggregate::Min, 3, "day"),
+        of(Aggregate::Max, 2, "time"),
+        of(Aggregate::Sum, 7, "f"),
+        of(Aggregate::Max, 6, "x"),
+    ];
+    let mut totals = read(0, select, Condition::True);
+    totals.order.clear();
+    assert_eq!(
+        json(store, &totals),
+        r#"{"p":115.75,"most":100.25,"day":"2013-01-01","time":"2013-01-01T05:00:00.000000Z","f":1005.5,"x":"a"}"#
+    );
 }
 
 /// Every order visits every row once.
