@@ -163,6 +163,17 @@ fn a_promotion_is_followed_while_it_serves() {
     assert_eq!(again.header("idempotent-replayed").as_deref(), Some("true"));
     assert!(again.header("stoa-consistency").is_some());
     assert_eq!(send(&server.client, "GET", "/latest/1", &[], None).status, 200);
+    // Whoever starts now finds the new primary, and reads what the first process has signed.
+    let second = Server::start(&Setup::new("serve", &folder));
+    let token = again.header("stoa-consistency").unwrap_or_default();
+    let seen = send(
+        &second.client,
+        "GET",
+        "/things/2",
+        &[("stoa-consistency", &token)],
+        None,
+    );
+    assert_eq!(seen.status, 200, "{}", seen.text);
 
     cluster.primary.resume();
     until("the old primary is known for what it is", || {

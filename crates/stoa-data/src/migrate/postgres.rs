@@ -61,9 +61,7 @@ type Result<T> = std::result::Result<T, MigrateError>;
 /// What every shard of the store needs.
 pub(super) fn plan(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Migration> {
     let all = each(shards, async |position, shard| {
-        let alone = Alone::open(&shard.write)
-            .await
-            .map_err(|e| of(position, shards, e))?;
+        let alone = Alone::primary(shard).await.map_err(|e| of(position, shards, e))?;
         let found = identity::look(plan, store, &alone).await;
         let planned = compute(plan, store, &alone, position == 0).await;
         Ok((
@@ -85,9 +83,7 @@ pub(super) fn plan(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Resul
 /// Makes it so, shard by shard.
 pub(super) fn apply(plan: &Plan, store: usize, shards: &[PostgresShard], allow: bool) -> Result<Applied> {
     let found = each(shards, async |position, shard| {
-        let alone = Alone::open(&shard.write)
-            .await
-            .map_err(|e| of(position, shards, e))?;
+        let alone = Alone::primary(shard).await.map_err(|e| of(position, shards, e))?;
         let found = identity::look(plan, store, &alone).await;
         Ok(found.map_err(|e| alone.broken(&e))?)
     })?;
@@ -116,9 +112,7 @@ fn settle(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Vec<Ste
         };
         let (mut all, mut found) = (Vec::new(), Vec::new());
         for (position, shard) in shards.iter().enumerate() {
-            let alone = Alone::open(&shard.write)
-                .await
-                .map_err(|e| of(position, shards, e))?;
+            let alone = Alone::primary(shard).await.map_err(|e| of(position, shards, e))?;
             let one = identity::look(plan, store, &alone).await;
             found.push(one.map_err(|e| alone.broken(&e))?);
             all.push(alone);
@@ -148,7 +142,7 @@ fn of(position: usize, shards: &[PostgresShard], error: StoreError) -> MigrateEr
 pub(super) fn status(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Status> {
     let pending = self::plan(plan, store, shards)?;
     let records = each(shards, async |_, shard| {
-        let alone = Alone::open(&shard.write).await?;
+        let alone = Alone::primary(shard).await?;
         let there = alone.rows("SELECT to_regclass('_stoa_schema')::text").await;
         let there = there.map_err(|e| alone.broken(&e))?;
         if there
@@ -244,11 +238,11 @@ async fn apply_to(
 ) -> Result<Applied> {
     if !super::manages(plan, store) {
         // Bound tables only: they are looked at, and nothing is written.
-        compute(plan, store, &Alone::open(&shard.write).await?, first).await?;
+        compute(plan, store, &Alone::primary(shard).await?, first).await?;
         return Ok(Applied::default());
     }
     let _lock = lock(shard).await?;
-    let alone = Alone::open(&shard.write).await?;
+    let alone = Alone::primary(shard).await?;
     let planned = compute(plan, store, &alone, first).await?;
     let steps = planned.into_iter().filter_map(|one| match one {
         Planned::Step(step, alone) => Some((step, alone)),
@@ -281,7 +275,7 @@ async fn apply_to(
 /// Holds the lock of migrations until it is dropped. Whoever waits for it has no transaction open meanwhile: an index
 /// that is built concurrently waits for those.
 async fn lock(shard: &PostgresShard) -> Result<Alone> {
-    let alone = Alone::open(&shard.write).await?;
+    let alone = Alone::primary(shard).await?;
     let until = clock::now() + OTHER;
     loop {
         let tried = async {

@@ -69,7 +69,7 @@ impl Sharded {
             .first()
             .ok_or_else(|| StoreError::Internal("a store without shards".to_owned()))?;
         let map = apart(async || {
-            let alone = Alone::open(&first.write).await?;
+            let alone = Alone::primary(first).await?;
             let rows = alone.rows(READ).await.map_err(|error| alone.broken(&error))?;
             Map::read(&rows, shards.len())
         })?;

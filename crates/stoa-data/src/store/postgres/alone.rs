@@ -3,8 +3,10 @@
 use super::config::Target;
 use super::connection::Connection;
 use super::errors;
+use super::group::Group;
 use crate::store::StoreError;
-use stoa_config::plan::Secret;
+use std::time::Duration;
+use stoa_config::plan::{PostgresShard, Secret};
 use tokio_postgres::{Error, SimpleQueryMessage};
 
 /// One connection that nobody else uses, driven by a task of the runtime it was made in.
@@ -53,7 +55,25 @@ impl Alone {
     /// # Errors
     /// [`StoreError::Unavailable`] says what is wrong without showing the URL.
     pub(crate) async fn open(url: &Secret) -> Result<Self, StoreError> {
-        let target = Target::parse(url.expose())?;
+        Self::to(Target::parse(url.expose())?).await
+    }
+
+    /// Connects to the server of a shard that takes writes, whichever of those that its URLs name that is.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`StoreError::NoPrimary`].
+    pub(crate) async fn primary(shard: &PostgresShard) -> Result<Self, StoreError> {
+        let group = Group::new(0, shard, Duration::ZERO, &[])?;
+        if !group.is_watched() {
+            return Self::open(&shard.write).await;
+        }
+        super::watch::look_once(&group).await;
+        let primary = group.members.get(group.lead()?);
+        let target = primary.map(|member| member.write.as_ref().clone());
+        Self::to(target.ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?).await
+    }
+
+    async fn to(target: Target) -> Result<Self, StoreError> {
         let connection = Connection::open(&target)
             .await
             .map_err(|error| errors::plain(&error, &target.shown))?;

@@ -51,7 +51,7 @@ pub fn status(plan: &Plan, store: usize) -> Result<Vec<ShardStatus>, StoreError>
         let mut all = Vec::with_capacity(shards.len());
         let mut map = None;
         for (position, shard) in shards.iter().enumerate() {
-            let primary = Alone::open(&shard.write).await;
+            let primary = Alone::primary(shard).await;
             if let (0, true, Ok(first)) = (position, fenced, &primary) {
                 let rows = first.rows(READ).await.ok();
                 map = rows.and_then(|rows| Map::read(&rows, shards.len()).ok());
