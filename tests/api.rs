@@ -167,7 +167,7 @@ fn run_scenario(book: &Book, steps: &[Step], store: &str) -> Result<(), String> 
         std::fs::write(folder.join(name), text).expect("a file of the scenario can be written");
     }
     let setup = Setup::new(&book.command, &folder).env("JWT_SECRET", token::SECRET);
-    let server = Server::try_start(&setup)?;
+    let server = Server::started(&setup)?;
     let admin = Client::new(&server.admin);
     let mut saved = BTreeMap::from([("http".to_owned(), server.http.clone())]);
     for step in book.setup.iter().chain(steps) {

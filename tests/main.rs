@@ -16,5 +16,6 @@ mod proxy;
 mod replicas;
 mod roles;
 mod secrets;
+mod shards;
 mod support;
 mod tour;
