@@ -14,7 +14,7 @@ use crate::support::{
 use scenario::{Book, Scenario, Step};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use stoa_testkit::Cluster;
+use stoa_testkit::{Cluster, Postgres};
 
 /// What a write's reply says on a store with replicas, and the reads after it hand back.
 const WRITTEN: &str = "stoa-consistency";
@@ -27,7 +27,7 @@ struct Stores {
 
 impl Stores {
     /// What `"${STORE}"` in a scenario's file is, as YAML: a database that nobody used, on one server, on a primary
-    /// with its replicas, or as three shards. On a server, `sql` has run in it.
+    /// with its replicas, or as three shards, each with a replica. On a server, `sql` has run in it.
     fn fresh(&mut self, name: &str, sql: Option<&str>) -> String {
         match name {
             "sqlite" => "\"sqlite:scenario.db\"".to_owned(),
@@ -46,8 +46,11 @@ impl Stores {
                 let schemas = "CREATE SCHEMA s0; CREATE SCHEMA s1; CREATE SCHEMA s2";
                 let all = format!("{schemas}; {}", sql.unwrap_or_default());
                 let database = self.database(Some(&all));
-                let url = self.cluster().primary.url(&database);
-                let one = |n: u8| format!("{{ write: \"{url}?options=-csearch_path%3Ds{n}\" }}");
+                let (primary, replica) = (&self.cluster().primary, &self.cluster().replicas[0]);
+                let of = |server: &Postgres, n: u8| {
+                    format!("\"{}?options=-csearch_path%3Ds{n}\"", server.url(&database))
+                };
+                let one = |n: u8| format!("{{ write: {}, read: [{}] }}", of(primary, n), of(replica, n));
                 let shards: Vec<String> = (0..3).map(one).collect();
                 format!("{{ postgres: {{ shards: [{}] }} }}", shards.join(", "))
             }
@@ -137,8 +140,9 @@ fn run_book(name: &str, store: &str) {
     let mut stores = Stores {
         postgres: match store {
             "sqlite" => None,
+            "postgres" => Some(Cluster::start(0)),
             "replicas" => Some(Cluster::start(2)),
-            _ => Some(Cluster::start(0)),
+            _ => Some(Cluster::start(1)),
         },
         databases: 0,
     };
