@@ -5,8 +5,9 @@ use stoa_config::plan::Cors;
 use stoa_exchange::{Body, Reply};
 
 /// Reply fields that a page may always read: those that paging, concurrency, limits and support need.
-const EXPOSED: &str = "content-range, location, etag, link, x-request-id, ratelimit, ratelimit-policy, retry-after, \
-                       stoa-consistency, stoa-explain, idempotent-replayed, preference-applied, cache-status, server-timing";
+const EXPOSED: &str = "content-range, content-location, content-profile, location, etag, link, x-request-id, \
+                       ratelimit, ratelimit-policy, retry-after, stoa-consistency, stoa-position, stoa-missing-shards, \
+                       stoa-explain, idempotent-replayed, preference-applied, cache-status, server-timing";
 
 /// The method that a preflight asks about.
 pub(crate) fn preflight_for(method: &Method, headers: &HeaderMap) -> Option<Method> {
