@@ -21,7 +21,7 @@ usage: cargo xtask TASK
   tools        only installs what the tests need
   docs         writes the generated pages: docs/file.md and docs/stoa.schema.json
   tidy         only the tidiness rules
-  bench        CPU per request of the release build, beside nginx; installs nginx and wrk
+  bench [PART…] CPU per request of the release build beside its peers; installs them. PART: edge, postgres, scatter, wide
   sbom         the bill of materials of the default build (CycloneDX), on stdout
   reproducible builds the release binary twice in two folders and compares the bytes
   advisories   judges the locked packages by RustSec's database of today and takes the snapshot of it anew that
@@ -55,7 +55,7 @@ fn run(task: &str, rest: &[String]) -> Option<Outcome> {
         "tools" => tools::all(),
         "docs" => docs::write(),
         "tidy" => tidy::tidy(),
-        "bench" => bench::bench(),
+        "bench" => bench::bench(rest),
         "sbom" => supply::sbom(),
         "reproducible" => supply::reproducible(),
         "advisories" => advisories::refresh(),

@@ -274,6 +274,11 @@ impl Postgres {
         while self.ask("postgres", &count) != "0" {}
     }
 
+    /// The path of one of the server's own programs, `pgbench` say.
+    pub fn program(&self, name: &str) -> PathBuf {
+        bin().join(name)
+    }
+
     /// The folder it lives in.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -307,7 +312,7 @@ fn template() -> PathBuf {
 }
 
 /// A port that nobody used a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener
         .local_addr()
