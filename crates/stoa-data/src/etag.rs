@@ -3,24 +3,26 @@
 
 use crate::operation::{Precondition, Version};
 use http::{HeaderMap, HeaderName, header};
+use stoa_exchange::text::{push_hex, push_hex_number};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The tag of a representation.
 pub(crate) fn tag(version: Option<Version>, media: &str, body: &[u8]) -> String {
     let hash = xxh3_64(body) ^ xxh3_64(media.as_bytes());
-    match version {
-        Some(version) => format!("\"{}-{hash:016x}\"", hex(version)),
-        None => format!("\"-{hash:016x}\""),
+    let mut tag = String::with_capacity(36);
+    tag.push('"');
+    if let Some(version) = version {
+        push_hex_number(&mut tag, version.cast_unsigned());
     }
+    tag.push('-');
+    push_hex(&mut tag, &hash.to_be_bytes());
+    tag.push('"');
+    tag
 }
 
 /// The tag of a row whose representation is not sent: good for `If-Match`.
 pub(crate) fn version_tag(version: Version) -> String {
-    format!("\"{}\"", hex(version))
-}
-
-fn hex(version: Version) -> String {
-    format!("{:x}", version.cast_unsigned())
+    format!("\"{:x}\"", version.cast_unsigned())
 }
 
 /// The tags of a field, each with whether it is weak; `None` when it holds `*`.

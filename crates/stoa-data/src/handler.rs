@@ -24,6 +24,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header, request};
 use percent_encoding::percent_decode_str;
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fmt,
     sync::Arc,
@@ -218,15 +219,6 @@ pub(crate) fn servers(chosen: &[Chosen]) -> serde_json::Value {
     chosen.iter().map(one).collect()
 }
 
-/// `scheme://host`, empty when the host is not fit to stand in a link.
-fn origin(context: &Context) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
-    if context.host.is_empty() || !context.host.chars().all(plain) {
-        return String::new();
-    }
-    format!("{}://{}", context.scheme.as_str(), context.host)
-}
-
 /// What a path addresses.
 struct Place<'a> {
     alias: bool,
@@ -259,8 +251,7 @@ pub(crate) struct Call<'a> {
     consistency: Option<Consistency>,
     session: &'a Session<'a>,
     pub(crate) query: &'a str,
-    /// `scheme://host` for absolute links; may be empty.
-    pub(crate) origin: String,
+    context: &'a Context,
     pub(crate) deadline: Instant,
     body_bytes_max: u64,
 }
@@ -287,7 +278,7 @@ impl<'a> Call<'a> {
             consistency,
             session,
             query: parts.uri.query().unwrap_or(""),
-            origin: origin(context),
+            context,
             deadline: context.deadline.map_or(statement_end, |d| d.min(statement_end)),
             body_bytes_max: context.body_bytes_max,
         }
@@ -308,6 +299,16 @@ impl<'a> Call<'a> {
     /// The body, in whichever of its media types it came.
     pub(crate) fn payload(&self, bytes: &Bytes, many: bool) -> Result<Payload> {
         body::payload(self.headers, bytes, many, self.alias)
+    }
+
+    /// `scheme://host` for absolute links, empty when the host is not fit to stand in one.
+    pub(crate) fn origin(&self) -> String {
+        let (scheme, host) = (self.context.scheme, &self.context.host);
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
+        if host.is_empty() || !host.chars().all(plain) {
+            return String::new();
+        }
+        format!("{}://{host}", scheme.as_str())
     }
 
     pub(crate) fn signer(&self) -> &'a Signer {
@@ -359,7 +360,8 @@ impl<'a> Call<'a> {
         let stitches = stitch::cut(self.plan(), read.resource, &mut first.select)?;
         let mut page = self.fetch_together(&first).await?;
         if !stitches.is_empty() && page.rows > 0 {
-            page.json = stitch::sew(self, page.json, stitches).await?;
+            // Large, and not what most reads need.
+            page.json = Box::pin(stitch::sew(self, page.json, stitches)).await?;
         }
         Ok(page)
     }
@@ -411,31 +413,32 @@ impl<'a> Call<'a> {
         self.stranger(method)?;
         let id = id.map(|id| self.key(id)).transpose()?;
         let head = *method == Method::HEAD;
+        // Writes are large and in boxes of their own: a read does not carry room for them.
         match (method.as_str(), id) {
             ("GET" | "HEAD", None) => read::list(self, head).await,
             ("GET" | "HEAD", Some(id)) => read::one(self, &id, head).await,
             ("POST", None) => {
                 body::check_type(self.headers, false)?;
-                write::create(self, self.body(body).await?).await
+                Box::pin(write::create(self, self.body(body).await?)).await
             }
             ("PUT", Some(id)) => {
                 body::check_type(self.headers, false)?;
-                write::replace(self, id, self.body(body).await?).await
+                Box::pin(write::replace(self, id, self.body(body).await?)).await
             }
             ("PUT", None) if self.alias => {
                 body::check_type(self.headers, false)?;
-                write::replace_filtered(self, self.body(body).await?).await
+                Box::pin(write::replace_filtered(self, self.body(body).await?)).await
             }
             ("PATCH", Some(id)) => {
                 body::check_type(self.headers, true)?;
-                write::patch_one(self, id, self.body(body).await?).await
+                Box::pin(write::patch_one(self, id, self.body(body).await?)).await
             }
             ("PATCH", None) => {
                 body::check_type(self.headers, true)?;
-                write::patch_many(self, self.body(body).await?).await
+                Box::pin(write::patch_many(self, self.body(body).await?)).await
             }
-            ("DELETE", Some(id)) => write::delete_one(self, id).await,
-            ("DELETE", None) => write::delete_many(self).await,
+            ("DELETE", Some(id)) => Box::pin(write::delete_one(self, id)).await,
+            ("DELETE", None) => Box::pin(write::delete_many(self)).await,
             (other, id) => Err(self.not_allowed(other, id.is_some())),
         }
     }
@@ -501,7 +504,11 @@ impl<'a> Call<'a> {
                 "its rows have no single key; ask the list with filters",
             )));
         };
-        let decoded = percent_decode_str(text).decode_utf8();
+        let decoded = if text.contains('%') {
+            percent_decode_str(text).decode_utf8()
+        } else {
+            Ok(Cow::Borrowed(text))
+        };
         let decoded = decoded.map_err(|_| unknown(String::from("the key is not UTF-8")))?;
         if decoded.contains('/') && text.contains('/') {
             return Err(unknown(String::from("nothing is served below a row")));

@@ -232,6 +232,9 @@ fn first<'a>(pairs: &'a [Pair], key: &str) -> Option<&'a str> {
 }
 
 fn shape(pairs: &[Pair]) -> String {
+    if pairs.is_empty() {
+        return String::from("[]");
+    }
     let free = |key: &str| matches!(key, "select" | "limit" | "offset" | "after" | "columns");
     let mut shape: Vec<_> = pairs
         .iter()

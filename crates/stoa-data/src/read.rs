@@ -233,7 +233,8 @@ fn next(call: &Call<'_>, query: &Query, page: &Page, bound: &str, begins: u64) -
         .replace('"', "%22");
     Some(format!(
         "<{}{}?{kept}{sep}{place}>; rel=\"next\"",
-        call.origin, call.facts.path
+        call.origin(),
+        call.facts.path
     ))
 }
 
@@ -251,9 +252,12 @@ pub(crate) async fn one(call: &Call<'_>, id: &Value, head: bool) -> Result<Reply
     let media = accept::accept(call.headers)?;
     let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
     query.only(&[Kind::Select, Kind::Embedded], "A row")?;
-    let page = row(call, id, &query.select, Verb::Read).await?;
-    let columns = select::names(&query.select);
+    let (page, select) = row(call, id, query.select, Verb::Read).await?;
     guard(call, &page)?;
+    let columns = match media {
+        accept::Media::Csv => select::names(&select),
+        _ => Vec::new(),
+    };
     let body = render::object(&page.json, media, &columns)?;
     let tag = etag::tag(page.version, media.content_type(), &body);
     if etag::none_match_hits(call.headers, &tag) {
@@ -277,9 +281,14 @@ fn guard(call: &Call<'_>, page: &Page) -> Result<()> {
 }
 
 /// Reads the row with this key, as far as the rule of `verb` lets the caller; refuses with 404 where there is none.
-pub(crate) async fn row(call: &Call<'_>, id: &Value, items: &[Item], verb: Verb) -> Result<Page> {
+/// Gives back what was selected.
+pub(crate) async fn row(
+    call: &Call<'_>,
+    id: &Value,
+    mut select: Vec<Item>,
+    verb: Verb,
+) -> Result<(Page, Vec<Item>)> {
     let allowed = call.allow(call.resource, verb)?;
-    let mut select = items.to_vec();
     rule_embeds(call, &mut select)?;
     let filter = prepare::key_is(call.resource, id).and(allowed.filter);
     let read = Read {
@@ -300,7 +309,7 @@ pub(crate) async fn row(call: &Call<'_>, id: &Value, items: &[Item], verb: Verb)
     if page.rows == 0 {
         return Err(call.not_found(id));
     }
-    Ok(page)
+    Ok((page, read.select))
 }
 
 /// The caller's condition of a filtered write; without one it is refused.

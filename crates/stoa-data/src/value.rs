@@ -151,7 +151,7 @@ fn write_day(day: i64, out: &mut Vec<u8>) {
 fn write_digits(n: i64, width: usize, out: &mut Vec<u8>) {
     let mut digits = [b'0'; 7];
     let mut left = n;
-    for digit in digits.iter_mut().rev() {
+    for digit in digits.iter_mut().rev().take(width) {
         *digit = b'0' + u8::try_from(left % 10).unwrap_or(0);
         left /= 10;
     }

@@ -4,29 +4,35 @@ use std::{fmt::Write, net::IpAddr};
 
 pub(crate) const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Writes bytes as hexadecimal digits in lower case, four at a time.
+/// Writes bytes as hexadecimal digits in lower case.
 pub fn push_hex(text: &mut String, bytes: &[u8]) {
-    let (fours, rest) = bytes.as_chunks::<4>();
-    for four in fours {
-        let digits = eight_digits(u32::from_be_bytes(*four));
-        text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
-    }
-    for byte in rest {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    for some in bytes.chunks(32) {
+        let mut digits = [0; 64];
+        for (byte, two) in some.iter().zip(digits.as_chunks_mut().0) {
+            *two = PAIRS[usize::from(*byte)];
+        }
+        // One look at all of it: a `String` takes nothing unseen.
+        text.push_str(std::str::from_utf8(&digits[..some.len() * 2]).unwrap_or_default());
     }
 }
 
-/// The digits of a number, all at once: a digit in each byte, without a branch or a table.
-fn eight_digits(number: u32) -> [u8; 8] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let mut nibbles = u64::from(number);
-    nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff;
-    nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff;
-    nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    // 1 in each byte that is a letter.
-    let letters = (nibbles + 6 * ONES) >> 4 & ONES;
-    (nibbles + u64::from(b'0') * ONES + u64::from(b'a' - b'0' - 10) * letters).to_be_bytes()
+/// The two digits of each byte.
+static PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// Writes a number in hexadecimal digits, without zeros in front.
+pub fn push_hex_number(text: &mut String, number: u64) {
+    let start = text.len();
+    push_hex(text, &number.to_be_bytes());
+    let zeros = (number.leading_zeros() as usize / 4).min(15);
+    text.drain(start..start + zeros);
 }
 
 /// Writes a number in decimal digits.

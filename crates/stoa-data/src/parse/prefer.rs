@@ -53,6 +53,9 @@ pub(crate) enum Missing {
 /// allows `tx=rollback`.
 pub(crate) fn prefer(headers: &HeaderMap, alias: bool, rollback: bool) -> Result<Prefer> {
     let mut prefer = Prefer::default();
+    if !headers.contains_key("prefer") {
+        return Ok(prefer);
+    }
     let mut unknown = Vec::new();
     for value in headers.get_all("prefer") {
         let Ok(text) = value.to_str() else {
@@ -152,6 +155,9 @@ impl Prefer {
 
     /// `Preference-Applied` of a read; `partial` when rows are missing.
     pub(crate) fn applied_to_read(&self, partial: bool) -> Option<String> {
+        if *self == Self::default() {
+            return None;
+        }
         join(vec![
             self.count.map(count_text),
             self.tx(),

@@ -46,13 +46,14 @@ pub(crate) fn write_int(n: i64, out: &mut Vec<u8>) {
 
 /// A JSON string.
 pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
-    let plain = text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\');
-    if plain {
+    // Nearly always nothing is special, which is seen in few steps by a loop without a way out.
+    let special = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
+    if text.bytes().fold(false, |found, b| found | special(b)) {
+        serde_json::to_writer(out, text).expect("text becomes JSON, and memory takes it");
+    } else {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
-    } else {
-        serde_json::to_writer(out, text).expect("text becomes JSON, and memory takes it");
     }
 }
 

@@ -9,10 +9,12 @@ mod gate;
 mod search;
 mod select;
 mod shape;
+mod whole_row;
 
 pub(crate) use condition::render_path;
 pub(crate) use gate::{Gate, OWNED, Share};
 pub(crate) use shape::{Out, OutKind, Position, Shape, Within};
+pub(crate) use whole_row::WholeRow;
 
 use super::table::{Column, Table, Tables};
 use crate::operation::{Aggregate, Cast, FieldIndex, Item, Kind, PathStep, Search};
@@ -275,6 +277,10 @@ impl<'a> Builder<'a> {
 
     /// `t0.`
     pub(crate) fn alias(&mut self, alias: usize) {
+        // Most statements name one row.
+        if alias == 0 {
+            return self.push("t0");
+        }
         let mut digits = itoa::Buffer::new();
         self.push("t");
         self.push(digits.format(alias));

@@ -1,6 +1,8 @@
 //! How the rows of a resource lie in a table: names, types, key. Every SQL store builds its statements from this.
 
 use crate::operation::{FieldIndex, ResourceIndex};
+use crate::store::sql::WholeRow;
+use std::sync::OnceLock;
 use stoa_config::plan::{Plan, Resource, Shard, Type};
 
 /// Column that holds a row's bucket and leads the primary key of every created table.
@@ -14,16 +16,25 @@ pub(crate) const VERSION: &str = "_version";
 #[derive(Debug)]
 pub(crate) struct Tables {
     by_resource: Vec<Option<Table>>,
+    whole_rows: Vec<OnceLock<WholeRow>>,
 }
 
 impl Tables {
     pub(crate) fn new(by_resource: Vec<Option<Table>>) -> Self {
-        Self { by_resource }
+        Self {
+            whole_rows: by_resource.iter().map(|_| OnceLock::new()).collect(),
+            by_resource,
+        }
     }
 
     /// The table of a resource; `None` when the resource lives in another store.
     pub(crate) fn get(&self, resource: ResourceIndex) -> Option<&Table> {
         self.by_resource.get(resource)?.as_ref()
+    }
+
+    /// The place of the statement that reads a whole row of a resource.
+    pub(crate) fn whole_row(&self, resource: ResourceIndex) -> Option<&OnceLock<WholeRow>> {
+        self.whole_rows.get(resource)
     }
 
     pub(crate) fn each(&self) -> impl Iterator<Item = &Table> {

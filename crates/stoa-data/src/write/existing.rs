@@ -33,7 +33,7 @@ async fn values(
         name: call.resource.fields[*field].name.as_str().into(),
     };
     let items: Vec<Item> = fields.iter().map(item).collect();
-    let page = read::row(call, id, &items, Verb::Update).await?;
+    let (page, _) = read::row(call, id, items, Verb::Update).await?;
     let broken = |why: String| {
         Refusal::new(&stoa_exchange::codes::INTERNAL, "The row could not be read back.").cause(why)
     };

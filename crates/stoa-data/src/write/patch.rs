@@ -103,10 +103,10 @@ async fn unchanged(
     returning: Option<Vec<Item>>,
     shape: &Shape,
 ) -> Result<Reply> {
-    let mut page = read::row(call, id, &[], Verb::Update).await?;
+    let (mut page, _) = read::row(call, id, Vec::new(), Verb::Update).await?;
     if returning.is_some() {
         // What may be changed is not always what may be seen.
-        page = read::row(call, id, &asked.query.select, Verb::Read).await?;
+        (page, _) = read::row(call, id, asked.query.select.clone(), Verb::Read).await?;
     }
     if let Precondition::Versions(versions) = etag::precondition(call.headers)
         && !page.version.is_some_and(|v| versions.contains(&v))

@@ -55,7 +55,9 @@ pub(crate) fn access(out: &mut String, names: &Names, record: &Record<'_>) {
     begin(out, level);
     escape(out, record.method.as_str());
     out.push(' ');
+    let start = out.len();
     escape(out, record.path);
+    let path = start..out.len();
     out.push(' ');
     push_number(out, u64::from(status));
     out.push('"');
@@ -65,7 +67,7 @@ pub(crate) fn access(out: &mut String, names: &Names, record: &Record<'_>) {
     out.push_str(r#"","http.response.status_code":"#);
     push_number(out, u64::from(status));
     out.push_str(r#","url.path":""#);
-    escape(out, record.path);
+    out.extend_from_within(path);
     let context = record.context;
     out.push_str(r#"","client.ip":""#);
     push_address(out, context.client);

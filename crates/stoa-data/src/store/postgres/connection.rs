@@ -156,14 +156,18 @@ impl Connection {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The statement of this text, whose [`slow::shape`] is `hash`, where it is prepared already.
+    pub(super) fn known(&self, hash: u64, text: &str) -> Option<Statement> {
+        self.lock().get(hash, text)
+    }
+
     /// Prepares a statement, unless it is or cannot be.
     pub(super) async fn prepare(&self, text: &str, params: &[Param<'_>]) -> Run<Option<Statement>> {
         if self.pooled {
             return Ok(None);
         }
         let hash = slow::shape(text);
-        let known = self.lock().get(hash, text);
-        if let Some(statement) = known {
+        if let Some(statement) = self.known(hash, text) {
             return Ok(Some(statement));
         }
         let types: Vec<_> = params.iter().map(Param::ty).collect();

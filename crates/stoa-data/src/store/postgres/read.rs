@@ -26,6 +26,9 @@ use way::{Check, Way};
 /// What the server gets on top of a deadline, so that it is the one to say that time ran out.
 pub(super) const GRACE: Duration = Duration::from_millis(200);
 
+/// Room that a page has for its first row.
+const ROW_BYTES: usize = 256;
+
 /// A read as it is run.
 struct Reading<'a> {
     shared: &'a Shared,
@@ -35,6 +38,8 @@ struct Reading<'a> {
     order: Vec<Position<'a>>,
     version: Option<usize>,
     sql: Sql<'a>,
+    /// The hash of its text.
+    hash: u64,
     gate: Option<Gate>,
     /// Whether the page says where each row ends and stands in the order.
     marks: bool,
@@ -80,6 +85,7 @@ impl<'a> Reading<'a> {
             read,
             order,
             version,
+            hash: slow::shape(&builder.sql.text),
             sql: builder.sql,
             gate,
             marks,
@@ -114,10 +120,7 @@ impl<'a> Reading<'a> {
     /// The read over a shared connection. `None`: to be run on a connection held alone.
     async fn first(&self, pool: &Way<'_>) -> Run<Option<Page>> {
         // What somebody runs stands in a transaction of its own.
-        if self.read.run_as.is_some()
-            || pool.is_pooled() == Some(true)
-            || self.shared.slow.is(slow::shape(&self.sql.text))
-        {
+        if self.read.run_as.is_some() || pool.is_pooled() == Some(true) || self.shared.slow.is(self.hash) {
             return Ok(None);
         }
         for again in [true, false] {
@@ -137,7 +140,7 @@ impl<'a> Reading<'a> {
                 }
                 Err(late) => return Err(late.into()),
                 Ok(Err(fail)) if fail.is_canceled() => {
-                    self.shared.slow.remember(slow::shape(&self.sql.text));
+                    self.shared.slow.remember(self.hash);
                     return Ok(None);
                 }
                 Ok(Err(fail)) if again && is_worth_another(&connection, &fail) => {}
@@ -149,16 +152,24 @@ impl<'a> Reading<'a> {
 
     /// The read over one shared connection, with what is checked in front of it.
     async fn over(&self, pool: &Way<'_>, connection: &Connection) -> Run<Page> {
+        // What most reads do not need is in boxes: it is large.
         let params = params(&self.sql);
-        let statement = connection.prepare(&self.sql.text, &params).await?;
+        let statement = match connection.known(self.hash, &self.sql.text) {
+            None => Box::pin(connection.prepare(&self.sql.text, &params)).await?,
+            known => known,
+        };
         let check = pool.check(connection).await?;
-        let (checked, page) = futures_util::future::join(check.passes(), async {
+        let page = pin!(async {
             let rows = connection
                 .begin(statement.as_ref(), &self.sql.text, &params)
                 .await?;
             self.collect(rows).await
-        })
-        .await;
+        });
+        let (checked, page) = if check.is_needed() {
+            Box::pin(futures_util::future::join(check.passes(), page)).await
+        } else {
+            (Ok(()), page.await)
+        };
         connection.answered.fetch_add(1, Ordering::Relaxed);
         checked?;
         page
@@ -379,6 +390,7 @@ impl<'a> Reading<'a> {
                 break;
             }
             if page.rows == 0 {
+                page.json.reserve(ROW_BYTES);
                 if let Some(slot) = self.version {
                     page.version = column(&row, slot)?.and_then(codec::int);
                 }

@@ -53,6 +53,9 @@ impl<'a> Builder<'a> {
     /// A read: one row more than asked for, so that it is known whether there are more.
     pub(crate) fn read(&mut self, read: &'a Read, shape: &Shape<'a>) -> Built<()> {
         let table = self.table(read.resource)?;
+        if self.known_row(read, table, shape) {
+            return Ok(());
+        }
         let rows = Rows {
             shape,
             scope: self.scope(table, &read.select),
@@ -69,6 +72,7 @@ impl<'a> Builder<'a> {
             }
         })?;
         self.page(read.limit.saturating_add(1), read.offset);
+        self.keep_row(read, table, shape);
         Ok(())
     }
 

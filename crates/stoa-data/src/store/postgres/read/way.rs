@@ -78,7 +78,7 @@ impl Way<'_> {
         Ok(match (wanted, &self.replica) {
             (Some(lsn), Some(replica)) => Check {
                 lsn,
-                question: Some(Question::replayed(connection).await?),
+                question: Some(Box::pin(Question::replayed(connection)).await?),
                 member: (connection.started == replica.started).then_some(replica.member),
             },
             _ => Check::none(),
