@@ -9,69 +9,15 @@ use crate::support::{
     client::{Answer, Client},
     copy_folder, repository,
     server::{Server, Setup, folder_with},
+    stores::Stores,
     token,
 };
 use scenario::{Book, Scenario, Step};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use stoa_testkit::{Cluster, Postgres};
 
 /// What a write's reply says on a store with replicas, and the reads after it hand back.
 const WRITTEN: &str = "stoa-consistency";
-
-/// The stores that every scenario runs on.
-struct Stores {
-    postgres: Option<Cluster>,
-    databases: usize,
-}
-
-impl Stores {
-    /// What `"${STORE}"` in a scenario's file is, as YAML: a database that nobody used, on one server, on a primary
-    /// with its replicas, or as three shards, each with a replica. On a server, `sql` has run in it.
-    fn fresh(&mut self, name: &str, sql: Option<&str>) -> String {
-        match name {
-            "sqlite" => "\"sqlite:scenario.db\"".to_owned(),
-            "postgres" => {
-                let database = self.database(sql);
-                format!("\"{}\"", self.cluster().primary.url(&database))
-            }
-            "replicas" => {
-                let database = self.database(sql);
-                let read: Vec<String> = self.cluster().replicas.iter().map(|r| r.url(&database)).collect();
-                let (write, read) = (self.cluster().primary.url(&database), read.join(", "));
-                format!("{{ postgres: {{ shards: [{{ write: \"{write}\", read: [{read}] }}] }} }}")
-            }
-            _ => {
-                // Schemas of one database: to Stoa they are three databases, and they are made sooner.
-                let schemas = "CREATE SCHEMA s0; CREATE SCHEMA s1; CREATE SCHEMA s2";
-                let all = format!("{schemas}; {}", sql.unwrap_or_default());
-                let database = self.database(Some(&all));
-                let (primary, replica) = (&self.cluster().primary, &self.cluster().replicas[0]);
-                let of = |server: &Postgres, n: u8| {
-                    format!("\"{}?options=-csearch_path%3Ds{n}\"", server.url(&database))
-                };
-                let one = |n: u8| format!("{{ write: {}, read: [{}] }}", of(primary, n), of(replica, n));
-                let shards: Vec<String> = (0..3).map(one).collect();
-                format!("{{ postgres: {{ shards: [{}] }} }}", shards.join(", "))
-            }
-        }
-    }
-
-    fn cluster(&self) -> &Cluster {
-        self.postgres.as_ref().expect("a server runs")
-    }
-
-    fn database(&mut self, sql: Option<&str>) -> String {
-        self.databases += 1;
-        let database = format!("scenario_{}", self.databases);
-        let primary = &self.cluster().primary;
-        primary.sql("postgres", &format!("CREATE DATABASE {database}"));
-        if let Some(sql) = sql {
-            primary.sql(&database, sql);
-        }
-        database
-    }
-}
 
 macro_rules! books {
     ($($name:ident)+) => {
@@ -113,7 +59,7 @@ fn every_scenario_file_is_run() {
 }
 
 /// Runs every scenario of a file on a store; reports all failures together.
-fn run_book(name: &str, store: &str) {
+fn run_book(name: &str, store: &'static str) {
     let path = repository().join("tests/api").join(format!("{name}.yaml"));
     let text = std::fs::read_to_string(&path).expect("the scenario file can be read");
     // `on` and `n` are names here, not booleans.
@@ -137,17 +83,9 @@ fn run_book(name: &str, store: &str) {
         return;
     }
     let mut failures = Vec::new();
-    let mut stores = Stores {
-        postgres: match store {
-            "sqlite" => None,
-            "postgres" => Some(Cluster::start(0)),
-            "replicas" => Some(Cluster::start(2)),
-            _ => Some(Cluster::start(1)),
-        },
-        databases: 0,
-    };
+    let mut stores = Stores::start(store);
     for one in &scenarios {
-        let database = stores.fresh(store, book.sql.as_deref());
+        let database = stores.fresh(book.sql.as_deref());
         if let Err(why) = run_scenario(&book, &one.steps, &database) {
             failures.push(format!("{name}.yaml on {store}: {}\n{why}", one.name));
         }

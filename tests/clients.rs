@@ -3,10 +3,10 @@
 use crate::support::{
     repository,
     server::{Server, Setup, folder_with},
+    stores::Stores,
     token, tools,
 };
 use std::{path::Path, process::Command};
-use stoa_testkit::Postgres;
 
 const FILE: &str = r#"
 api: library
@@ -37,15 +37,15 @@ resources:
     write: user
 "#;
 
-/// Asks a library's questions of every store.
+/// Asks a library's questions of every kind of store. A library that hands back no token is shown what it wrote where
+/// commits wait for the replicas.
 fn on_each_store(ask: impl Fn(&Path, &str)) {
-    let postgres = Postgres::start();
-    postgres.sql("postgres", "CREATE DATABASE library");
-    for store in ["sqlite:library.db", &postgres.url("library")] {
-        eprintln!("on {store}");
-        let (keep, folder) = folder_with(FILE);
-        let setup = Setup::new("serve", &folder).env("JWT_SECRET", token::SECRET);
-        let server = Server::start(&setup.env("STORE", store));
+    for kind in ["sqlite", "postgres", "replicas", "shards"] {
+        eprintln!("on {kind}");
+        let mut stores = Stores::start(kind);
+        stores.replicate_at_once();
+        let (keep, folder) = folder_with(&FILE.replace("\"${STORE}\"", &stores.fresh(None)));
+        let server = Server::start(&Setup::new("serve", &folder).env("JWT_SECRET", token::SECRET));
         ask(keep.path(), &format!("{}/rest/v1", server.http));
     }
 }
