@@ -32,7 +32,7 @@ macro_rules! books {
 }
 
 books! {
-    access alias bodies conditional cors crud edge embed_access embeds filters functions idempotency operators paging
+    access aggregates alias bodies conditional cors crud edge embed_access embeds filters functions idempotency operators paging
     postgres prefer schemas select shards spreads tokens validation
 }
 

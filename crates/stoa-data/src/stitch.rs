@@ -58,6 +58,7 @@ fn cut_at(
     path: &mut Vec<Box<str>>,
     stitches: &mut Vec<Stitch>,
 ) -> Result<()> {
+    let grouped = is_grouped(items);
     for item in items {
         let Item::Embed(embed) = item else { continue };
         if !leaves(plan, parent, embed) {
@@ -66,7 +67,7 @@ fn cut_at(
             path.pop();
             continue;
         }
-        if let Some(why) = needs_one_statement(embed) {
+        if let Some(why) = needs_one_statement(embed, grouped) {
             return Err(spans(plan, parent, embed, why));
         }
         let field = match embed.join {
@@ -94,9 +95,11 @@ fn cut_at(
     Ok(())
 }
 
-/// What of an embed cannot be read apart from the rows around it.
-fn needs_one_statement(embed: &Embed) -> Option<&'static str> {
-    if embed.inner {
+/// What of an embed cannot be read apart from the rows around it, which may be groups.
+fn needs_one_statement(embed: &Embed, grouped: bool) -> Option<&'static str> {
+    if grouped {
+        Some("grouping by them needs one statement")
+    } else if embed.inner {
         Some("`!inner` and filters by whether it is there need one statement")
     } else if embed.spread {
         Some("spreading it needs one statement")

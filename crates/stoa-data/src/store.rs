@@ -1,9 +1,11 @@
 //! Stores: what runs an operation.
 
+mod cast;
 mod changes;
 #[cfg(test)]
 pub(crate) mod contract;
 mod json;
+mod number;
 pub(crate) mod postgres;
 mod servers;
 pub(crate) mod shards;

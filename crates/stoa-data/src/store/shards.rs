@@ -5,6 +5,7 @@
 //! statement is gated by what the shard owns ([`super::sql::Gate`]), every write is fenced ([`Fence`]), so that a
 //! process with an old map is told so, reads the map again and goes elsewhere.
 
+mod groups;
 mod known;
 mod map;
 mod merge;

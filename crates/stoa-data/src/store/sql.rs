@@ -65,8 +65,9 @@ pub(crate) trait Dialect: Sync {
     fn cast(&self, from: Source<'_>, to: Cast) -> [Cow<'static, str>; 2];
     /// What stands around a value so that an aggregate takes it.
     fn computed(&self, from: Source<'_>) -> [Cow<'static, str>; 2];
-    /// What stands around values of a kind (`None`: lists, or rows) to make one of them.
-    fn aggregate(&self, function: Aggregate, of: Option<Kind>) -> [&'static str; 2];
+    /// What stands around values of a kind (`None`: lists, or rows) to make one of them. In tables that Stoa made
+    /// (`created`), texts are compared by their bytes.
+    fn aggregate(&self, function: Aggregate, of: Option<Kind>, created: bool) -> [&'static str; 2];
     /// A pair of bounds that hold for every text that matches the pattern, for the index's sake.
     fn prefix_bounds(&self, column: &Column, pattern: &str) -> Option<(String, String)>;
 }

@@ -83,8 +83,21 @@ fn write_kind(bytes: &[u8], kind: &Kind, out: &mut Vec<u8>) -> Option<()> {
 
 /// A computed column as JSON. `None` when it cannot be read.
 pub(super) fn write_computed(bytes: &[u8], kind: Computed, out: &mut Vec<u8>) -> Option<()> {
-    let kind = match kind {
-        Computed::Number => return number::write_all(bytes, out),
+    write_kind(bytes, as_type(kind), out)
+}
+
+/// A computed column as a value. `None` when it cannot be read.
+pub(super) fn read_computed(bytes: &[u8], kind: Computed) -> Option<Value> {
+    read_kind(bytes, as_type(kind))
+}
+
+/// The type of what was computed; a number is shown with the digits that it has.
+fn as_type(kind: Computed) -> &'static Kind {
+    match kind {
+        Computed::Number => &Kind::Decimal {
+            precision: 0,
+            scale: 0,
+        },
         Computed::Bool => &Kind::Bool,
         Computed::Int => &Kind::Int,
         Computed::Float => &Kind::Float,
@@ -93,8 +106,7 @@ pub(super) fn write_computed(bytes: &[u8], kind: Computed, out: &mut Vec<u8>) ->
         Computed::Time => &Kind::Time,
         Computed::Date => &Kind::Date,
         Computed::Json => &Kind::Json,
-    };
-    write_kind(bytes, kind, out)
+    }
 }
 
 /// A list, or lists in lists: PostgreSQL's arrays have up to six dimensions, whatever their column was declared with.

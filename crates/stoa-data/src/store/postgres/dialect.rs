@@ -185,7 +185,7 @@ impl Dialect for Postgres {
         ["".into(), shown.into()]
     }
 
-    fn aggregate(&self, function: Aggregate, of: Option<Computed>) -> [&'static str; 2] {
+    fn aggregate(&self, function: Aggregate, of: Option<Computed>, created: bool) -> [&'static str; 2] {
         let open = match function {
             Aggregate::Count => "count(",
             Aggregate::Sum => "sum(",
@@ -197,6 +197,8 @@ impl Dialect for Postgres {
         let close = match (function, of) {
             (Aggregate::Sum | Aggregate::Avg, Some(Computed::Int | Computed::Number)) => ")::numeric",
             (Aggregate::Min | Aggregate::Max, Some(Computed::Int)) => ")::int8",
+            // Also what is inside JSON, or became text.
+            (Aggregate::Min | Aggregate::Max, Some(Computed::Text)) if created => " COLLATE \"C\")",
             _ => ")",
         };
         [open, close]

@@ -1,20 +1,22 @@
 //! Reads: statements run, rows made JSON.
 
+mod rows;
 mod way;
 
-use super::codec::{self, Fields, Items, Param, Raw};
+use super::Shared;
+use super::codec::{self, Param, Raw};
 use super::connection::{Connection, SHARED_TIME, params};
 use super::dialect::POSTGRES;
 use super::enter;
 use super::errors::{Fail, Run};
-use super::{RESULT_BYTES_MAX, Shared};
 use crate::operation::{Count, Read};
-use crate::store::json::write_text;
 use crate::store::slow;
-use crate::store::sql::{Arg, Builder, Gate, Out, OutKind, Position, Shape, Sql, Within};
+use crate::store::sql::{Arg, Builder, Gate, Position, Shape, Sql};
 use crate::store::{Mark, Page, StoreError};
 use crate::value::Value;
 use futures_util::TryStreamExt;
+use rows::member_value;
+pub(super) use rows::{column, write_row};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -399,7 +401,10 @@ impl<'a> Reading<'a> {
             }
             write_row(&self.shape.outs, &row, &mut page.json)?;
             page.rows += 1;
-            if self.marks || page.rows == self.read.limit {
+            if self.marks && self.shape.grouped {
+                let outs = self.shape.outs.iter();
+                page.last = outs.map(|out| member_value(&row, out)).collect::<Run<_>>()?;
+            } else if self.marks || page.rows == self.read.limit {
                 let entries = self.order.iter();
                 page.last = entries
                     .map(|at| position(column(&row, at.slot)?, at))
@@ -445,111 +450,4 @@ pub(super) async fn number(rows: RowStream) -> Run<u64> {
     let rows: Vec<Row> = rows.try_collect().await?;
     let Some(row) = rows.first() else { return Ok(0) };
     Ok(column(row, 0)?.and_then(codec::int).map_or(0, i64::unsigned_abs))
-}
-
-/// The bytes of a column.
-pub(super) fn column(row: &Row, slot: usize) -> Run<Option<&[u8]>> {
-    Ok(row.try_get::<_, Raw<'_>>(slot)?.0)
-}
-
-/// A row as a JSON object.
-pub(super) fn write_row(outs: &[Out<'_>], row: &Row, json: &mut Vec<u8>) -> Run<()> {
-    json.push(b'{');
-    for (position, out) in outs.iter().enumerate() {
-        member(position, out, json);
-        let outermost = out.within.first().map_or(out.slot, |within| within.slot);
-        write_out(column(row, outermost)?, &out.within, out, json).map_err(Fail::unreadable)?;
-    }
-    json.push(b'}');
-    if json.len() > RESULT_BYTES_MAX {
-        return Err(Fail::Store(StoreError::Refused(format!(
-            "the result is larger than {} MiB: ask for fewer rows or fields",
-            RESULT_BYTES_MAX >> 20
-        ))));
-    }
-    Ok(())
-}
-
-fn member(position: usize, out: &Out<'_>, json: &mut Vec<u8>) {
-    if position > 0 {
-        json.push(b',');
-    }
-    write_text(out.name, json);
-    json.push(b':');
-}
-
-/// A member from its column, or from the column of the embed that was spread around it: its value, or the list of
-/// its values.
-fn write_out(raw: Option<&[u8]>, within: &[Within], out: &Out<'_>, json: &mut Vec<u8>) -> Result<(), String> {
-    let Some((outer, inner)) = within.split_first() else {
-        return write_cell(raw, &out.kind, json);
-    };
-    let slot = inner.first().map_or(out.slot, |within| within.slot);
-    if !outer.many {
-        if let Some(record) = raw {
-            return write_out(nth(record, slot)?, inner, out, json);
-        }
-        json.extend_from_slice(b"null");
-        return Ok(());
-    }
-    json.push(b'[');
-    if let Some(bytes) = raw {
-        for (position, row) in Items::read(bytes).ok_or("no list of rows")?.enumerate() {
-            if position > 0 {
-                json.push(b',');
-            }
-            let row = row.flatten().ok_or("an embedded row is null")?;
-            write_out(nth(row, slot)?, inner, out, json)?;
-        }
-    }
-    json.push(b']');
-    Ok(())
-}
-
-/// A column of an embedded row.
-fn nth(record: &[u8], slot: usize) -> Result<Option<&[u8]>, String> {
-    let mut fields = Fields::read(record).ok_or("an embedded row ends too early")?;
-    let field = fields.nth(slot).ok_or("an embedded row has too few columns")?;
-    field.ok_or_else(|| "an embedded row ends too early".to_owned())
-}
-
-fn write_cell(raw: Option<&[u8]>, kind: &OutKind<'_>, json: &mut Vec<u8>) -> Result<(), String> {
-    let strange = || "a column is not of the kind the statement asked for".to_owned();
-    match (kind, raw) {
-        (OutKind::Field(column), raw) => return codec::write_json(raw, column, json),
-        // A list without rows is gathered as null.
-        (OutKind::Embed { many: true, .. }, None) => json.extend_from_slice(b"[]"),
-        (_, None) => json.extend_from_slice(b"null"),
-        (OutKind::Json, Some(bytes)) => codec::write_compact(codec::json(bytes).ok_or_else(strange)?, json),
-        (OutKind::Text, Some(bytes)) => write_text(std::str::from_utf8(bytes).map_err(|_| strange())?, json),
-        (OutKind::Value(kind), Some(bytes)) => {
-            codec::write_computed(bytes, *kind, json).ok_or_else(strange)?;
-        }
-        (OutKind::Embed { many: true, outs }, Some(bytes)) => {
-            json.push(b'[');
-            for (position, row) in Items::read(bytes).ok_or_else(strange)?.enumerate() {
-                if position > 0 {
-                    json.push(b',');
-                }
-                embedded_row(row.flatten().ok_or_else(strange)?, outs, json)?;
-            }
-            json.push(b']');
-        }
-        (OutKind::Embed { many: false, outs }, Some(bytes)) => embedded_row(bytes, outs, json)?,
-    }
-    Ok(())
-}
-
-fn embedded_row(record: &[u8], outs: &[Out<'_>], json: &mut Vec<u8>) -> Result<(), String> {
-    let columns: Option<Vec<Option<&[u8]>>> = Fields::read(record).and_then(Iterator::collect);
-    let columns = columns.ok_or("an embedded row ends too early")?;
-    json.push(b'{');
-    for (position, out) in outs.iter().enumerate() {
-        member(position, out, json);
-        let outermost = out.within.first().map_or(out.slot, |within| within.slot);
-        let raw = columns.get(outermost).copied().flatten();
-        write_out(raw, &out.within, out, json)?;
-    }
-    json.push(b'}');
-    Ok(())
 }

@@ -86,7 +86,8 @@ fn compare(order: &[Order], a: &[Value], b: &[Value]) -> Ordering {
         .unwrap_or(Ordering::Equal)
 }
 
-fn one(entry: &Order, a: &Value, b: &Value) -> Ordering {
+/// Which of two values comes first by an entry of the order.
+pub(super) fn one(entry: &Order, a: &Value, b: &Value) -> Ordering {
     let nulls = if entry.nulls_first {
         Ordering::Less
     } else {

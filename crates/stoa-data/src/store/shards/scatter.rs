@@ -1,5 +1,6 @@
 //! Reads of several shards at once.
 
+use super::groups::Groups;
 use super::merge::{self, Window};
 use super::route::{self, Places};
 use super::{Map, Sharded};
@@ -7,6 +8,7 @@ use crate::operation::{Count, Order, Read, is_grouped};
 use crate::store::sql::Gate;
 use crate::store::{Page, StoreError};
 use futures_util::{StreamExt, stream};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use stoa_exchange::clock;
 
@@ -29,32 +31,72 @@ impl Sharded {
         deadline: Instant,
     ) -> Result<Page, StoreError> {
         is_mergeable(read)?;
+        let groups = if is_grouped(&read.select) {
+            Some(Groups::new(&self.plan, read)?)
+        } else {
+            None
+        };
         let resource = self.resource(read.resource)?;
-        let deadline = if read.partial {
+        let part = |(shard, own): (&usize, &BTreeSet<u16>)| {
+            let mut part = read.clone();
+            part.offset = 0;
+            part.limit = read.limit.saturating_add(read.offset);
+            if let Some(groups) = &groups {
+                groups.part(&mut part);
+            }
+            if !own.is_empty() {
+                part.filter = route::narrowed(resource, &read.filter, own);
+            }
+            (*shard, part)
+        };
+        let parts = places.iter().map(part).collect();
+        let (pages, missing) = self.ask_all(map, parts, read.partial, deadline).await?;
+        let window = Window {
+            offset: read.offset,
+            limit: read.limit,
+        };
+        let counted = read.count != Count::None && missing.is_empty();
+        let mut page = match &groups {
+            Some(groups) => groups.merge(&pages, window, counted)?,
+            None => merge::merge(&read.order, &pages, window),
+        };
+        if counted && groups.is_none() {
+            page.total = pages
+                .iter()
+                .try_fold(0_u64, |sum, page| Some(sum.saturating_add(page.total?)));
+        }
+        for part in &pages {
+            page.at.raise(&part.at);
+        }
+        page.missing = missing;
+        Ok(page)
+    }
+
+    /// The answers of the shards, by their number, and the shards that did not answer where `partial` allows it.
+    async fn ask_all(
+        &self,
+        map: &Map,
+        parts: Vec<(usize, Read)>,
+        partial: bool,
+        deadline: Instant,
+    ) -> Result<(Vec<Page>, Vec<usize>), StoreError> {
+        let deadline = if partial {
             deadline.min(clock::now() + PARTIAL)
         } else {
             deadline
         };
-        let part = |own: &std::collections::BTreeSet<u16>| {
-            let mut part = read.clone();
-            part.offset = 0;
-            part.limit = read.limit.saturating_add(read.offset);
-            if !own.is_empty() {
-                part.filter = route::narrowed(resource, &read.filter, own);
-            }
-            part
-        };
-        let parts: Vec<(usize, Read)> = places.iter().map(|(shard, own)| (*shard, part(own))).collect();
         let ask = |(shard, part): (usize, Read)| async move {
             let gate = Gate::Whole(map.share(shard));
-            let page = self.shard(shard)?.gated_read(&part, Some(gate), true, deadline);
-            Ok((shard, page.await))
+            let page = match self.shard(shard) {
+                Ok(store) => store.gated_read(&part, Some(gate), true, deadline).await,
+                Err(error) => Err(error),
+            };
+            (shard, page)
         };
         let mut answers = stream::iter(parts.into_iter().map(ask)).buffer_unordered(AT_ONCE);
         let (mut pages, mut missing, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut last = None;
-        while let Some(answer) = answers.next().await {
-            let (shard, page) = answer?;
+        while let Some((shard, page)) = answers.next().await {
             match page {
                 Ok(page) => {
                     bytes += page.json.len();
@@ -65,7 +107,7 @@ impl Sharded {
                 }
                 Err(error) if is_down(&error) => {
                     last = Some(down(error, shard));
-                    if !read.partial {
+                    if !partial {
                         break;
                     }
                     missing.push(shard);
@@ -74,28 +116,13 @@ impl Sharded {
             }
         }
         drop(answers);
-        if let (Some(error), true) = (last, !read.partial || pages.is_empty()) {
+        if let (Some(error), true) = (last, !partial || pages.is_empty()) {
             return Err(error);
         }
         missing.sort_unstable();
         // By their number, so that equal rows stand in one order whoever was faster.
         pages.sort_unstable_by_key(|(shard, _)| *shard);
-        let pages: Vec<Page> = pages.into_iter().map(|(_, page)| page).collect();
-        let window = Window {
-            offset: read.offset,
-            limit: read.limit,
-        };
-        let mut page = merge::merge(&read.order, &pages, window);
-        if read.count != Count::None && missing.is_empty() {
-            page.total = pages
-                .iter()
-                .try_fold(0_u64, |sum, page| Some(sum.saturating_add(page.total?)));
-        }
-        for part in &pages {
-            page.at.raise(&part.at);
-        }
-        page.missing = missing;
-        Ok(page)
+        Ok((pages.into_iter().map(|(_, page)| page).collect(), missing))
     }
 }
 
@@ -116,12 +143,6 @@ fn is_mergeable(read: &Read) -> Result<(), StoreError> {
             "Follow the `after` of `Link: …; rel=\"next\"`, or filter by one shard key.",
         );
     }
-    if is_grouped(&read.select) {
-        return refuse(
-            "aggregates over several shards are not built yet".to_owned(),
-            "Filter by one shard key, or ask `Prefer: count=exact`.",
-        );
-    }
     if read.order.iter().any(|entry: &Order| !entry.path.is_empty()) {
         return refuse(
             "rows of several shards are not sorted by what is inside JSON".to_owned(),
@@ -134,7 +155,11 @@ fn is_mergeable(read: &Read) -> Result<(), StoreError> {
 fn is_down(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::Unavailable(_) | StoreError::NoPrimary(_) | StoreError::Overloaded | StoreError::Deadline
+        StoreError::Unavailable(_)
+            | StoreError::NoPrimary(_)
+            | StoreError::Overloaded
+            | StoreError::Deadline
+            | StoreError::Shard { .. }
     )
 }
 
@@ -142,6 +167,7 @@ fn is_down(error: &StoreError) -> bool {
 fn down(error: StoreError, shard: usize) -> StoreError {
     let error = match error {
         StoreError::Deadline => StoreError::Unavailable("it did not answer in time".to_owned()),
+        named @ StoreError::Shard { .. } => return named,
         other => other,
     };
     StoreError::Shard {

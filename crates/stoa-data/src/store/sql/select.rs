@@ -312,7 +312,8 @@ impl<'a> Builder<'a> {
                 None => ["".into(), "".into()],
             };
             self.push(&before);
-            let around = self.dialect.aggregate(*function, kind);
+            let created = level.at(slot.at).table.created;
+            let around = self.dialect.aggregate(*function, kind, created);
             self.push(around[0]);
             self.alias(group);
             self.push(".");

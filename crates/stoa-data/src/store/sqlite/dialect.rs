@@ -173,7 +173,7 @@ impl Dialect for Sqlite {
         self.cast(from, own)
     }
 
-    fn aggregate(&self, function: Aggregate, of: Option<Kind>) -> [&'static str; 2] {
+    fn aggregate(&self, function: Aggregate, of: Option<Kind>, _created: bool) -> [&'static str; 2] {
         let open = match (function, of) {
             (Aggregate::Count, _) => "count(",
             (Aggregate::Sum, _) => "stoa_sum(",

@@ -4,7 +4,6 @@
 mod aggregate;
 mod cast;
 mod json;
-mod number;
 #[cfg(test)]
 mod tests;
 

@@ -26,11 +26,6 @@ pub(super) fn endless(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A number as JSON with all the digits that the server shows.
-pub(super) fn write_all(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    write(bytes, 0, out)
-}
-
 /// A number as JSON with at least `scale` digits after the point, and more when it has more: a column of somebody
 /// else's may hold what its field does not expect, and nothing is cut off. NaN and the infinities, which JSON has not,
 /// are null. `None` when the bytes are no number.

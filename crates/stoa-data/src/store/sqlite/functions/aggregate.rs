@@ -1,6 +1,6 @@
 //! Sums, averages and extremes of numbers with all their digits. Floats are added in the order of the rows.
 
-use super::number::Number;
+use crate::store::number::Number;
 use crate::store::sqlite::codec::Cell;
 use rusqlite::functions::{Aggregate, Context};
 use rusqlite::types::Value as Owned;
