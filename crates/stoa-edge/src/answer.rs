@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header, request, uri::PathAndQuery};
 use serde_json::json;
 use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 use stoa_config::plan::Access;
-use stoa_exchange::{Body, Context, Halt, Identity, Problem, Reply, codes};
+use stoa_exchange::{Body, Context, Halt, Identity, PartCause, Problem, Reply, codes};
 
 /// What the way of a request leaves for the response side and the record.
 pub(crate) struct Way {
@@ -62,6 +62,9 @@ pub(crate) async fn exchange(mut done: Box<Done>, body: Body) -> http::Response<
         Err(Halt::Reply(reply)) => *reply,
         Err(Halt::Problem(problem)) => refused(*problem, &mut done),
     };
+    if let Some(PartCause(cause)) = reply.extensions_mut().remove() {
+        done.way.cause = Some(cause);
+    }
     finish(&done.context, &done.way, origin.as_ref(), &mut reply);
     outgoing(done, reply)
 }

@@ -9,6 +9,11 @@ pub type Request = http::Request<Body>;
 /// A reply on its way to the caller.
 pub type Reply = http::Response<Body>;
 
+/// What went wrong in a part of what a reply reports, for the log and never sent: the handler leaves it among the reply's
+/// extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartCause(pub String);
+
 /// Why the way of a request ended before its target: `?` is the only control flow of `answer`.
 #[derive(Debug)]
 pub enum Halt {

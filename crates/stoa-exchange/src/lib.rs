@@ -19,7 +19,7 @@ pub use access::RequestFacts;
 pub use body::{Body, BodyError, read_to_limit};
 pub use codes::Code;
 pub use context::{Context, RequestId, Scheme, Trace};
-pub use handler::{Halt, Handler, HandlerFuture, Reply, Request};
+pub use handler::{Halt, Handler, HandlerFuture, PartCause, Reply, Request};
 pub use identity::{Caller, Identity};
 pub use problem::{FieldError, Problem};
 pub use record::{Observer, Record};

@@ -1,4 +1,5 @@
-//! The reply of a write whose parts were transactions of their own: what became of each, in one body.
+//! The reply of a write whose parts were transactions of their own: what became of each, in one body. Why a part failed is
+//! left for the log.
 
 use crate::{
     handler::Call,
@@ -8,7 +9,7 @@ use crate::{
     trouble,
 };
 use serde_json::json;
-use stoa_exchange::Reply;
+use stoa_exchange::{PartCause, Reply};
 
 use super::shape::Shape;
 
@@ -16,6 +17,7 @@ use super::shape::Shape;
 /// its status, and the representation or the problem.
 pub(super) fn reply(call: &Call<'_>, shape: &Shape, parts: Vec<Part>) -> Reply {
     let mut body = Vec::from(&b"{\"parts\":["[..]);
+    let mut causes: Vec<String> = Vec::new();
     for (position, part) in parts.into_iter().enumerate() {
         if position > 0 {
             body.push(b',');
@@ -30,6 +32,9 @@ pub(super) fn reply(call: &Call<'_>, shape: &Shape, parts: Vec<Part>) -> Reply {
             Err(error) => {
                 let refusal: Refusal = trouble::refusal(error, call, None);
                 let problem = refusal.into_problem(call.alias);
+                if let Some(cause) = &problem.cause {
+                    causes.push(format!("shard {shard}: {}: {cause}", problem.code.name));
+                }
                 about["status"] = json!(problem.status().as_u16());
                 about["problem"] = problem.to_json(None);
                 body.extend_from_slice(about.to_string().as_bytes());
@@ -42,7 +47,11 @@ pub(super) fn reply(call: &Call<'_>, shape: &Shape, parts: Vec<Part>) -> Reply {
         None => "atomic=per-shard".to_owned(),
     };
     let draft = Draft::new(207).header("preference-applied", applied).json(body);
-    crate::render::stored_reply(draft.stored())
+    let mut reply = crate::render::stored_reply(draft.stored());
+    if !causes.is_empty() {
+        reply.extensions_mut().insert(PartCause(causes.join("; ")));
+    }
+    reply
 }
 
 /// A part that is done. The rows are JSON already.
