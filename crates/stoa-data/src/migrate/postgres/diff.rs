@@ -8,6 +8,7 @@ use super::found::Database;
 use super::references::references;
 use super::{bound, ddl, renames};
 use crate::store::postgres::alone::Alone;
+use crate::store::postgres::idempotency;
 use crate::store::table::{BUCKET, VERSION, quote};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -46,6 +47,14 @@ pub(super) async fn diff(
     }
     let own = super::own(plan, (store, first), |name| database.schema.table(name).is_some());
     planned.extend(own.into_iter().map(|s| Planned::Step(s, false)));
+    let replies = database.schema.table("_stoa_idempotency");
+    if replies.is_some_and(|table| !table.columns.iter().any(|c| c.name == "bucket")) {
+        let why = "_stoa_idempotency: the bucket of the rows".to_owned();
+        planned.push(Planned::Step(
+            additive(idempotency::BUCKET.to_owned(), why),
+            false,
+        ));
+    }
     let wanted: Vec<(usize, Wanted)> = plan
         .resources
         .iter()

@@ -30,10 +30,13 @@ const CLEAN_EVERY_SECONDS: u64 = 60;
 /// How long a cleaning may take.
 const CLEAN: Duration = Duration::from_secs(2);
 
-/// The table. `created` is in seconds since 1970.
+/// The table. `created` is in seconds since 1970; `bucket` is that of the rows, so that the replies move with them, and
+/// null where rows have none or an older version wrote it.
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS \"_stoa_idempotency\" (\"scope\" bytea PRIMARY KEY, \
     \"fingerprint\" bytea NOT NULL, \"status\" smallint NOT NULL, \"headers\" text NOT NULL, \"body\" bytea NOT NULL, \
-    \"created\" bigint NOT NULL)";
+    \"created\" bigint NOT NULL, \"bucket\" smallint)";
+/// What makes the table of an older version the same.
+pub(crate) const BUCKET: &str = "ALTER TABLE \"_stoa_idempotency\" ADD COLUMN \"bucket\" smallint";
 /// Its index, for cleaning.
 pub(crate) const INDEX: &str =
     "CREATE INDEX IF NOT EXISTS \"_stoa_idempotency_created\" ON \"_stoa_idempotency\" (\"created\")";
@@ -50,6 +53,12 @@ const TAKE: &str = "SELECT pg_try_advisory_xact_lock($1)";
 const KEEP: &str = "INSERT INTO \"_stoa_idempotency\" AS k (scope, fingerprint, status, headers, body, created) \
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (scope) DO UPDATE SET fingerprint = excluded.fingerprint, \
     status = excluded.status, headers = excluded.headers, body = excluded.body, created = excluded.created";
+/// The same for rows with a bucket; tables that Stoa did not make have none, and may lack the column.
+const KEEP_WITH_BUCKET: &str = "INSERT INTO \"_stoa_idempotency\" AS k \
+    (scope, fingerprint, status, headers, body, created, bucket) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (scope) DO UPDATE SET fingerprint = excluded.fingerprint, \
+    status = excluded.status, headers = excluded.headers, body = excluded.body, created = excluded.created, \
+    bucket = excluded.bucket";
 const CLEAN_SQL: &str = "DELETE FROM \"_stoa_idempotency\" WHERE scope IN \
     (SELECT scope FROM \"_stoa_idempotency\" WHERE created <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
@@ -191,7 +200,7 @@ pub(super) async fn keep(connection: &Connection, claim: &IdempotencyClaim, repl
         .map(|(name, value)| Json::from(vec![name.as_str(), value]))
         .collect();
     let headers = headers.to_string();
-    let params = [
+    let mut params = vec![
         Param::Bytes(&claim.scope),
         Param::Bytes(&claim.fingerprint),
         Param::Int(i64::from(reply.status)),
@@ -199,7 +208,12 @@ pub(super) async fn keep(connection: &Connection, claim: &IdempotencyClaim, repl
         Param::Bytes(&reply.body),
         Param::Int(seconds_ago(0)),
     ];
-    let rows = connection.run(KEEP, &params).await?;
+    let mut text = KEEP;
+    if let Some(bucket) = claim.bucket {
+        text = KEEP_WITH_BUCKET;
+        params.push(Param::Int(i64::from(bucket)));
+    }
+    let rows = connection.run(text, &params).await?;
     rows.try_collect::<Vec<Row>>().await?;
     Ok(())
 }
