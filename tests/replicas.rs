@@ -6,7 +6,10 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use stoa_exchange::clock;
@@ -107,13 +110,19 @@ fn who_has_written_sees_it_and_others_read_from_replicas() {
         assert_eq!(made.status, 201, "{}", made.text);
     }
     let (stale, elsewhere) = (AtomicU32::new(0), AtomicU32::new(0));
+    // In the second half the other replica applies nothing at all.
+    let paused = Once::new();
     std::thread::scope(|scope| {
         for id in 0..CALLERS {
             let (http, cluster, stale, elsewhere) = (&server.http, &cluster, &stale, &elsewhere);
+            let paused = &paused;
             scope.spawn(move || {
                 let client = Client::new(http);
                 let path = format!("/things/{id}");
                 for n in 1..=ROUNDS / CALLERS {
+                    if n > ROUNDS / CALLERS / 2 {
+                        paused.call_once(|| cluster.replicas[1].pause_replay());
+                    }
                     let wrote = send(&client, "PATCH", &path, &[], Some(json!({ "n": n })));
                     assert_eq!(wrote.status, 200, "{}", wrote.text);
                     let token = wrote

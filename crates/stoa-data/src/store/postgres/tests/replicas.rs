@@ -6,6 +6,7 @@ use crate::store::contract::server::Server;
 use crate::store::{Done, Page, Role, Store, StoreError};
 use crate::value::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use stoa_config::plan::{Consistency, Plan};
 use stoa_exchange::clock;
@@ -13,6 +14,10 @@ use stoa_exchange::position::Position;
 
 /// How long the store may take to notice what is to be noticed, on a machine that has other things to do.
 const NOTICE: Duration = Duration::from_secs(10);
+/// Callers that read while others write.
+const READERS: usize = 64;
+/// What a request may wait for its place in the product: the deadline of a write.
+const WRITE: Duration = Duration::from_secs(5);
 
 fn soon() -> Instant {
     clock::now() + Duration::from_secs(5)
@@ -77,6 +82,7 @@ fn replicas_lag_leave_hang_and_come_back() {
     a_caller_sees_what_it_wrote_whatever_the_replicas_do(&server);
     a_replica_that_is_too_far_behind_leaves_and_comes_back(&server);
     a_replica_that_hangs_costs_a_moment_once(&server);
+    writes_do_not_wait_for_replicas_that_hang(&server);
 }
 
 fn a_caller_sees_what_it_wrote_whatever_the_replicas_do(server: &Server) {
@@ -162,6 +168,49 @@ fn a_replica_that_hangs_costs_a_moment_once(server: &Server) {
     assert_ne!(by(&fetch(&*store, 1, anything()).unwrap()), name(hung));
     hung.signal("-CONT");
     until("it is back", || role(&*store, 1) == (Role::Replica, true));
+}
+
+/// Every replica hangs, so that all reads are the primary's, and there are as many at once as callers can make: each of
+/// 1,000 writes gets its place within its own deadline.
+fn writes_do_not_wait_for_replicas_that_hang(server: &Server) {
+    let (_plan, store) = open(server, Duration::from_secs(1));
+    write(&*store, 1_000).unwrap();
+    server.replicas.iter().for_each(|replica| replica.signal("-STOP"));
+    let one = Read {
+        fresh: anything(),
+        limit: 1,
+        ..read(0, items(&things(), &[0]), is(0, 1_000))
+    };
+    let (done, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    let reads = (0..READERS).map(|_| async {
+        while !done.load(Ordering::Relaxed) {
+            // The first ones wait for a replica, and may be refused for it.
+            if store.read(&one, soon()).await.is_ok() {
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let writes = async {
+        for id in 0..1_000 {
+            let row = insert(0, &[0], vec![vec![Value::Int(id)]]);
+            let wrote = store.write(row, clock::now() + WRITE, None).await;
+            if let Err(error) = wrote {
+                done.store(true, Ordering::Relaxed);
+                panic!("write {id}: {error}");
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    run(futures_util::future::join(
+        futures_util::future::join_all(reads),
+        writes,
+    ));
+    assert!(answered.load(Ordering::Relaxed) >= 1_000, "{answered:?} reads");
+    server.replicas.iter().for_each(|replica| replica.signal("-CONT"));
+    until("both are back", || {
+        role(&*store, 1) == (Role::Replica, true) && role(&*store, 2) == (Role::Replica, true)
+    });
 }
 
 #[test]
