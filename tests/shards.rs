@@ -3,6 +3,9 @@
 //! that was acknowledged is lost, nothing is there twice or in the wrong place, and callers are told nothing but to
 //! come back.
 
+mod away;
+mod status;
+
 use crate::support::{
     client::{Answer, Client},
     server::{Server, Setup, folder_with},
@@ -284,7 +287,10 @@ fn move_buckets(from: &Postgres, to: &Postgres) {
         sql(to, format!("COPY {table} FROM '{file}'"));
     }
     let file = format!("{folder}/kept.copy");
-    sql(from, format!("COPY _stoa_idempotency TO '{file}'"));
+    sql(
+        from,
+        format!("COPY (SELECT * FROM _stoa_idempotency WHERE bucket BETWEEN {low} AND {high}) TO '{file}'"),
+    );
     sql(
         to,
         format!(

@@ -10,9 +10,9 @@ mod rename;
 #[cfg(test)]
 mod tests;
 
-use crate::store::StoreError;
 use crate::store::sqlite::connect::{self, Use};
 use crate::store::sqlite::unavailable;
+use crate::store::{Away, StoreError};
 use rusqlite::Connection;
 use serde_json::Value as Json;
 use std::fmt;
@@ -115,9 +115,14 @@ impl Migration {
 
 /// What a store of the plan needs. Writes nothing; a database that is not there is an empty one.
 pub fn plan(plan: &Plan, store_index: usize) -> Result<Migration, MigrateError> {
+    plan_without(plan, store_index, &[])
+}
+
+/// As [`plan`], of a store some of whose shards are not looked at: their positions.
+fn plan_without(plan: &Plan, store_index: usize, without: &[usize]) -> Result<Migration, MigrateError> {
     let path = match place(plan, store_index)? {
         Place::File(path) => path,
-        Place::Servers(shards) => return postgres::plan(plan, store_index, shards),
+        Place::Servers(shards) => return postgres::plan(plan, store_index, (shards, without)),
     };
     match open_to_read(path)? {
         Some(conn) => compute(plan, store_index, path, Some(&conn)),
@@ -130,7 +135,9 @@ pub fn plan(plan: &Plan, store_index: usize) -> Result<Migration, MigrateError> 
 pub fn apply(plan: &Plan, store_index: usize, allow_destructive: bool) -> Result<Applied, MigrateError> {
     let path = match place(plan, store_index)? {
         Place::File(path) => path,
-        Place::Servers(shards) => return postgres::apply(plan, store_index, shards, allow_destructive),
+        Place::Servers(shards) => {
+            return postgres::apply(plan, store_index, (shards, &[]), allow_destructive);
+        }
     };
     if !manages(plan, store_index) {
         // Bound tables only: they are looked at, and nothing is written.
@@ -177,9 +184,72 @@ pub fn status(plan: &Plan, store_index: usize) -> Result<Status, MigrateError> {
     Ok(status)
 }
 
+/// The shards of a store, but for the first, that a process which starts cannot reach. The first one must be there: it
+/// has the map of the buckets, the rows without a shard key, and the key that signs cursors. Empty for a store that is
+/// in one piece.
+///
+/// # Errors
+/// [`MigrateError`] when nothing can be asked at all.
+pub fn away(plan: &Plan, store_index: usize) -> Result<Vec<Away>, MigrateError> {
+    match place(plan, store_index)? {
+        Place::Servers(shards) if shards.len() > 1 => postgres::away(shards),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What a start needs of a store: makes the steps that lose nothing, on all shards but those that are away. A store that
+/// needs none is not opened to write. Gives what was noted and done.
+///
+/// # Errors
+/// As [`apply`] has them; a store whose buckets were never given out needs every shard.
+pub fn fit(plan: &Plan, store_index: usize, away: &[Away]) -> Result<(Vec<String>, Applied), MigrateError> {
+    let without: Vec<usize> = away.iter().map(|a| a.shard).collect();
+    fit_without(plan, store_index, &without)
+}
+
+fn fit_without(
+    plan: &Plan,
+    store_index: usize,
+    without: &[usize],
+) -> Result<(Vec<String>, Applied), MigrateError> {
+    let needed = plan_without(plan, store_index, without)?;
+    if needed.steps.is_empty() {
+        return Ok((needed.notes, Applied::default()));
+    }
+    let applied = match place(plan, store_index)? {
+        Place::Servers(shards) => postgres::apply(plan, store_index, (shards, without), false)?,
+        Place::File(_) => apply(plan, store_index, false)?,
+    };
+    Ok((needed.notes, applied))
+}
+
+/// Makes one shard that was away as the plan says, losing nothing. Gives how many steps were made.
+///
+/// # Errors
+/// As [`fit`] and [`check_schema`] have them.
+pub(crate) fn join(plan: &Plan, store_index: usize, shard: usize) -> Result<usize, MigrateError> {
+    let Place::Servers(shards) = place(plan, store_index)? else {
+        return Ok(0);
+    };
+    let others: Vec<usize> = (1..shards.len()).filter(|other| *other != shard).collect();
+    let (_, applied) = fit_without(plan, store_index, &others)?;
+    check_without(plan, store_index, &others)?;
+    Ok(applied.steps.len())
+}
+
 /// Whether the store can be served as it is; otherwise what is missing and what to do.
 pub fn check_schema(plan: &Plan, store_index: usize) -> Result<(), MigrateError> {
-    let missing: Vec<Step> = self::plan(plan, store_index)?
+    check_without(plan, store_index, &[])
+}
+
+/// As [`check_schema`], but for the shards that are away.
+pub fn check_schema_without(plan: &Plan, store_index: usize, away: &[Away]) -> Result<(), MigrateError> {
+    let without: Vec<usize> = away.iter().map(|a| a.shard).collect();
+    check_without(plan, store_index, &without)
+}
+
+fn check_without(plan: &Plan, store_index: usize, without: &[usize]) -> Result<(), MigrateError> {
+    let missing: Vec<Step> = plan_without(plan, store_index, without)?
         .steps
         .into_iter()
         .filter(|s| s.required)

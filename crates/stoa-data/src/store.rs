@@ -15,7 +15,7 @@ pub(crate) mod sqlite;
 pub(crate) mod table;
 
 pub use servers::{Change, Role, Server, Tell};
-pub use shards::{ReplicaStatus, ShardStatus, status as shard_status};
+pub use shards::{Away, ReplicaStatus, ShardStatus, status as shard_status};
 pub use table::is_enforced;
 pub(crate) use table::lie_together;
 
@@ -28,6 +28,16 @@ use stoa_exchange::position::Position;
 
 /// Opens a store of the plan. Its tables must be as the plan says: [`crate::migrate`].
 pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, StoreError> {
+    open_without(plan, store_index, &[])
+}
+
+/// As [`open`], without the shards that are away ([`crate::migrate::away`]): each joins when it is there and its tables
+/// are as the plan says, as long as somebody runs [`Store::watch`].
+pub fn open_without(
+    plan: &Arc<Plan>,
+    store_index: usize,
+    away: &[Away],
+) -> Result<Arc<dyn Store>, StoreError> {
     let store = plan
         .stores
         .get(store_index)
@@ -46,12 +56,7 @@ pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, Stor
                 (0, one),
                 (*max_lag, *durability),
             )?)),
-            _ => Ok(Arc::new(shards::Sharded::open(
-                plan,
-                store_index,
-                shards,
-                (*max_lag, *durability),
-            )?)),
+            _ => Ok(Arc::new(shards::Sharded::open(plan, store_index, shards, away)?)),
         },
     }
 }

@@ -13,7 +13,7 @@ use stoa_config::plan::Plan;
 use stoa_data::{
     Data, allow,
     migrate::{self, MigrateError, Step},
-    store::{self, Store, StoreError},
+    store::{self, Away, Store, StoreError},
 };
 use stoa_edge::{Gateway, Parts};
 use stoa_exchange::{Context, Handler, HandlerFuture, Observer, Problem, Record, Request, codes};
@@ -87,10 +87,10 @@ impl Assembly {
                 if !faults.is_empty() {
                     return Err(Refused::Faults(faults));
                 }
-                fit_tables(plan, setup.mode, &mut notes)?;
-                let (stores, data) = open(plan, |name| setup.serves(name))?;
+                let away = fit_tables(plan, setup.mode, &mut notes)?;
+                let (stores, data) = open(plan, &away, |name| setup.serves(name))?;
                 if setup.mode == Mode::Dev {
-                    sow(plan, &mut notes).await?;
+                    sow(plan, &away, &mut notes).await?;
                 }
                 Kept {
                     identity,
@@ -127,35 +127,43 @@ pub(crate) fn stores_in_use(plan: &Plan) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Makes what is missing and loses nothing. `serve` refuses what is still not as the file says; `dev` says so.
-fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<(), Refused> {
-    let mut words = Vec::new();
+/// The shards of each store, by its position, that cannot be reached.
+type AwayByStore = HashMap<usize, Vec<Away>>;
+
+/// Makes what is missing and loses nothing. `serve` refuses what is still not as the file says; `dev` says so. Shards that
+/// cannot be reached are left out; they are looked at when they join.
+fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<AwayByStore, Refused> {
+    let (mut words, mut all) = (Vec::new(), AwayByStore::new());
     for position in stores_in_use(plan) {
         let name = &plan.stores[position].name;
-        let fitted = fit(plan, position, notes).and_then(|()| match mode {
-            Mode::Serve => migrate::check_schema(plan, position),
-            Mode::Dev => Ok(()),
+        let fitted = migrate::away(plan, position).and_then(|away| {
+            fit(plan, position, &away, notes)?;
+            if mode == Mode::Serve {
+                migrate::check_schema_without(plan, position, &away)?;
+            }
+            Ok(away)
         });
-        if let Err(why) = fitted {
-            words.push(format!("store {name}: {why}"));
+        match fitted {
+            Ok(away) => {
+                let left = |a: &Away| format!("{name}: shard {} is not served yet: {}", a.shard, a.why);
+                notes.extend(away.iter().map(left));
+                all.insert(position, away);
+            }
+            Err(why) => words.push(format!("store {name}: {why}")),
         }
     }
     if words.is_empty() {
-        Ok(())
+        Ok(all)
     } else {
         Err(Refused::Words(words))
     }
 }
 
 /// Makes the steps of one store that lose nothing. A store that needs none is not opened to write.
-fn fit(plan: &Plan, position: usize, notes: &mut Vec<String>) -> Result<(), MigrateError> {
+fn fit(plan: &Plan, position: usize, away: &[Away], notes: &mut Vec<String>) -> Result<(), MigrateError> {
     let name = &plan.stores[position].name;
-    let needed = migrate::plan(plan, position)?;
-    notes.extend(needed.notes.iter().map(|note| format!("{name}: {note}")));
-    if needed.steps.is_empty() {
-        return Ok(());
-    }
-    let applied = migrate::apply(plan, position, false)?;
+    let (noted, applied) = migrate::fit(plan, position, away)?;
+    notes.extend(noted.iter().map(|note| format!("{name}: {note}")));
     let done = |step: &Step| format!("{name}: {}", step.why);
     notes.extend(applied.steps.iter().map(done));
     let left = |step: &Step| {
@@ -169,12 +177,17 @@ fn fit(plan: &Plan, position: usize, notes: &mut Vec<String>) -> Result<(), Migr
 }
 
 /// The data half of a plan whose tables fit.
-fn open(plan: &Arc<Plan>, serves: impl Fn(&str) -> bool) -> Result<(Vec<OpenStore>, Option<Data>), Refused> {
+fn open(
+    plan: &Arc<Plan>,
+    away: &AwayByStore,
+    serves: impl Fn(&str) -> bool,
+) -> Result<(Vec<OpenStore>, Option<Data>), Refused> {
     let mut stores = Vec::new();
     let mut by_position: HashMap<usize, Arc<dyn Store>> = HashMap::new();
     for position in stores_in_use(plan) {
         let name = plan.stores[position].name.clone();
-        let store = store::open(plan, position)
+        let away = away.get(&position).map_or(&[][..], Vec::as_slice);
+        let store = store::open_without(plan, position, away)
             .map_err(|e| Refused::words(format!("store {name}: {}", words(&e))))?;
         by_position.insert(position, Arc::clone(&store));
         stores.push(OpenStore { name, store });
@@ -206,12 +219,12 @@ pub(crate) fn words(error: &StoreError) -> String {
 
 /// Loads the file's first rows into tables that are empty, past the access rules. Rows that are refused are
 /// said, and are no reason not to start: the API does not need them.
-async fn sow(plan: &Arc<Plan>, notes: &mut Vec<String>) -> Result<(), Refused> {
+async fn sow(plan: &Arc<Plan>, away: &AwayByStore, notes: &mut Vec<String>) -> Result<(), Refused> {
     if plan.seed.is_none() {
         return Ok(());
     }
     let open_to_all = Arc::new(seed::without_rules(plan));
-    let (_, data) = open(&open_to_all, |_| true)?;
+    let (_, data) = open(&open_to_all, away, |_| true)?;
     let handlers = data.map(|d| d.handlers()).unwrap_or_default();
     match seed::load(plan, &handlers).await {
         Ok(loaded) => notes.extend(

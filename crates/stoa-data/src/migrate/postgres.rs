@@ -15,10 +15,10 @@ mod references;
 mod renames;
 
 use super::{Applied, MigrateError, Migration, Status, Step};
-use crate::store::StoreError;
 use crate::store::postgres::alone::{Alone, apart};
 use crate::store::postgres::idempotency;
 use crate::store::shards::is_fenced;
+use crate::store::{Away, StoreError};
 use base64::Engine as _;
 use diff::Planned;
 pub(super) use renames::stand_in;
@@ -58,20 +58,24 @@ const OWN: [(&str, &str); 2] = [
 
 type Result<T> = std::result::Result<T, MigrateError>;
 
+/// The shards of a store, and the positions of those that are left out.
+type Among<'a> = (&'a [PostgresShard], &'a [usize]);
+
 /// What every shard of the store needs.
-pub(super) fn plan(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Migration> {
-    let all = each(shards, async |position, shard| {
-        let alone = Alone::primary(shard).await.map_err(|e| of(position, shards, e))?;
+pub(super) fn plan(plan: &Plan, store: usize, among: Among<'_>) -> Result<Migration> {
+    let count = among.0.len();
+    let all = each(among, async |position, shard| {
+        let alone = Alone::primary(shard).await.map_err(|e| of(position, count, e))?;
         let found = identity::look(plan, store, &alone).await;
         let planned = compute(plan, store, &alone, position == 0).await;
         Ok((
-            labelled(planned?, position, shards.len()),
+            labelled(planned?, position, count),
             found.map_err(|e| alone.broken(&e))?,
         ))
     })?;
-    let (migrations, found): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    let (migrations, found): (Vec<_>, Vec<_>) = all.into_iter().map(Option::unzip).unzip();
     identity::judge(&found)?;
-    let mut all = join(migrations);
+    let mut all = join(migrations.into_iter().flatten());
     if is_fenced(plan, store) {
         all.steps
             .extend(identity::steps(&found)?.into_iter().map(|(_, step)| step));
@@ -81,58 +85,52 @@ pub(super) fn plan(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Resul
 }
 
 /// Makes it so, shard by shard.
-pub(super) fn apply(plan: &Plan, store: usize, shards: &[PostgresShard], allow: bool) -> Result<Applied> {
-    let found = each(shards, async |position, shard| {
-        let alone = Alone::primary(shard).await.map_err(|e| of(position, shards, e))?;
+pub(super) fn apply(plan: &Plan, store: usize, among: Among<'_>, allow: bool) -> Result<Applied> {
+    let count = among.0.len();
+    let found = each(among, async |position, shard| {
+        let alone = Alone::primary(shard).await.map_err(|e| of(position, count, e))?;
         let found = identity::look(plan, store, &alone).await;
         Ok(found.map_err(|e| alone.broken(&e))?)
     })?;
     identity::judge(&found)?;
-    let all = each(shards, async |position, shard| {
-        let name = label(position, shards.len());
+    if is_fenced(plan, store) {
+        // Refused before anything is done, when the buckets cannot be given out.
+        identity::steps(&found)?;
+    }
+    let all = each(among, async |position, shard| {
+        let name = label(position, count);
         apply_to(plan, store, shard, allow, (position == 0, &name)).await
     })?;
     let mut applied = Applied::default();
-    for one in all {
+    for one in all.into_iter().flatten() {
         applied.steps.extend(one.steps);
         applied.left.extend(one.left);
     }
     if is_fenced(plan, store) {
-        applied.steps.extend(settle(plan, store, shards)?);
+        applied.steps.extend(identity::settle(plan, store, among)?);
     }
     Ok(applied)
 }
 
-/// Records which shard each database is and which buckets it owns, once.
-fn settle(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Vec<Step>> {
+/// The shards behind the first that have no server which takes writes, all asked at once.
+pub(super) fn away(shards: &[PostgresShard]) -> Result<Vec<Away>> {
     apart(async || {
-        let _lock = match shards.first() {
-            Some(first) => lock(first).await?,
-            None => return Ok(Vec::new()),
-        };
-        let (mut all, mut found) = (Vec::new(), Vec::new());
-        for (position, shard) in shards.iter().enumerate() {
-            let alone = Alone::primary(shard).await.map_err(|e| of(position, shards, e))?;
-            let one = identity::look(plan, store, &alone).await;
-            found.push(one.map_err(|e| alone.broken(&e))?);
-            all.push(alone);
+        let behind = shards.iter().enumerate().skip(1);
+        let asked = behind.map(async |(shard, urls)| (shard, Alone::away(urls).await));
+        let mut away = Vec::new();
+        for (shard, answer) in futures_util::future::join_all(asked).await {
+            let answer = answer.map_err(|error| of(shard, shards.len(), error))?;
+            away.extend(answer.map(|why| Away { shard, why }));
         }
-        identity::judge(&found)?;
-        let steps = identity::steps(&found)?;
-        for (shard, step) in &steps {
-            let Some(alone) = all.get(*shard) else { continue };
-            let done = alone.run(&format!("BEGIN;\n{};\nCOMMIT", step.sql)).await;
-            done.map_err(|error| failed(alone, step, &error))?;
-        }
-        Ok(steps.into_iter().map(|(_, step)| step).collect())
+        Ok(away)
     })
 }
 
 /// An error of one shard, with its number where there are several.
-fn of(position: usize, shards: &[PostgresShard], error: StoreError) -> MigrateError {
+fn of(position: usize, count: usize, error: StoreError) -> MigrateError {
     match error {
         StoreError::Unavailable(text) => {
-            StoreError::Unavailable(format!("{}{text}", label(position, shards.len()))).into()
+            StoreError::Unavailable(format!("{}{text}", label(position, count))).into()
         }
         other => other.into(),
     }
@@ -140,8 +138,8 @@ fn of(position: usize, shards: &[PostgresShard], error: StoreError) -> MigrateEr
 
 /// Where the store stands: the fewest migrations and the earliest time of any shard.
 pub(super) fn status(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Result<Status> {
-    let pending = self::plan(plan, store, shards)?;
-    let records = each(shards, async |_, shard| {
+    let pending = self::plan(plan, store, (shards, &[]))?;
+    let records = each((shards, &[]), async |_, shard| {
         let alone = Alone::primary(shard).await?;
         let there = alone.rows("SELECT to_regclass('_stoa_schema')::text").await;
         let there = there.map_err(|e| alone.broken(&e))?;
@@ -163,6 +161,7 @@ pub(super) fn status(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Res
         let count = cells.next().flatten().and_then(|n| n.parse::<u64>().ok());
         Ok((count.unwrap_or(0), cells.next().flatten()))
     })?;
+    let records: Vec<(u64, Option<String>)> = records.into_iter().flatten().collect();
     Ok(Status {
         applied: records.iter().map(|(count, _)| *count).min().unwrap_or(0),
         last: records.into_iter().map(|(_, last)| last).min().flatten(),
@@ -170,15 +169,20 @@ pub(super) fn status(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Res
     })
 }
 
-/// Asks every shard, in a runtime of its own: these functions are called where nothing may be waited for.
+/// Asks every shard that is not left out, in a runtime of its own: these functions are called where nothing may be waited
+/// for.
 fn each<T: Send>(
-    shards: &[PostgresShard],
+    (shards, without): Among<'_>,
     ask: impl AsyncFn(usize, &PostgresShard) -> Result<T> + Sync + Send,
-) -> Result<Vec<T>> {
+) -> Result<Vec<Option<T>>> {
     apart(async || {
         let mut answers = Vec::with_capacity(shards.len());
         for (position, shard) in shards.iter().enumerate() {
-            answers.push(ask(position, shard).await?);
+            answers.push(if without.contains(&position) {
+                None
+            } else {
+                Some(ask(position, shard).await?)
+            });
         }
         Ok(answers)
     })
@@ -208,7 +212,7 @@ fn labelled(planned: Vec<Planned>, position: usize, shards: usize) -> Migration 
     migration
 }
 
-fn join(migrations: Vec<Migration>) -> Migration {
+fn join(migrations: impl Iterator<Item = Migration>) -> Migration {
     let mut all = Migration::default();
     for one in migrations {
         all.steps.extend(one.steps);

@@ -224,6 +224,16 @@ impl PgStore {
     }
 }
 
+/// Host and port of the first server that a shard's URLs name.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] says what is wrong with a URL.
+pub(crate) fn address(urls: &PostgresShard) -> Result<Arc<str>, StoreError> {
+    let group = Group::new(0, urls, Duration::ZERO, &[])?;
+    let first = group.members.first().map(|member| Arc::clone(&member.name));
+    first.ok_or_else(|| StoreError::Internal(String::from("a shard without a server")))
+}
+
 /// The bounds of staleness that the resources of a store promise.
 fn bounds(plan: &Plan, store: usize) -> Vec<Duration> {
     let of = plan.resources.iter().filter(|resource| resource.store == store);

@@ -11,12 +11,14 @@ mod map;
 mod merge;
 mod route;
 mod scatter;
+mod slot;
 mod status;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub(crate) use map::{Map, READ};
+pub use slot::Away;
 pub use status::{ReplicaStatus, ShardStatus, status};
 
 use super::postgres::PgStore;
@@ -28,10 +30,11 @@ use super::{
 use crate::operation::{Change, Count, IdempotencyClaim, Read, ResourceIndex, Write};
 use known::{Known, Tries};
 use route::Places;
+use slot::Slot;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use stoa_config::plan::{Durability, Plan, PostgresShard, Resource, Shard, Store as PlanStore};
+use std::time::Instant;
+use stoa_config::plan::{Plan, PostgresShard, Resource, Shard, Store as PlanStore};
 
 /// Whether the rows of a store are fenced: it has several shards, or rows that may move to another one.
 pub(crate) fn is_fenced(plan: &Plan, store: usize) -> bool {
@@ -48,24 +51,20 @@ pub(crate) fn is_fenced(plan: &Plan, store: usize) -> bool {
 /// The shards of a store.
 pub(crate) struct Sharded {
     plan: Arc<Plan>,
-    shards: Arc<Vec<PgStore>>,
+    /// Position in the plan.
+    store: usize,
+    shards: Arc<Vec<Slot>>,
     known: Arc<Known>,
 }
 
 impl Sharded {
-    /// Looks at every shard and reads the map. The shards must be there and migrated.
+    /// Looks at every shard that is not away and reads the map. They must be migrated; the first one must be there.
     pub(crate) fn open(
         plan: &Arc<Plan>,
         store: usize,
         shards: &[PostgresShard],
-        (max_lag, durability): (Duration, Durability),
+        away: &[Away],
     ) -> Result<Self, StoreError> {
-        let in_parts = shards.len() > 1;
-        let one = |(position, shard): (usize, &PostgresShard)| {
-            let number = u16::try_from(position).unwrap_or(u16::MAX);
-            PgStore::open(plan, store, (number, shard), (max_lag, durability))
-                .map_err(|e| named(e, position, in_parts))
-        };
         let first = shards
             .first()
             .ok_or_else(|| StoreError::Internal("a store without shards".to_owned()))?;
@@ -74,9 +73,13 @@ impl Sharded {
             let rows = alone.rows(READ).await.map_err(|error| alone.broken(&error))?;
             Map::read(&rows, shards.len())
         })?;
+        let slots: Result<Vec<Slot>, StoreError> = (0..shards.len())
+            .map(|shard| Slot::open(plan, store, shard, away))
+            .collect();
         Ok(Self {
             plan: Arc::clone(plan),
-            shards: Arc::new(shards.iter().enumerate().map(one).collect::<Result<_, _>>()?),
+            store,
+            shards: Arc::new(slots?),
             known: Arc::new(Known::new(map)),
         })
     }
@@ -86,9 +89,11 @@ impl Sharded {
         found.ok_or_else(|| StoreError::Internal(format!("the plan has no resource {resource}")))
     }
 
+    /// What serves a shard; the error names one that is away.
     fn shard(&self, shard: usize) -> Result<&PgStore, StoreError> {
         let found = self.shards.get(shard);
-        found.ok_or_else(|| StoreError::Internal(format!("the store has no shard {shard}")))
+        let found = found.ok_or_else(|| StoreError::Internal(format!("the store has no shard {shard}")))?;
+        found.get().map_err(|error| self.named(error, shard))
     }
 
     /// Whose rows are all on the first shard.
@@ -224,7 +229,11 @@ impl Store for Sharded {
     /// One shard that is down stops its own keys only: the process serves as long as any answers.
     fn ready(&self, deadline: Instant) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let all = self.shards.iter().map(|shard| shard.ready(deadline));
+            let served = self.shards.iter().filter_map(|slot| slot.get().ok());
+            let all: Vec<_> = served.map(|shard| shard.ready(deadline)).collect();
+            if all.is_empty() {
+                return Err(StoreError::Unavailable("no shard is served".to_owned()));
+            }
             match futures_util::future::select_ok(all).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(error),
@@ -233,11 +242,13 @@ impl Store for Sharded {
     }
 
     fn cursor_key(&self) -> [u8; 32] {
-        self.shards.first().map_or([0; 32], Store::cursor_key)
+        // The first shard is there before the store is.
+        let first = self.shards.first().and_then(|slot| slot.get().ok());
+        first.map_or([0; 32], Store::cursor_key)
     }
 
     fn servers(&self) -> Vec<Server> {
-        self.shards.iter().flat_map(Store::servers).collect()
+        self.shards.iter().flat_map(Slot::servers).collect()
     }
 
     fn watch(&self, tell: Tell) -> Option<Watch> {
@@ -246,11 +257,8 @@ impl Store for Sharded {
             let tell = Arc::clone(&tell);
             Box::new(move |change: &ServerChange| tell(change)) as Tell
         };
-        let all: Vec<Watch> = self
-            .shards
-            .iter()
-            .filter_map(|shard| shard.watch(own()))
-            .collect();
+        let of = |shard| slot::watch(&self.shards, (&self.plan, self.store), shard, own());
+        let all: Vec<Watch> = (0..self.shards.len()).filter_map(of).collect();
         (!all.is_empty()).then(|| {
             let all = futures_util::future::join_all(all);
             Box::pin(async move {

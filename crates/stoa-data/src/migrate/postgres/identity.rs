@@ -3,9 +3,9 @@
 
 use super::super::diff::additive;
 use super::super::{MigrateError, Step};
-use super::{Result, label};
+use super::{Among, Result, failed, label, lock, of};
 use crate::bucket::BUCKETS;
-use crate::store::postgres::alone::{Alone, TextRow};
+use crate::store::postgres::alone::{Alone, TextRow, apart};
 use crate::store::shards::{Map, READ};
 use crate::store::table::quote;
 use stoa_config::plan::{Plan, Shard};
@@ -81,15 +81,21 @@ fn sharded(plan: &Plan, store: usize) -> impl Iterator<Item = &str> {
     plan.resources.iter().filter(made).map(|r| r.name.as_str())
 }
 
-/// Whether the databases are the shards of one store, in the order of the file.
+/// Whether the databases are the shards of one store, in the order of the file. `None` is one that was not looked at; the
+/// first one was.
 ///
 /// # Errors
 /// [`MigrateError::Refused`] with everything that is wrong.
-pub(super) fn judge(found: &[Found]) -> Result<()> {
+pub(super) fn judge(found: &[Option<Found>]) -> Result<()> {
     let mut wrong = Vec::new();
     let several = found.len() > 1;
     let map = map(found)?;
+    let store = found
+        .first()
+        .and_then(Option::as_ref)
+        .and_then(|f| f.store.as_ref());
     for (position, one) in found.iter().enumerate() {
+        let Some(one) = one else { continue };
         let name = if several {
             format!("shard {position}")
         } else {
@@ -99,7 +105,7 @@ pub(super) fn judge(found: &[Found]) -> Result<()> {
             Some(own) if own != position => wrong.push(format!(
                 "{name} of the file is shard {own} of the store: the order of `shards` never changes, put the URLs back in their places"
             )),
-            Some(_) if found[0].store.is_some() && one.store != found[0].store => {
+            Some(_) if store.is_some() && one.store.as_ref() != store => {
                 wrong.push(format!("{name} belongs to another store than the first shard: is its URL right?"));
             }
             None if map.as_ref().is_some_and(|m| m.share(position).buckets > 0) => wrong.push(format!(
@@ -128,8 +134,8 @@ pub(super) fn judge(found: &[Found]) -> Result<()> {
 }
 
 /// The map on the first shard, when there is one.
-fn map(found: &[Found]) -> Result<Option<Map>> {
-    match found.first() {
+fn map(found: &[Option<Found>]) -> Result<Option<Map>> {
+    match found.first().and_then(Option::as_ref) {
         Some(first) if !first.map.is_empty() => Ok(Some(Map::read(&first.map, found.len())?)),
         _ => Ok(None),
     }
@@ -137,22 +143,34 @@ fn map(found: &[Found]) -> Result<Option<Map>> {
 
 /// What is to be recorded, shard by shard, the first one last: the map is what makes it hold, and until it is there all of
 /// it may be done again.
-pub(super) fn steps(found: &[Found]) -> Result<Vec<(usize, Step)>> {
+///
+/// # Errors
+/// [`MigrateError::Refused`] when there is no map yet and a shard was not looked at.
+pub(super) fn steps(found: &[Option<Found>]) -> Result<Vec<(usize, Step)>> {
     let shards = found.len();
     let map = map(found)?;
+    if let (None, Some(away)) = (&map, found.iter().position(Option::is_none)) {
+        return Err(MigrateError::Refused(vec![format!(
+            "shard {away} cannot be reached, and the buckets were not given out yet: every shard must be there for that, once"
+        )]));
+    }
     let id = found
         .iter()
+        .flatten()
         .find_map(|f| f.store.clone())
         .unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
-    let all_on_first = found.first().is_some_and(|f| !f.filled.is_empty());
+    let first = found.first().and_then(Option::as_ref);
+    let all_on_first = first.is_some_and(|f| !f.filled.is_empty());
     let mut steps = Vec::new();
     for position in (0..shards).rev() {
+        let Some(own) = &found[position] else { continue };
+        let is_marked = own.shard.is_some();
         let mark = format!(
             "INSERT INTO \"_stoa_meta\" VALUES ('store', decode('{id}', 'hex')), ('shard', convert_to('{position}', 'UTF8')) ON CONFLICT DO NOTHING"
         );
         let name = label(position, shards);
         if map.is_some() {
-            if found[position].shard.is_none() {
+            if !is_marked {
                 let why = format!(
                     "{name}it becomes a shard of the store; it owns no bucket until some are moved to it"
                 );
@@ -193,8 +211,42 @@ fn split(position: usize, shards: usize) -> std::ops::Range<u16> {
     at(position)..at(position + 1)
 }
 
+/// Records which shard each database is and which buckets it owns, once.
+pub(super) fn settle(plan: &Plan, store: usize, (shards, without): Among<'_>) -> Result<Vec<Step>> {
+    apart(async || {
+        let _lock = match shards.first() {
+            Some(first) => lock(first).await?,
+            None => return Ok(Vec::new()),
+        };
+        let (mut all, mut found) = (Vec::new(), Vec::new());
+        for (position, shard) in shards.iter().enumerate() {
+            if without.contains(&position) {
+                found.push(None);
+                all.push(None);
+                continue;
+            }
+            let alone = Alone::primary(shard)
+                .await
+                .map_err(|e| of(position, shards.len(), e))?;
+            let one = look(plan, store, &alone).await;
+            found.push(Some(one.map_err(|e| alone.broken(&e))?));
+            all.push(Some(alone));
+        }
+        judge(&found)?;
+        let steps = steps(&found)?;
+        for (shard, step) in &steps {
+            let Some(Some(alone)) = all.get(*shard) else {
+                continue;
+            };
+            let done = alone.run(&format!("BEGIN;\n{};\nCOMMIT", step.sql)).await;
+            done.map_err(|error| failed(alone, step, &error))?;
+        }
+        Ok(steps.into_iter().map(|(_, step)| step).collect())
+    })
+}
+
 /// What is worth knowing: shards that own nothing.
-pub(super) fn notes(found: &[Found]) -> Result<Vec<String>> {
+pub(super) fn notes(found: &[Option<Found>]) -> Result<Vec<String>> {
     let Some(map) = map(found)? else {
         return Ok(Vec::new());
     };

@@ -5,9 +5,13 @@ use super::connection::Connection;
 use super::errors;
 use super::group::Group;
 use crate::store::StoreError;
+use std::sync::Arc;
 use std::time::Duration;
 use stoa_config::plan::{PostgresShard, Secret};
 use tokio_postgres::{Error, SimpleQueryMessage};
+
+/// How long a server may take to let somebody in before it counts as away.
+const REACH: Duration = Duration::from_secs(10);
 
 /// One connection that nobody else uses, driven by a task of the runtime it was made in.
 pub(crate) struct Alone {
@@ -71,6 +75,35 @@ impl Alone {
         let primary = group.members.get(group.lead()?);
         let target = primary.map(|member| member.write.as_ref().clone());
         Self::to(target.ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?).await
+    }
+
+    /// Why the server of a shard that takes writes cannot be reached: none answers, or none takes writes. `None` when one
+    /// does, also when it refuses the login or has no such database: whoever waits for that waits for ever.
+    ///
+    /// # Errors
+    /// [`StoreError`] says what is wrong with a URL.
+    pub(crate) async fn away(shard: &PostgresShard) -> Result<Option<String>, StoreError> {
+        let group = Group::new(0, shard, Duration::ZERO, &[])?;
+        if group.is_watched() {
+            super::watch::look_once(&group).await;
+        }
+        let target = match group.lead() {
+            Ok(lead) => group.members.get(lead).map(|member| Arc::clone(&member.write)),
+            Err(StoreError::NoPrimary(why)) => return Ok(Some(why)),
+            Err(error) => return Err(error),
+        };
+        let Some(target) = target else { return Ok(None) };
+        let away = |why: StoreError| match why {
+            StoreError::Unavailable(text) => text,
+            other => other.to_string(),
+        };
+        match tokio::time::timeout(REACH, Connection::open(&target)).await {
+            Err(_) => Ok(Some(format!("{} does not answer", target.shown))),
+            Ok(Err(error)) if errors::is_absence(&error) => {
+                Ok(Some(away(errors::plain(&error, &target.shown))))
+            }
+            Ok(_) => Ok(None),
+        }
     }
 
     async fn to(target: Target) -> Result<Self, StoreError> {

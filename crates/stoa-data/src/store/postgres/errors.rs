@@ -160,6 +160,14 @@ fn is_io(error: &Error) -> bool {
     false
 }
 
+/// Whether a connection failed because nobody is there, or not ready to serve.
+pub(super) fn is_absence(error: &Error) -> bool {
+    match error.code() {
+        Some(state) => is_lost_state(state) || state.code().starts_with("53"),
+        None => error.is_closed() || is_io(error) || error.to_string().contains("connect"),
+    }
+}
+
 /// 08: connection; 57P0x: the server goes down or comes up; 25006: it is a follower.
 fn is_lost_state(state: &SqlState) -> bool {
     let code = state.code();

@@ -1,5 +1,6 @@
 //! What a process knows of the map: read at the start, again when a shard says that it is old, and now and then.
 
+use super::slot::Slot;
 use super::{Map, READ, Sharded};
 use crate::store::StoreError;
 use crate::store::postgres::PgStore;
@@ -119,7 +120,7 @@ impl Sharded {
         }
         let (known, shards) = (Arc::clone(&self.known), Arc::clone(&self.shards));
         tokio::spawn(async move {
-            if let Some(first) = shards.first() {
+            if let Some(Ok(first)) = shards.first().map(Slot::get) {
                 // The map that is known serves until it can be read.
                 let _ = known.read(first, shards.len(), clock::now() + LOOK).await;
             }
