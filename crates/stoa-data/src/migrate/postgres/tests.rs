@@ -89,6 +89,25 @@ impl<'a> Database<'a> {
 }
 
 #[test]
+fn kept_replies_of_an_older_version_stay_without_a_bucket() {
+    let server = Server::start();
+    let database = Database::new(&server);
+    database.start(vec![book(vec![])]);
+    let old = "ALTER TABLE _stoa_idempotency DROP COLUMN bucket; \
+        INSERT INTO _stoa_idempotency VALUES ('\\x01', '\\x02', 201, '[]', '', 9999999999)";
+    server.sql(database.name(), old);
+    let plan = database.plan(vec![book(vec![])]);
+    assert!(matches!(check_schema(&plan, 0), Err(MigrateError::Refused(_))));
+    let made = database.becomes(vec![book(vec![])]);
+    assert!(
+        made.len() == 1 && made[0].why.starts_with("_stoa_idempotency: "),
+        "{made:?}"
+    );
+    let kept = "SELECT count(*) FROM _stoa_idempotency WHERE bucket IS NULL";
+    assert_eq!(server.ask(database.name(), kept), "1");
+}
+
+#[test]
 fn tables_follow_the_file() {
     let server = Server::start();
     for (what, case) in [
