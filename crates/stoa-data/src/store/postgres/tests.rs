@@ -1,6 +1,7 @@
 //! What only a server shows: that it may go, stall and come back.
 
 mod bound;
+mod conflicts;
 mod limits;
 mod outages;
 mod pooler;

@@ -1,0 +1,86 @@
+//! Transactions that stand in each other's way, and a server that lets no more connections in: tried again where that is
+//! safe, refused for a moment otherwise, and never done twice.
+
+use crate::store::StoreError;
+use crate::store::contract::fixture::{insert, parts, run, soon, things, try_write};
+use crate::store::contract::server::Server;
+use crate::value::Value;
+use stoa_exchange::clock;
+
+/// A trigger that fails so many times, which no rollback takes back.
+const STUMBLE: &str = "CREATE SEQUENCE tries; \
+    CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF nextval('tries') <= TG_ARGV[1]::int THEN RAISE EXCEPTION 'stumbled' USING ERRCODE = TG_ARGV[0]; END IF; \
+    RETURN NEW; END $$";
+/// Connections that the server lets a login have.
+const FEW: usize = 3;
+
+#[test]
+fn deadlocks_and_failures_to_serialize_are_tried_again_within_a_bound() {
+    let server = Server::start();
+    let (_plan, store) = server.store(vec![things(), parts()]);
+    server.sql("d0", STUMBLE);
+    let mut id = 0;
+    for state in ["40P01", "40001"] {
+        for (times, ends_well) in [(3, true), (4, false)] {
+            server.sql(
+                "d0",
+                &format!(
+                    "ALTER SEQUENCE tries RESTART; CREATE OR REPLACE TRIGGER stumble BEFORE INSERT ON things \
+                     FOR EACH ROW EXECUTE FUNCTION stumble('{state}', {times})"
+                ),
+            );
+            id += 1;
+            match try_write(&*store, insert(0, &[0], vec![vec![Value::Int(id)]])) {
+                Ok(written) if ends_well => assert_eq!(written.affected, 1),
+                Err(StoreError::Overloaded) if !ends_well => {}
+                other => panic!("{state} {times} times: {other:?}"),
+            }
+            let rows = server.ask("d0", &format!("SELECT count(*) FROM things WHERE id = {id}"));
+            assert_eq!(rows, if ends_well { "1" } else { "0" }, "{state}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_lets_few_connections_in_is_waited_for_within_a_bound() {
+    let server = Server::start();
+    let name = server.database(&[things(), parts()]);
+    server.sql(
+        &name,
+        &format!(
+            "CREATE ROLE few LOGIN CONNECTION LIMIT {FEW}; GRANT ALL ON ALL TABLES IN SCHEMA public TO few"
+        ),
+    );
+    let url = server.url(&name).replace("stoa@", "few@");
+    let (_plan, store) = server.open(vec![things(), parts()], &url);
+    let until = soon();
+    let results = run(futures_util::future::join_all((0..60).map(|id| {
+        store.write(insert(0, &[0], vec![vec![Value::Int(id)]]), until, None)
+    })));
+    assert!(clock::now() < until, "the waits have a bound of their own");
+    let written = results.iter().filter(|result| result.is_ok()).count();
+    for result in results {
+        let refused = result.map(drop);
+        assert!(
+            matches!(
+                refused,
+                Ok(()) | Err(StoreError::Overloaded | StoreError::Unavailable(_))
+            ),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        server.ask(&name, "SELECT count(*) FROM things"),
+        written.to_string()
+    );
+    // Who had no place has one afterwards.
+    while let Err(error) = try_write(&*store, insert(0, &[0], vec![vec![Value::Int(100)]])) {
+        assert!(
+            matches!(error, StoreError::Overloaded | StoreError::Unavailable(_)) && clock::now() < until,
+            "{error:?}"
+        );
+    }
+    let now = server.ask(&name, "SELECT count(*) FROM things");
+    assert_eq!(now, (written + 1).to_string());
+}
