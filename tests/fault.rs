@@ -28,6 +28,8 @@ resources:
 ";
 /// Clients that write at the same time.
 const WRITERS: usize = 8;
+/// Clients that want to change one version of one row.
+const RIVALS: usize = 50;
 
 fn start(folder: &Path) -> Server {
     Server::start(&Setup::new("serve", folder))
@@ -190,7 +192,7 @@ fn one_of_many_conditional_writes_wins() {
     let path = created.header("location").expect("a created row has a place");
     let mut tag = created.header("etag").expect("a row has a tag");
     for round in 1..=5 {
-        let barrier = Barrier::new(WRITERS);
+        let barrier = Barrier::new(RIVALS);
         let send = || {
             let client = Client::new(&server.http);
             barrier.wait();
@@ -202,7 +204,7 @@ fn one_of_many_conditional_writes_wins() {
             )
         };
         let answers: Vec<Answer> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..WRITERS).map(|_| scope.spawn(send)).collect();
+            let threads: Vec<_> = (0..RIVALS).map(|_| scope.spawn(send)).collect();
             threads
                 .into_iter()
                 .map(|t| t.join().expect("the client does not panic"))
