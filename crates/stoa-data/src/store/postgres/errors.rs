@@ -164,7 +164,7 @@ fn is_io(error: &Error) -> bool {
 pub(super) fn is_absence(error: &Error) -> bool {
     match error.code() {
         Some(state) => is_lost_state(state) || state.code().starts_with("53"),
-        None => error.is_closed() || is_io(error) || error.to_string().contains("connect"),
+        None => error.is_closed() || is_io(error),
     }
 }
 
