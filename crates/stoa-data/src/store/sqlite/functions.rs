@@ -8,6 +8,7 @@ mod json;
 mod tests;
 
 use super::codec::{self, Cell};
+use aggregate::Total;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result};
@@ -43,8 +44,8 @@ pub(crate) fn register(conn: &Connection) -> Result<()> {
     conn.create_scalar_function("stoa_decimal", 2, flags, |c| Ok(decimal(c)))?;
     conn.create_scalar_function("stoa_scaled", 2, flags, |c| Ok(scaled(c)))?;
     conn.create_scalar_function("stoa_cast", 3, flags, cast::cast)?;
-    conn.create_aggregate_function("stoa_sum", 1, flags, aggregate::Sum)?;
-    conn.create_aggregate_function("stoa_avg", 1, flags, aggregate::Average)?;
+    conn.create_aggregate_function("stoa_sum", 1, flags, aggregate::Added(Total::sum))?;
+    conn.create_aggregate_function("stoa_avg", 1, flags, aggregate::Added(Total::average))?;
     conn.create_aggregate_function("stoa_min", 1, flags, aggregate::Extreme(Ordering::Less))?;
     conn.create_aggregate_function("stoa_max", 1, flags, aggregate::Extreme(Ordering::Greater))?;
     conn.create_collation("stoa_json", json::order)

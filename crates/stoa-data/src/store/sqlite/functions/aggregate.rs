@@ -28,14 +28,26 @@ impl Total {
         }
         self.count += 1;
     }
+
+    pub(super) fn sum(self) -> Owned {
+        match self.float {
+            Some(sum) => Owned::Real(sum),
+            None => Owned::Text(self.number.to_string()),
+        }
+    }
+
+    pub(super) fn average(self) -> Owned {
+        match self.float {
+            Some(sum) => Owned::Real(sum / self.count as f64),
+            None => Owned::Text(self.number.divided(self.count).to_string()),
+        }
+    }
 }
 
-/// `stoa_sum(value)`
-pub(super) struct Sum;
-/// `stoa_avg(value)`
-pub(super) struct Average;
+/// `stoa_sum(value)` and `stoa_avg(value)`: what is made of the numbers in the end.
+pub(super) struct Added(pub(super) fn(Total) -> Owned);
 
-impl Aggregate<Total, Owned> for Sum {
+impl Aggregate<Total, Owned> for Added {
     fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Total> {
         Ok(Total::default())
     }
@@ -46,34 +58,8 @@ impl Aggregate<Total, Owned> for Sum {
     }
 
     fn finalize(&self, _: &mut Context<'_>, total: Option<Total>) -> rusqlite::Result<Owned> {
-        Ok(match total.filter(|total| total.count > 0) {
-            None => Owned::Null,
-            Some(Total { float: Some(sum), .. }) => Owned::Real(sum),
-            Some(total) => Owned::Text(total.number.to_string()),
-        })
-    }
-}
-
-impl Aggregate<Total, Owned> for Average {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Total> {
-        Ok(Total::default())
-    }
-
-    fn step(&self, context: &mut Context<'_>, total: &mut Total) -> rusqlite::Result<()> {
-        total.add(&Cell::from(context.get_raw(0)));
-        Ok(())
-    }
-
-    fn finalize(&self, _: &mut Context<'_>, total: Option<Total>) -> rusqlite::Result<Owned> {
-        Ok(match total.filter(|total| total.count > 0) {
-            None => Owned::Null,
-            Some(Total {
-                float: Some(sum),
-                count,
-                ..
-            }) => Owned::Real(sum / count as f64),
-            Some(total) => Owned::Text(total.number.divided(total.count).to_string()),
-        })
+        let total = total.filter(|total| total.count > 0);
+        Ok(total.map_or(Owned::Null, self.0))
     }
 }
 
