@@ -10,6 +10,7 @@ mod crash;
 mod examples;
 mod existing;
 mod fault;
+mod functions;
 mod migrations;
 mod openapi;
 mod proxy;

@@ -43,6 +43,7 @@ fn policies_of_the_database_keep_callers_apart() {
         .env("DATABASE_URL", &url);
     let server = Server::start(&setup);
     rows_are_their_owners(&server);
+    functions_run_as_their_callers(&server);
     roles_are_of_the_list(&server);
     drop(server);
     assert_eq!(postgres.dump("todo"), before, "nothing was made or altered");
@@ -101,6 +102,73 @@ fn rows_are_their_owners(server: &Server) {
             assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
         }
     }
+}
+
+/// Functions run with the rights of who calls them, and the policies judge the rows that they touch.
+fn functions_run_as_their_callers(server: &Server) {
+    let web_user = |user: &str| token(user, &json!({ "role": "web_user" }));
+    let (ada, eve) = (web_user("ada"), web_user("e'v\"e\\ $1 $$"));
+    for (who, list) in [(&ada, 1), (&eve, 2)] {
+        let rows = send(
+            server,
+            who,
+            "GET",
+            "/rpc/mine?select=list_id,task&order=task",
+            None,
+        );
+        let own = format!(r#"[{{"list_id":{list},"task":"a"}},{{"list_id":{list},"task":"b"}}]"#);
+        assert_eq!(rows.text, own);
+    }
+    let body = json!({ "list": 1, "task": "made" });
+    let made = send(server, &ada, "POST", "/rest/v1/rpc/add_todo", Some(&body));
+    assert_eq!(
+        (made.status, &made.json()["owner"]),
+        (200, &json!("ada")),
+        "{}",
+        made.text
+    );
+    let found = send(
+        server,
+        &eve,
+        "POST",
+        "/rest/v1/rpc/mine",
+        Some(&json!({ "word": "made" })),
+    );
+    assert_eq!(found.text, "[]", "row-level security holds inside");
+    // Who has no right to run it: 401 for nobody, 403 for somebody, as PostgREST has it.
+    let nobody = send(server, "", "POST", "/rest/v1/rpc/mine", None);
+    assert_eq!(
+        (nobody.status, &nobody.json()["code"]),
+        (401, &json!("42501")),
+        "{}",
+        nobody.text
+    );
+    let named = token("ada", &json!({ "role": null }));
+    let somebody = send(server, &named, "POST", "/rest/v1/rpc/mine", None);
+    assert_eq!(
+        (somebody.status, &somebody.json()["code"]),
+        (403, &json!("42501")),
+        "{}",
+        somebody.text
+    );
+    assert_eq!(send(server, &named, "POST", "/rpc/mine", None).status, 403);
+    // What functions read of the request, and nothing of the token.
+    for (who, sub, role) in [("", Value::Null, "web_anon"), (&ada, json!("ada"), "web_user")] {
+        for (method, path) in [("GET", "/rpc/whoami"), ("POST", "/rest/v1/rpc/whoami")] {
+            let asked = send(server, who, method, path, None);
+            let said = json!({ "role": role, "sub": sub, "method": method, "path": "/rpc/whoami",
+                "seen": "it's \"here\"", "secret": null });
+            assert_eq!(asked.json(), said, "{}", asked.text);
+        }
+    }
+    let refused = send(
+        server,
+        &token("ada", &json!({ "role": "hidden" })),
+        "GET",
+        "/rpc/whoami",
+        None,
+    );
+    assert_eq!(refused.status, 403, "{}", refused.text);
 }
 
 fn roles_are_of_the_list(server: &Server) {

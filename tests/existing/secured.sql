@@ -17,3 +17,14 @@ GRANT USAGE ON SCHEMA api TO web_anon, web_user;
 GRANT SELECT ON api.asked TO web_anon, web_user;
 GRANT ALL ON api.lists, api.todos TO web_user;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA api TO web_user;
+CREATE FUNCTION api.mine(word text DEFAULT '') RETURNS SETOF api.todos STABLE LANGUAGE sql
+    AS 'SELECT * FROM api.todos WHERE task LIKE word || ''%'' ORDER BY id';
+CREATE FUNCTION api.add_todo(list int, task text) RETURNS api.todos LANGUAGE sql
+    AS 'INSERT INTO api.todos (list_id, task) VALUES (list, task) RETURNING *';
+CREATE FUNCTION api.whoami() RETURNS json STABLE LANGUAGE sql AS $$ SELECT json_build_object('role', current_user,
+    'sub', current_setting('request.jwt.claims')::json->>'sub', 'method', current_setting('request.method'),
+    'path', current_setting('request.path'), 'seen', current_setting('request.headers')::json->>'x-seen',
+    'secret', current_setting('request.headers')::json->>'authorization') $$;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA api FROM public;
+GRANT EXECUTE ON FUNCTION api.mine, api.add_todo TO web_user;
+GRANT EXECUTE ON FUNCTION api.whoami TO web_anon, web_user;

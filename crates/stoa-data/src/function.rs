@@ -1,14 +1,15 @@
 //! `/rpc/NAME`: functions of the database that the file names, with arguments by name.
 
 mod args;
+mod response;
 
 use crate::{
-    allow::{self, RequestFacts, Verb},
+    allow::{self, RequestFacts},
     codes,
     consistency::Session,
     handler::{self, Call, Inner, STATEMENT_MAX, whole},
     json::{self, Json},
-    operation::{Count, Freshness, FunctionCall, Gives, Read},
+    operation::{Count, FunctionCall, GivenArgument, Gives, Read},
     parse::{
         self, Kind,
         accept::{self, Media},
@@ -26,7 +27,9 @@ use crate::{
 use args::Given;
 use http::{HeaderValue, Method, header, request};
 use percent_encoding::percent_decode_str;
-use stoa_config::plan::{Function, Returns, Volatility};
+pub use response::Response;
+pub(crate) use response::may_say;
+use stoa_config::plan::{Function, RawBody, Returns, Volatility};
 use stoa_exchange::{Body, Context, Problem, Reply, clock, codes as common};
 
 /// The most rows of a function whose rows are no resource's.
@@ -43,7 +46,7 @@ pub(crate) async fn serve(
 ) -> std::result::Result<Reply, Problem> {
     let name = percent_decode_str(name).decode_utf8_lossy();
     let found = find(inner, &name, &parts, alias);
-    let function = found.map_err(|refusal| refusal.into_problem(alias))?;
+    let (index, function) = found.map_err(|refusal| refusal.into_problem(alias))?;
     context.trail.note(
         "function",
         || serde_json::json!({ "name": function.name, "access": function.access.access.to_string() }),
@@ -52,6 +55,7 @@ pub(crate) async fn serve(
     let mut session = session.map_err(|refusal| refusal.into_problem(alias))?;
     let run = Run {
         inner,
+        index,
         function,
         alias,
         context,
@@ -79,14 +83,20 @@ fn schema(function: &Function) -> &str {
 }
 
 /// The function of this name, in the schema that is asked for.
-fn find<'i>(inner: &'i Inner, name: &str, parts: &request::Parts, alias: bool) -> Result<&'i Function> {
+fn find<'i>(
+    inner: &'i Inner,
+    name: &str,
+    parts: &request::Parts,
+    alias: bool,
+) -> Result<(usize, &'i Function)> {
     let asked = if alias {
         rest::profile(&inner.schemas, &parts.method, &parts.headers)?
     } else {
         None
     };
-    let here = |f: &&Function| asked.is_none_or(|asked| asked == schema(f));
-    let found = inner.plan.functions.iter().filter(here).find(|f| f.name == name);
+    let here = |f: &Function| asked.is_none_or(|asked| asked == schema(f));
+    let mut all = inner.plan.functions.iter().enumerate();
+    let found = all.find(|(_, f)| f.name == name && here(f));
     found.ok_or_else(|| {
         let near = nearest(name, inner.plan.functions.iter().map(|f| f.name.as_str()));
         let name = crate::refusal::shorten(name);
@@ -114,6 +124,8 @@ fn find<'i>(inner: &'i Inner, name: &str, parts: &request::Parts, alias: bool) -
 /// One request on a function.
 struct Run<'a> {
     inner: &'a Inner,
+    /// Position in the plan.
+    index: usize,
     function: &'a Function,
     alias: bool,
     context: &'a Context,
@@ -125,7 +137,7 @@ impl Run<'_> {
     async fn answer(&self, body: Body) -> Result<Reply> {
         let post = match self.parts.method {
             Method::OPTIONS => return Ok(self.options()),
-            Method::GET | Method::HEAD => false,
+            Method::GET | Method::HEAD if self.may_get() => false,
             Method::POST => true,
             _ => return Err(self.not_allowed()),
         };
@@ -134,12 +146,21 @@ impl Run<'_> {
         let preferences = prefer::prefer(headers, self.alias, self.inner.plan.server.allow_rollback)?;
         let media = accept::accept(headers)?;
         let query = self.parts.uri.query().unwrap_or("");
-        let (given, left) = if post {
-            body::check_type(headers, false)?;
-            let bytes = whole(body, self.context.body_bytes_max).await?;
-            (Given::of_body(headers, &bytes)?, query.to_owned())
-        } else {
-            Given::of_query(self.function, query, self.alias)?
+        let (args, left) = match (self.function.body, post) {
+            (Some(kind), _) => (vec![self.raw(kind, body).await?], query.to_owned()),
+            (None, true) => {
+                body::check_type(headers, false)?;
+                let bytes = whole(body, self.context.body_bytes_max).await?;
+                let given = Given::of_body(headers, &bytes)?;
+                (
+                    given.checked(self.function, schema(self.function))?,
+                    query.to_owned(),
+                )
+            }
+            (None, false) => {
+                let (given, left) = Given::of_query(self.function, query, self.alias)?;
+                (given.checked(self.function, schema(self.function))?, left)
+            }
         };
         let count = preferences.count.unwrap_or(Count::None);
         let gives = self.gives(&left, count)?;
@@ -150,9 +171,8 @@ impl Run<'_> {
             return Err(Refusal::new(&codes::BAD_PREFERENCE, says).postgrest("PGRST128", 400, says));
         }
         let call = FunctionCall {
-            schema: schema(self.function).into(),
-            name: self.function.function.name.as_str().into(),
-            args: given.checked(self.function, schema(self.function))?,
+            function: self.index,
+            args,
             changes: post && self.function.volatility == Volatility::Volatile,
             run_as: run_as::for_caller(
                 &self.inner.plan,
@@ -167,7 +187,17 @@ impl Run<'_> {
         let mut page = self.fetch(&call).await?;
         let at = std::mem::take(&mut page.at);
         self.session.wrote(self.function.store, at, page.by.take());
-        self.reply(&call, &page, media, preferences.applied_to_call(max_rows))
+        let chosen = std::mem::take(&mut page.response);
+        let mut reply = self.reply(&call, &page, media, preferences.applied_to_call(max_rows))?;
+        chosen.apply(&mut reply);
+        Ok(reply)
+    }
+
+    /// A body that is taken as it is.
+    async fn raw(&self, kind: RawBody, body: Body) -> Result<GivenArgument> {
+        body::check_raw_type(&self.parts.headers, kind)?;
+        let bytes = whole(body, self.context.body_bytes_max).await?;
+        Ok((0, Some(args::raw(kind, &bytes)?)))
     }
 
     fn options(&self) -> Reply {
@@ -182,11 +212,18 @@ impl Run<'_> {
         reply
     }
 
+    /// On the alias, one that may change rows is tried read-only, as PostgREST does it.
+    fn may_get(&self) -> bool {
+        self.function.body.is_none() && (self.alias || self.function.volatility != Volatility::Volatile)
+    }
+
     fn methods(&self) -> &'static str {
         match (self.alias, self.function.volatility) {
             (true, Volatility::Volatile) => "OPTIONS,POST",
+            (true, _) if self.function.body.is_some() => "OPTIONS,POST",
             (true, _) => "OPTIONS,GET,HEAD,POST",
-            (false, _) => "GET, HEAD, POST, OPTIONS",
+            (false, _) if self.may_get() => "GET, HEAD, POST, OPTIONS",
+            (false, _) => "POST, OPTIONS",
         }
     }
 
@@ -221,12 +258,12 @@ impl Run<'_> {
         let (mut limit, mut offset) = (ROWS_MAX, 0);
         let rows = self.function.returns == Returns::Rows;
         for pair in scan::pairs(left, self.alias)? {
-            let number = pair.value.parse::<u64>().ok();
-            match (pair.key.as_str(), number) {
-                ("select", _) if pair.value.trim() == "*" => {}
-                ("limit", Some(n)) if rows => limit = n.min(ROWS_MAX),
-                ("offset", Some(n)) if rows => offset = n,
-                (key, _) => {
+            let number = |name: &str| parse::number(name, &pair.value, self.alias);
+            match pair.key.as_str() {
+                "select" if pair.value.trim() == "*" => {}
+                "limit" if rows => limit = number("limit")?.map_or(ROWS_MAX, |n| n.min(ROWS_MAX)),
+                "offset" if rows => offset = number("offset")?.unwrap_or(0),
+                key => {
                     let key = crate::refusal::shorten(key);
                     return Err(not_supported(format!(
                         "`{key}` is served on functions that return `rows RESOURCE` in the API file."
@@ -265,26 +302,7 @@ impl Run<'_> {
             ],
             "A function",
         )?;
-        let allowed = call.allow(call.resource, Verb::Read)?;
-        let mut select = query.select;
-        read::rule_embeds(&call, &mut select)?;
-        let list = &call.resource.list;
-        let unsaid = if self.alias { list.max } else { list.page };
-        Ok(Read {
-            resource: index,
-            select,
-            filter: query.filter.and(allowed.filter),
-            order: query.order,
-            limit: query.limit.unwrap_or(u64::from(unsaid)).min(u64::from(list.max)),
-            offset: query.offset.unwrap_or(0),
-            after: None,
-            count,
-            bucket: None,
-            fresh: Freshness::strong(),
-            partial: false,
-            // The call is run as somebody, and its rows with it.
-            run_as: None,
-        })
+        read::of_function(&call, &query, count)
     }
 
     async fn fetch(&self, call: &FunctionCall) -> Result<Page> {

@@ -291,12 +291,10 @@ pub enum Is {
 /// A function of the database, its arguments checked and its caller allowed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionCall {
-    /// Its schema.
-    pub schema: Box<str>,
-    /// Its name.
-    pub name: Box<str>,
-    /// Its arguments.
-    pub args: Vec<NamedArgument>,
+    /// Position in [`Plan::functions`](stoa_config::plan::Plan::functions).
+    pub function: usize,
+    /// The arguments that were given.
+    pub args: Vec<GivenArgument>,
     /// Whether it may change rows: it does not run read-only.
     pub changes: bool,
     /// As whom the database runs it.
@@ -309,8 +307,9 @@ pub struct FunctionCall {
     pub rollback: bool,
 }
 
-/// An argument: its name, and a value as the database writes one of its type; `None` is null.
-pub type NamedArgument = (Box<str>, Option<Box<str>>);
+/// An argument: its position in the function's `args` (0 for a body that is taken as it is), and a value as the database
+/// writes one of its type; `None` is null.
+pub type GivenArgument = (usize, Option<Box<str>>);
 
 /// What a function gives back.
 #[derive(Clone, Debug, PartialEq)]

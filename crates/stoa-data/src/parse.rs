@@ -463,7 +463,7 @@ fn unknown_parameter(resource: &Resource, key: &str, refusal: Refusal) -> Refusa
 }
 
 /// `limit` and `offset`. The alias ignores what is no number, as PostgREST does.
-fn number(name: &str, text: &str, alias: bool) -> Result<Option<u64>> {
+pub(crate) fn number(name: &str, text: &str, alias: bool) -> Result<Option<u64>> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if digits {
         let n = text.parse::<u64>().ok().filter(|n| i64::try_from(*n).is_ok());

@@ -16,7 +16,7 @@ use crate::{
     trouble,
     value::Value,
 };
-use http::header;
+use http::{Method, header};
 use stoa_config::plan::Resource;
 use stoa_exchange::Reply;
 
@@ -177,6 +177,19 @@ fn bound(call: &Call<'_>, query: &Query) -> String {
 pub(crate) fn rule_embeds(call: &Call<'_>, select: &mut [Item]) -> Result<()> {
     prepare::embeds(&call.plan().resources, select, &mut |resource: &Resource| {
         call.allow(resource, Verb::Read).map(|allowed| allowed.filter)
+    })
+}
+
+/// Rows that a function gives: chosen, ordered and counted like a list's, with the same read rule, as they come.
+pub(crate) fn of_function(call: &Call<'_>, query: &Query, count: Count) -> Result<Read> {
+    let unranged = *call.facts.method != Method::GET;
+    let window = window(call, query, unranged)?;
+    let read = read(call, query, query.order.clone(), &window, None, count)?;
+    // They are no table's: they have no bucket, and who runs the function is asked once.
+    Ok(Read {
+        bucket: None,
+        run_as: None,
+        ..read
     })
 }
 

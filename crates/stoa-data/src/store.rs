@@ -19,6 +19,7 @@ pub use shards::{Away, ReplicaStatus, ShardStatus, status as shard_status};
 pub use table::is_enforced;
 pub(crate) use table::lie_together;
 
+pub use crate::function::Response;
 use crate::operation::{FunctionCall, IdempotencyClaim, Read, Version, Write};
 use crate::value::Value;
 use bytes::Bytes;
@@ -134,6 +135,8 @@ pub struct Page {
     pub missing: Vec<usize>,
     /// Of each row, where rows of several shards become one page.
     pub(crate) marks: Vec<Mark>,
+    /// What a function chose of the reply.
+    pub response: Response,
     /// What it shows at least, where the store has replicas.
     pub at: Position,
     /// Who answered, where there was a choice.

@@ -35,6 +35,12 @@ pub(crate) static FUNCTION: MapSpec = MapSpec {
         )
         .or("{}"),
         Key::new(
+            "body",
+            Shape::Value(&policy::RAW_BODY_WORDS),
+            "The whole body is its one parameter, which has no name: `json`, `text`, `xml` or `bytes`. In place of `args`.",
+            "json",
+        ),
+        Key::new(
             "returns",
             Shape::Value(&policy::RETURNS_WORDS),
             "What comes back: `void`, one `value` of any type, `rows` of any type, or `rows RESOURCE`, which take `select`, filters, `order`, `limit`, `offset` and counts.",
@@ -48,6 +54,13 @@ pub(crate) static FUNCTION: MapSpec = MapSpec {
             "stable",
         )
         .or("volatile"),
+        Key::new(
+            "sets_response",
+            Shape::Bool,
+            "Whether it may choose the reply's status and fields, by the settings `response.status` and `response.headers`.",
+            "true",
+        )
+        .or("false"),
         Key::new(
             "access",
             policies::ACCESS_SHAPE,
@@ -108,6 +121,13 @@ fn function(
     )?;
     let store = store(&read, entry, store_names, stores, report);
     let args = read.get("args").map(|n| arguments(n, report)).unwrap_or_default();
+    let body = read.value("body", &policy::RAW_BODY, report);
+    if let (Some(node), false) = (read.get("body"), args.is_empty()) {
+        let message = format!("{} takes the whole body, so it has no `args`", read.what);
+        report
+            .add(codes::FUNCTION, node.span, message)
+            .help("take one of the two out");
+    }
     let returned = read.value("returns", &policy::RETURNS, report);
     let returns = returned.and_then(|text| returns(&text, &read, store, resources, report));
     let in_database = read
@@ -125,6 +145,8 @@ fn function(
             name: entry.key.clone(),
         }),
         args,
+        body,
+        sets_response: read.flag("sets_response", report).unwrap_or(false),
         returns: returns.unwrap_or_default(),
         volatility: read
             .value("volatility", &policy::VOLATILITY, report)

@@ -3,7 +3,9 @@
 use super::{Flaw, Grammar, Words, name, units, words};
 use crate::{
     fault::codes,
-    plan::{Algorithm, Balance, CacheScope, Consistency, Durability, Idempotency, LimitKey, Volatility},
+    plan::{
+        Algorithm, Balance, CacheScope, Consistency, Durability, Idempotency, LimitKey, RawBody, Volatility,
+    },
     report::did_you_mean,
 };
 use std::{num::NonZeroU32, time::Duration};
@@ -103,6 +105,27 @@ pub(crate) static VOLATILITY_WORDS: Words = Words::new(
     &["volatile", "stable", "immutable"],
 )
 .pattern("^(volatile|stable|immutable|.*\\$\\{.*)$");
+
+pub(crate) static RAW_BODY: Grammar<RawBody> = Grammar {
+    words: &RAW_BODY_WORDS,
+    parse: |text| {
+        choose(
+            text,
+            &[
+                ("json", RawBody::Json),
+                ("text", RawBody::Text),
+                ("xml", RawBody::Xml),
+                ("bytes", RawBody::Bytes),
+            ],
+        )
+    },
+};
+pub(crate) static RAW_BODY_WORDS: Words = Words::new(
+    "what a body is that a function takes as it is",
+    codes::FUNCTION,
+    &["json", "text", "xml", "bytes"],
+)
+.pattern("^(json|text|xml|bytes|.*\\$\\{.*)$");
 
 pub(crate) static RETURNS: Grammar<String> = Grammar {
     words: &RETURNS_WORDS,

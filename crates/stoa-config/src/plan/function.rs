@@ -15,10 +15,14 @@ pub struct Function {
     pub function: TableName,
     /// `args` in the order of the file.
     pub args: Vec<Argument>,
+    /// `body`: the whole body is the function's one parameter, which has no name. Then there are no `args`.
+    pub body: Option<RawBody>,
     /// `returns`.
     pub returns: Returns,
     /// `volatility`.
     pub volatility: Volatility,
+    /// `sets_response`: the function may choose the reply's status and fields. Default no.
+    pub sets_response: bool,
     /// `access`.
     pub access: Rule,
 }
@@ -32,6 +36,31 @@ pub struct Argument {
     pub ty: Type,
     /// Whether a caller may leave it out: the database has a default.
     pub optional: bool,
+}
+
+/// `body`: what a body is that a function takes as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawBody {
+    /// Any JSON.
+    Json,
+    /// Text in UTF-8.
+    Text,
+    /// XML.
+    Xml,
+    /// Bytes.
+    Bytes,
+}
+
+impl RawBody {
+    /// The media types that it comes in; the first is the one to name.
+    pub fn media_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Json => &["application/json"],
+            Self::Text => &["text/plain"],
+            Self::Xml => &["text/xml", "application/xml"],
+            Self::Bytes => &["application/octet-stream"],
+        }
+    }
 }
 
 /// `returns`: what a function gives back.

@@ -3,13 +3,14 @@
 use crate::{
     codes,
     json::Json,
-    operation::NamedArgument,
+    operation::GivenArgument,
     parse::{body, scan},
     refusal::{Refusal, Result, bad_value, shorten},
     value::{Value, from_json, from_text},
 };
 use http::HeaderMap;
-use stoa_config::plan::{Argument, Function, Type};
+use std::fmt::Write as _;
+use stoa_config::plan::{Argument, Function, RawBody, Type};
 
 /// Arguments as they came.
 pub(super) struct Given {
@@ -57,7 +58,7 @@ impl Given {
                         .all(|b| b.is_ascii_lowercase() || matches!(b, b'(' | b')'))
             });
             if declared || !(word || operator) {
-                members.push((pair.key, Json::Text(pair.value.into())));
+                put(&mut members, function, pair.key, pair.value);
             } else {
                 left.push(pair.raw);
             }
@@ -70,7 +71,7 @@ impl Given {
     ///
     /// # Errors
     /// One is missing, unknown, said twice, or not of its type.
-    pub(super) fn checked(self, function: &Function, schema: &str) -> Result<Vec<NamedArgument>> {
+    pub(super) fn checked(self, function: &Function, schema: &str) -> Result<Vec<GivenArgument>> {
         let names: Vec<&str> = self.members.iter().map(|(name, _)| name.as_str()).collect();
         let unknown = names
             .iter()
@@ -84,24 +85,76 @@ impl Given {
             return Err(mismatch(function, schema, names));
         }
         let mut args = Vec::with_capacity(self.members.len());
-        for arg in &function.args {
+        for (position, arg) in function.args.iter().enumerate() {
             let Some((_, json)) = self.members.iter().find(|(name, _)| *name == arg.name) else {
                 continue;
             };
             let value = self.value(arg, json)?;
-            args.push((arg.name.as_str().into(), literal(&value).map(Into::into)));
+            args.push((position, literal(&value).map(Into::into)));
         }
         Ok(args)
     }
 
     fn value(&self, arg: &Argument, json: &Json) -> Result<Value> {
-        let read = match json {
+        let read = match (json, &arg.ty) {
+            (Json::Array(items), Type::List(ty)) if self.texts => {
+                let one = |item: &Json| match item {
+                    Json::Text(text) => from_text(ty, text),
+                    other => from_json(ty, other),
+                };
+                let items: std::result::Result<_, String> = items.iter().map(one).collect();
+                items.map(Value::List)
+            }
+            (json, _) => self.plain(arg, json),
+        };
+        read.map_err(|says| bad_value(&arg.name, &json.to_text(), &says))
+    }
+
+    fn plain(&self, arg: &Argument, json: &Json) -> std::result::Result<Value, String> {
+        match json {
             Json::Text(text) if self.texts => from_text(&arg.ty, text),
             // JSON may hold text where the database reads a number: every value of it is taken.
             Json::Text(text) if !matches!(arg.ty, Type::Json) => from_text(&arg.ty, text),
             json => from_json(&arg.ty, json),
-        };
-        read.map_err(|says| bad_value(&arg.name, &json.to_text(), &says))
+        }
+    }
+}
+
+/// A body as the database reads its one parameter. What is JSON or XML the database knows best.
+pub(super) fn raw(kind: RawBody, bytes: &[u8]) -> Result<Box<str>> {
+    if kind == RawBody::Bytes {
+        let mut text = String::with_capacity(2 + bytes.len() * 2);
+        text.push_str("\\x");
+        for byte in bytes {
+            // Infallible: it writes to a text.
+            let _ = write!(text, "{byte:02x}");
+        }
+        return Ok(text.into());
+    }
+    let text = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.contains('\0'));
+    let refused = || {
+        Refusal::new(&codes::BAD_BODY, "The body is not text in UTF-8 without NUL.").postgrest(
+            "22021",
+            400,
+            "invalid byte sequence for encoding \"UTF8\"",
+        )
+    };
+    text.map(Into::into).ok_or_else(refused)
+}
+
+/// Adds a parameter of a query string. A list is written as one, `{a,b}`, or its items come one by one.
+fn put(members: &mut Vec<(String, Json)>, function: &Function, name: String, text: String) {
+    let list = |arg: &Argument| arg.name == name && matches!(arg.ty, Type::List(_));
+    if text.starts_with('{') || !function.args.iter().any(list) {
+        members.push((name, Json::Text(text.into())));
+        return;
+    }
+    let item = Json::Text(text.into());
+    match members.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, Json::Array(items))) => items.push(item),
+        Some(_) | None => members.push((name, Json::Array(vec![item]))),
     }
 }
 

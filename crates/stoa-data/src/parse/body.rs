@@ -6,6 +6,7 @@ use crate::{
     refusal::{Refusal, Result, bad_body, shorten, too_complex},
 };
 use http::{HeaderMap, header};
+use stoa_config::plan::RawBody;
 use stoa_exchange::codes;
 
 /// The most rows of one body.
@@ -68,6 +69,27 @@ pub(crate) fn check_type(headers: &HeaderMap, patch: bool) -> Result<()> {
         ),
     )
     .postgrest("PGRST102", 400, format!("Content-Type not acceptable: {text}")))
+}
+
+/// Refuses a `Content-Type` that is not one of those of a body that is taken as it is.
+pub(crate) fn check_raw_type(headers: &HeaderMap, kind: RawBody) -> Result<()> {
+    check_coding(headers)?;
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let text = value.to_str().unwrap_or("(not text)");
+    let named = text.split(';').next().unwrap_or_default().trim();
+    let types = kind.media_types();
+    if types.iter().any(|known| named.eq_ignore_ascii_case(known)) {
+        return Ok(());
+    }
+    let text = shorten(text);
+    let detail = format!("The body is `{text}`; send `{}`.", types.join("` or `"));
+    Err(Refusal::new(&codes::UNSUPPORTED_MEDIA_TYPE, detail).postgrest(
+        "PGRST102",
+        400,
+        format!("Content-Type not acceptable: {text}"),
+    ))
 }
 
 /// Reads a body in its media type: one row, or several where `many`. On the alias, JSON that is neither an object nor an

@@ -16,6 +16,7 @@ mod place;
 mod pool;
 mod pools;
 mod read;
+mod routine;
 pub(crate) mod start;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub(crate) use fence::{EVERY, LOCKS};
 use group::Group;
 use pool::{Pool, within};
 use pools::As;
+use routine::Routine;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -48,6 +50,8 @@ pub(crate) struct Shared {
     id: u64,
     plan: Arc<Plan>,
     tables: Tables,
+    /// The functions of this store, by their positions in the plan.
+    routines: Vec<Option<Routine>>,
     group: Arc<Group>,
     /// What a write says about its commit: the rest of `BEGIN`.
     commit: &'static str,
@@ -129,6 +133,7 @@ impl PgStore {
         let in_parts = plan.stores.get(store).is_some_and(PlanStore::is_in_parts);
         let start::Found {
             tables,
+            routines,
             cursor_key,
             commit,
         } = start::look(plan, store, &group, durability)?;
@@ -140,6 +145,7 @@ impl PgStore {
                 manages,
                 in_parts,
                 tables,
+                routines,
                 commit,
                 group: Arc::new(group),
                 slow: Slow::new(),

@@ -27,7 +27,7 @@ use super::sql::Gate;
 use super::{
     Change as ServerChange, Done, Page, Render, Server, Store, StoreError, StoreFuture, Tell, Watch,
 };
-use crate::operation::{Change, Count, IdempotencyClaim, Read, ResourceIndex, Write};
+use crate::operation::{Change, Count, FunctionCall, IdempotencyClaim, Read, ResourceIndex, Write};
 use known::{Known, Tries};
 use route::Places;
 use slot::Slot;
@@ -224,6 +224,11 @@ impl Store for Sharded {
                 }
             }
         })
+    }
+
+    /// The plan has functions only where there is one shard, which has every row.
+    fn call<'a>(&'a self, call: &'a FunctionCall, deadline: Instant) -> StoreFuture<'a, Page> {
+        Box::pin(async move { self.shard(0)?.call(call, deadline).await })
     }
 
     /// One shard that is down stops its own keys only: the process serves as long as any answers.

@@ -4,6 +4,7 @@
 
 use crate::{
     codes,
+    function::may_say,
     refusal::{Refusal, shorten},
     store::ServerError,
 };
@@ -74,7 +75,7 @@ fn status(state: &str, message: &str, anonymous: bool) -> u16 {
             | "P0" | "XX",
             _,
         )
-        | (_, "21000" | "42P17") => 500,
+        | (_, "21000" | "42P17" | "PGRST111" | "PGRST112") => 500,
         _ => 400,
     }
 }
@@ -120,12 +121,11 @@ fn raised(error: &ServerError) -> Result<Refusal, &'static str> {
         refusal = refusal.hint(hint);
     }
     for (name, value) in fields {
-        // What frames the reply is not a function's to say.
+        // What frames the reply is not a function's to say, and a problem has its own media type.
         if let (Ok(name), Some(value)) = (http::HeaderName::try_from(name.as_str()), value.as_str())
-            && !matches!(
-                name.as_str(),
-                "content-length" | "transfer-encoding" | "connection" | "content-type"
-            )
+            && let Ok(said) = http::HeaderValue::try_from(value)
+            && name != http::header::CONTENT_TYPE
+            && may_say(&name, &said)
         {
             refusal = refusal.header(name, value);
         }

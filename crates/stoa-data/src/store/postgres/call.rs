@@ -1,5 +1,6 @@
 //! Functions of the database: each call is one statement in a transaction of its own, read-only where nothing may change.
 
+use super::alone::text_rows;
 use super::codec::{self, Param};
 use super::connection::{Connection, params};
 use super::dialect::POSTGRES;
@@ -10,13 +11,12 @@ use super::pool::within;
 use super::pools::{self, As};
 use super::read::{column, write_row};
 use super::{RESULT_BYTES_MAX, Shared};
+use crate::function::Response;
 use crate::operation::{Count, FunctionCall, Gives, Read};
 use crate::store::sql::{Arg, Builder, Shape};
-use crate::store::table::quote;
 use crate::store::{Page, StoreError};
 use futures_util::TryStreamExt;
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,12 @@ use tokio_postgres::RowStream;
 
 /// How long undoing may take before the connection is given up.
 const UNDO: Duration = Duration::from_secs(1);
+
+/// What a function chose of the reply.
+const RESPONSE: &str =
+    "SELECT current_setting('response.status', true), current_setting('response.headers', true)";
+/// What another call may have left in the session is not this one's.
+const CLEAR: &str = "; SET LOCAL response.status = ''; SET LOCAL response.headers = ''";
 
 /// Runs a function, on the server that takes writes.
 pub(super) async fn run(
@@ -41,7 +47,7 @@ pub(super) async fn run(
     let params = params(&calling.builder.sql);
     let result = pool
         .limited(deadline, async {
-            let begin = begin(shared, call, deadline);
+            let begin = begin(shared, &calling, deadline);
             let mut page = calling.page(&connection, &params, &begin).await?;
             if call.max_rows.is_some_and(|max| page.rows > max) {
                 return Err(StoreError::Affected(page.rows).into());
@@ -103,7 +109,8 @@ fn plain(fail: Fail, shared: &Shared) -> StoreError {
     fail.plain(shared.shown())
 }
 
-fn begin(shared: &Shared, call: &FunctionCall, deadline: Instant) -> String {
+fn begin(shared: &Shared, calling: &Calling<'_>, deadline: Instant) -> String {
+    let call = calling.call;
     let left = deadline
         .saturating_duration_since(clock::now())
         .as_millis()
@@ -114,8 +121,9 @@ fn begin(shared: &Shared, call: &FunctionCall, deadline: Instant) -> String {
         (" READ ONLY", "")
     };
     format!(
-        "BEGIN{how}; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{commit}",
+        "BEGIN{how}; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{commit}{}",
         left + 1_000,
+        if calling.sets_response { CLEAR } else { "" }
     )
 }
 
@@ -125,22 +133,22 @@ struct Calling<'a> {
     builder: Builder<'a>,
     /// How a row becomes JSON, where the rows are a resource's; and the column of the count.
     shape: Option<(Shape<'a>, Option<usize>)>,
+    /// Whether it may choose the reply's status and fields.
+    sets_response: bool,
 }
 
 impl<'a> Calling<'a> {
     fn new(shared: &'a Shared, call: &'a FunctionCall) -> Run<Self> {
         let mut builder = Builder::new(&POSTGRES, &shared.tables);
-        let mut source = format!("{}.{}(", quote(&call.schema), quote(&call.name));
-        for (position, (name, value)) in call.args.iter().enumerate() {
-            let comma = if position > 0 { ", " } else { "" };
-            // Infallible: it writes to a text.
-            let _ = write!(source, "{comma}{} => ${}", quote(name), position + 1);
-            builder
-                .sql
-                .args
-                .push(Arg::Literal(value.as_deref().map(Cow::Borrowed)));
-        }
-        source.push(')');
+        let routine = shared.routines.get(call.function).and_then(Option::as_ref);
+        let routine =
+            routine.ok_or_else(|| StoreError::Internal("the function is in another store".to_owned()))?;
+        let source = routine.call(call.args.iter().map(|(position, _)| *position));
+        let values = call.args.iter().map(|(_, value)| value.as_deref());
+        builder
+            .sql
+            .args
+            .extend(values.map(|value| Arg::Literal(value.map(Cow::Borrowed))));
         let shape = match &call.gives {
             Gives::Resource(read) => Some(of_resource(&mut builder, read, source)?),
             gives => {
@@ -161,7 +169,13 @@ impl<'a> Calling<'a> {
                 None
             }
         };
-        Ok(Self { call, builder, shape })
+        let sets = shared.plan.functions.get(call.function);
+        Ok(Self {
+            call,
+            builder,
+            shape,
+            sets_response: sets.is_some_and(|function| function.sets_response),
+        })
     }
 
     /// Begins the transaction and runs the statement: both go out at once, or, where it is run as somebody, when the server
@@ -170,16 +184,35 @@ impl<'a> Calling<'a> {
         let text = &self.builder.sql.text;
         if let Some(run_as) = &self.call.run_as {
             enter::begin(connection, begin, run_as).await?;
-            return self.collect(connection.run(text, params).await?).await;
         }
         let statement = connection.prepare(text, params).await?;
+        let begun = async {
+            if self.call.run_as.is_none() {
+                connection.client.batch_execute(begin).await?;
+            }
+            Run::Ok(())
+        };
         let run = async {
             let rows = connection.begin(statement.as_ref(), text, params).await?;
             self.collect(rows).await
         };
-        let (begun, page) = futures_util::future::join(connection.client.batch_execute(begin), run).await;
+        let (begun, page, response) =
+            futures_util::future::join3(begun, run, self.response(connection)).await;
         begun?;
-        page
+        let mut page = page?;
+        page.response = response?;
+        Ok(page)
+    }
+
+    /// What the function chose of the reply: asked right behind it, and read before anything is committed.
+    async fn response(&self, connection: &Connection) -> Run<Response> {
+        if !self.sets_response {
+            return Ok(Response::default());
+        }
+        let messages = connection.client.simple_query(RESPONSE).await?;
+        let row = text_rows(&messages).into_iter().next().unwrap_or_default();
+        let text = |at: usize| row.get(at).and_then(|text| text.as_deref());
+        Ok(Response::read(text(0), text(1))?)
     }
 
     async fn collect(&self, rows: RowStream) -> Run<Page> {

@@ -4,6 +4,8 @@ use super::config::Target;
 use super::connection::Connection;
 use super::errors::plain;
 use super::group::Group;
+use super::routine::{self, Candidate, Routine};
+use crate::rest::PUBLIC;
 use crate::store::StoreError;
 use crate::store::table::{Column, Storage, Table, Tables, column, quote};
 use std::time::Duration;
@@ -15,6 +17,8 @@ const START: Duration = Duration::from_secs(10);
 /// What was found.
 pub(super) struct Found {
     pub(super) tables: Tables,
+    /// The functions of this store, by their positions in the plan.
+    pub(super) routines: Vec<Option<Routine>>,
     pub(super) cursor_key: [u8; 32],
     /// What a write adds to its `BEGIN`, so that its commit is as durable as the file says.
     pub(super) commit: &'static str,
@@ -85,10 +89,49 @@ async fn find(
     let tables = Tables::new(list);
     let manages = tables.each().any(|t| t.created);
     Ok(Found {
+        routines: routines(plan, store, client, target).await?,
         cursor_key: cursor_key(client, manages, target).await?,
         tables,
         commit: commit(client, durability, target).await?,
     })
+}
+
+/// Every function of the store that the file names, as the database has it.
+async fn routines(
+    plan: &Plan,
+    store: usize,
+    client: &Client,
+    target: &Target,
+) -> Result<Vec<Option<Routine>>, StoreError> {
+    let mut found = Vec::with_capacity(plan.functions.len());
+    let mut flaws = Vec::new();
+    for function in &plan.functions {
+        if function.store != store {
+            found.push(None);
+            continue;
+        }
+        let schema = function.function.schema.as_deref().unwrap_or(PUBLIC);
+        let question = routine::question(schema, &function.function.name);
+        let answer = rows(client, &question)
+            .await
+            .map_err(|e| plain(&e, &target.shown))?;
+        let candidates: Result<Vec<Candidate>, _> = answer
+            .iter()
+            .flatten()
+            .flatten()
+            .map(|text| serde_json::from_str(text))
+            .collect();
+        let candidates = candidates.map_err(|e| StoreError::Internal(e.to_string()))?;
+        match routine::judge(plan, function, schema, &candidates) {
+            Ok(routine) => found.push(Some(routine)),
+            Err(why) => flaws.push(format!("{}: function `{}`: {why}", function.place, function.name)),
+        }
+    }
+    if flaws.is_empty() {
+        Ok(found)
+    } else {
+        Err(StoreError::Unavailable(flaws.join("\n  ")))
+    }
 }
 
 /// A server may be set to acknowledge what is not on its disk yet; Stoa never does.
@@ -275,6 +318,6 @@ async fn roles(plan: &Plan, store: usize, client: &Client, target: &Target) -> R
 }
 
 /// A name as text of SQL: it comes from the API file, and quotes are doubled.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
