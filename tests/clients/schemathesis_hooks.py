@@ -5,6 +5,7 @@
 - `select` names nothing twice, and a row has every field of its schema when `*` is among what was asked for;
 - a filter begins with an operator, also where an id was taken from a reply;
 - `columns` keeps what a new row needs, and takes members out of a body whether they are known or not;
+- functions that give rows give products;
 - a reference names a row that is there, an id carries the bucket of its shard key, a time that the server made stays;
 - no text inside a JSON field holds the character NUL.
 """
@@ -83,13 +84,13 @@ def without_nul(value):
 def fit_query(case, resource, query):
     query.pop("after", None)
     if query.get("select"):
-        query["select"] = selection(query["select"], FIELDS[resource])
+        query["select"] = selection(query["select"], FIELDS.get(resource, FIELDS["products"]))
     if case.method == "POST" and "columns" in query:
         query["columns"] = ",".join(dict.fromkeys(NEEDED[resource] + query["columns"].split(",")))
-    for name in set(query) & set(FIELDS[resource]):
+    for name in set(query) & set(FIELDS.get(resource, [])):
         if "." not in str(query[name]):
             query[name] = f"eq.{query[name]}"
-    many = case.method in ("PATCH", "DELETE") and "{" not in case.path
+    many = resource in FIELDS and case.method in ("PATCH", "DELETE") and "{" not in case.path
     if many and not any(name not in SHARED for name in query):
         query["id"] = f"eq.{uuid.uuid4()}"
 

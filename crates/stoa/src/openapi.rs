@@ -1,16 +1,18 @@
-//! The OpenAPI 3.1 document of a plan: every resource and every route of a service, with what each asks of its
-//! caller and every answer it can give.
+//! The OpenAPI 3.1 document of a plan: every resource, every function and every route of a service, with what each asks
+//! of its caller and every answer it can give.
 //!
 //! Names are promises to generated clients: operation ids and schema names depend on nothing but the names in
 //! the API file, and every schema has a name.
 
 mod filter;
+mod function;
 mod names;
 mod parameter;
 mod resource;
 mod response;
 mod schema;
 mod service;
+mod store;
 
 pub(crate) use response::codes;
 use serde_json::{Map, Value, json};
@@ -19,13 +21,16 @@ use stoa_config::plan::{Access, Plan, Rule};
 /// The document of `plan`.
 pub(crate) fn document(plan: &Plan) -> Value {
     let mut paths = Paths::default();
-    let mut schemas = schema::shared();
+    let mut schemas = schema::shared(plan);
     let names = names::of(&plan.resources);
-    let mut parameters = parameter::shared();
+    let mut parameters = parameter::shared(plan);
     for (resource, name) in plan.resources.iter().zip(&names) {
         parameter::add(&mut parameters, plan, resource, name);
         schema::add(&mut schemas, plan, resource, name);
         resource::add(&mut paths, plan, resource, name);
+    }
+    for function in &plan.functions {
+        function::add(&mut paths, &mut schemas, plan, function, &names);
     }
     for service in &plan.services {
         service::add(&mut paths, plan, service);
@@ -120,7 +125,13 @@ fn introduction(plan: &Plan) -> String {
              row, without an array around it (`406` when there are more or none).\n\nThe same rows are served at `/rest/v1/{resource}` with the defaults, statuses and codes of PostgREST, for its client \
              libraries (`@supabase/postgrest-js`, `supabase-js`, `postgrest`): no representation unless `Prefer: return=representation` \
              asks for it, `204` for writes, rows addressed by filters alone. Parameters and access rules are those of the \
-             operations below, so they are not described a second time.",
+             operations below, so they are not described a second time. A counted page that is not all rows is `206` there.",
+        );
+    }
+    if !plan.functions.is_empty() {
+        text.push_str(
+            "\n\nFunctions of the database are run at `/rpc/{function}`, and at `/rest/v1/rpc/{function}` as PostgREST's clients do it: with \
+             their arguments by name.",
         );
     }
     text
@@ -138,7 +149,9 @@ fn tags(plan: &Plan) -> Value {
     let services = services.map(|s| {
         json!({ "name": s.name, "description": format!("Routes to the service `{}`; its replies are its own.", s.name) })
     });
-    resources.chain(services).collect()
+    let functions = (!plan.functions.is_empty())
+        .then(|| json!({ "name": "rpc", "description": "Functions of the database." }));
+    resources.chain(functions).chain(services).collect()
 }
 
 fn security_schemes(plan: &Plan) -> Value {
@@ -184,6 +197,5 @@ fn component(kind: &str, name: &str) -> Value {
     json!({ "$ref": format!("#/components/{kind}/{name}") })
 }
 
-#[cfg(test)]
 #[cfg(test)]
 mod tests;

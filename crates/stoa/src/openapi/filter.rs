@@ -1,11 +1,12 @@
 //! The query parameters that filter by a field: one for every field that a caller may filter by.
 
+use super::store::Has;
 use serde_json::{Value, json};
 use stoa_config::plan::{Field, Resource, Type};
 
 /// The parameters: the fields of `list.filter`, the key and the shard key.
-pub(super) fn parameters(resource: &Resource) -> impl Iterator<Item = Value> {
-    fields(resource).map(parameter)
+pub(super) fn parameters(resource: &Resource, has: Has) -> impl Iterator<Item = Value> {
+    fields(resource).map(move |field| parameter(resource, field, has))
 }
 
 fn fields(resource: &Resource) -> impl Iterator<Item = &Field> {
@@ -19,10 +20,10 @@ fn fields(resource: &Resource) -> impl Iterator<Item = &Field> {
 }
 
 /// What the value of `and` and `or` looks like: conditions of one level on these fields.
-pub(super) fn logic(resource: &Resource) -> String {
+pub(super) fn logic(resource: &Resource, has: Has) -> String {
     let mut kinds: Vec<(String, Vec<&str>)> = Vec::new();
     for field in fields(resource) {
-        let condition = condition(&field.ty, true);
+        let condition = condition(&field.ty, true, has);
         match kinds.iter_mut().find(|(known, _)| *known == condition) {
             Some((_, names)) => names.push(&field.name),
             None => kinds.push((condition, vec![&field.name])),
@@ -35,7 +36,7 @@ pub(super) fn logic(resource: &Resource) -> String {
     format!(r"^\(({one})(,({one})){{0,4}}\)$")
 }
 
-fn parameter(field: &Field) -> Value {
+fn parameter(resource: &Resource, field: &Field, has: Has) -> Value {
     let said = operators(&field.ty);
     let said: Vec<_> = said.iter().map(|o| format!("`{o}`")).collect();
     let inside = match field.ty.value() {
@@ -45,10 +46,19 @@ fn parameter(field: &Field) -> Value {
         ),
         _ => String::new(),
     };
-    let description = format!("Filter by this {}: {}.{inside}", kind(&field.ty), said.join(", "));
+    let also = if has.postgres {
+        postgres(resource, field)
+    } else {
+        String::new()
+    };
+    let description = format!(
+        "Filter by this {}: {}.{also}{inside}",
+        kind(&field.ty),
+        said.join(", ")
+    );
     let mut parameter = json!({
         "name": field.name, "in": "query", "required": false, "description": description,
-        "schema": { "type": "string", "pattern": pattern(&field.ty) },
+        "schema": { "type": "string", "pattern": pattern(&field.ty, has) },
     });
     if let Some(sample) = sample(&field.ty) {
         parameter["example"] = json!(format!("eq.{sample}"));
@@ -75,14 +85,36 @@ fn operators(ty: &Type) -> Vec<&'static str> {
     }
 }
 
+/// What PostgreSQL alone has for a field. A text of a table that others made may be of a type that the file has no word for.
+fn postgres(resource: &Resource, field: &Field) -> String {
+    let foreign = resource.table.is_some();
+    match field.ty.value() {
+        Type::Text | Type::Enum(_) => format!(
+            " Regular expressions: `match`, `imatch`. Text search: `fts`, `plfts`, `phfts`, `wfts`, with a language as in `wfts(english).word`.{}",
+            if foreign && *field.ty.value() == Type::Text {
+                " Where the column is a range: `cs`, `cd`, `ov`, `sl`, `sr`, `nxl`, `nxr`, `adj`."
+            } else {
+                ""
+            }
+        ),
+        Type::Json => " Text search in its texts: `fts`, `plfts`, `phfts`, `wfts`.".to_owned(),
+        _ => String::new(),
+    }
+}
+
 /// What a filter of this type looks like.
-fn pattern(ty: &Type) -> String {
-    format!("^{}$", condition(ty, false))
+fn pattern(ty: &Type, has: Has) -> String {
+    format!("^{}$", condition(ty, false, has))
+}
+
+/// What JSON of one level looks like.
+pub(super) fn json() -> String {
+    format!("^{}$", json_literal(false))
 }
 
 /// An operator that fits the type and its value. Inside `and` and `or` commas and parentheses end a value that is not
 /// quoted. Lists of `any` and `all` count as so many filters, of which a request has a bound.
-fn condition(ty: &Type, inside: bool) -> String {
+fn condition(ty: &Type, inside: bool, has: Has) -> String {
     let is = if *ty.value() == Type::Bool {
         "null|not_null|true|false|unknown"
     } else {
@@ -101,11 +133,17 @@ fn condition(ty: &Type, inside: bool) -> String {
                 (Type::Text | Type::Enum(_), true) => r#"|i?like\.[^\s,(){}"\\\u0000]+"#,
                 _ => "",
             };
+            let words = match ty {
+                Type::Text | Type::Enum(_) if has.postgres => {
+                    r"|(i?match|(fts|plfts|phfts|wfts)(\(simple\))?)\.[a-zA-Z0-9]+"
+                }
+                _ => "",
+            };
             let one = "eq|neq|gt|gte|lt|lte|isdistinct";
             let each = r"(eq|gt|gte|lt|lte)\((any|all)\)";
             let more = if inside { 1 } else { 9 };
             format!(
-                r"({one})\.{value}|in\.\({value}(,{value})*\)|{each}\.\{{{value}(,{value}){{0,{more}}}\}}{like}"
+                r"({one})\.{value}|in\.\({value}(,{value})*\)|{each}\.\{{{value}(,{value}){{0,{more}}}\}}{like}{words}"
             )
         }
     };

@@ -13,7 +13,7 @@ pub(super) struct Names {
 }
 
 /// Schemas of every document.
-const SHARED: [&str; 3] = ["Problem", "FieldError", "Csv"];
+const SHARED: [&str; 4] = ["Problem", "FieldError", "Csv", "Parts"];
 /// What stands behind [`Names::one`] in the names of a resource's schemas.
 const SUFFIXES: [&str; 8] = [
     "",

@@ -1,34 +1,90 @@
 //! Parameters that operations share.
 
-use super::{component, filter, names::Names};
+use super::{component, filter, names::Names, store::Has};
 use serde_json::{Map, Value, json};
 use stoa_config::plan::{Plan, Resource, Type};
 
 /// `components.parameters`.
-pub(super) fn shared() -> Map<String, Value> {
-    let all = json!({
+pub(super) fn shared(plan: &Plan) -> Map<String, Value> {
+    let mut all = preferences(plan);
+    if (0..plan.stores.len()).any(|store| Has::of(plan, store).replicas) {
+        let text = "The field as the reply of a write had it: the rows show that write. `strong`: they show everything that is written.";
+        let schema = json!({ "type": "string", "minLength": 1 });
+        all.insert("Consistency".into(), header("Stoa-Consistency", text, &schema));
+    }
+    let others = json!({
         "Limit": query("limit", "At most so many rows; more than the resource's `max` is reduced to it.",
             &json!({ "type": "integer", "minimum": 0 })),
         "Offset": query("offset", "Leave out so many rows. For deep pages follow `Link` instead.",
             &json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX })),
         "After": query("after", "The cursor of the `Link` field of the page before. It holds for the same filter and order only.",
             &json!({ "type": "string", "minLength": 1 })),
-        "PreferRead": header("Prefer", "`count=exact`, `count=planned` or `count=estimated` puts the number of all rows into `Content-Range`; \
-            `handling=strict` refuses a preference that is not known.", &json!({ "type": "string" })),
-        "PreferWrite": header("Prefer", "`return=representation` (the default) or `return=minimal`; `handling=strict` with `max-affected=N` undoes a \
-            write that touches more rows; `tx=rollback` tries a write out.", &json!({ "type": "string" })),
-        "PreferCreate": header("Prefer", "`return=representation` (the default) or `return=minimal`; `resolution=merge-duplicates` overwrites rows \
-            that are there already, `resolution=ignore-duplicates` keeps them; `missing=default`.", &json!({ "type": "string" })),
         "IfMatch": header("If-Match", "The `ETag` that the row must still have, or `*`; otherwise `412`, and nothing is changed.", &json!({ "type": "string" })),
         "IfNoneMatch": header("If-None-Match", "The `ETag` that the caller has: the answer is `304` while it is the current one.", &json!({ "type": "string" })),
         "IfNoneMatchWrite": header("If-None-Match", "`*`: only if there is no such row yet; otherwise `412`.", &json!({ "type": "string" })),
-        "IdempotencyKey": header("Idempotency-Key", "Any text of visible ASCII characters, new for every write that is meant once. A repetition within 24 hours gets the first reply again, \
-            with `Idempotent-Replayed: true`, and changes nothing.", &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*[!-~][ -~]*$" })),
+        "IdempotencyKey": idempotency_key(),
     });
-    match all {
-        Value::Object(all) => all,
-        _ => Map::new(),
+    if let Value::Object(others) = others {
+        all.extend(others);
     }
+    all
+}
+
+/// `Idempotency-Key`.
+pub(super) fn idempotency_key() -> Value {
+    let text = "Any text of visible ASCII characters, new for every write that is meant once. A repetition within 24 hours gets the \
+        first reply again, with `Idempotent-Replayed: true`, and changes nothing.";
+    let schema =
+        json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*[!-~][ -~]*$" });
+    header("Idempotency-Key", text, &schema)
+}
+
+/// `Prefer` of each kind of request. Rows on several shards have two preferences more.
+fn preferences(plan: &Plan) -> Map<String, Value> {
+    let returning = "`return=representation` (the default), `return=minimal` or `return=headers-only`";
+    let rollback = if plan.server.allow_rollback {
+        "; `tx=rollback` undoes everything at the end"
+    } else {
+        ""
+    };
+    let strict = "; `handling=strict` refuses a preference that is not known.";
+    let count = "`count=exact` puts the number of all rows into `Content-Range`, `count=planned` and `count=estimated` what PostgreSQL's planner expects";
+    let max = "`max-affected=N` undoes a write that touches more rows";
+    let partial = "; `partial=allow` shows what there is when a shard does not answer";
+    let split =
+        "; `atomic=per-shard` lets a write on several shards be a transaction on each, answered `207`";
+    let kinds = [
+        ("PreferRead", count.to_owned(), partial),
+        ("PreferWrite", returning.to_owned(), ""),
+        ("PreferWriteMany", format!("{returning}; {max}"), split),
+        (
+            "PreferCreate",
+            format!(
+                "{returning}; `resolution=merge-duplicates` overwrites rows that are there already, `resolution=ignore-duplicates` keeps them; `missing=default` or `missing=null` says what a member of `columns` is that a row leaves out"
+            ),
+            split,
+        ),
+        (
+            "PreferCall",
+            format!(
+                "For functions that return rows: {count}; `max-affected=N` undoes everything when there are more"
+            ),
+            "",
+        ),
+    ];
+    let of_shards = plan.resources.iter().any(|r| Has::of_resource(plan, r).shards);
+    let mut all = Map::new();
+    for (name, says, more) in kinds {
+        let written = if name == "PreferRead" { "" } else { rollback };
+        let schema = json!({ "type": "string" });
+        let text = format!("{says}{written}{strict}");
+        all.insert(name.into(), header("Prefer", &text, &schema));
+        if of_shards && !more.is_empty() {
+            let text = format!("{says}{written}{more}{strict}");
+            all.insert(format!("{name}OfShards"), header("Prefer", &text, &schema));
+        }
+    }
+    all
 }
 
 /// The names of a resource's own parameters among the components.
@@ -51,7 +107,7 @@ pub(super) fn add(parameters: &mut Map<String, Value>, plan: &Plan, resource: &R
     );
     let schema = json!({ "type": "string", "pattern": selection(plan, resource) });
     parameters.insert(select, query("select", &about, &schema));
-    let pattern = filter::logic(resource);
+    let pattern = filter::logic(resource, Has::of_resource(plan, resource));
     for (name, key, about) in [
         (
             and,

@@ -1,6 +1,6 @@
 //! The operations of a resource.
 
-use super::{Paths, component, filter, names::Names, parameter, response, secure};
+use super::{Paths, component, filter, names::Names, parameter, response, secure, store::Has};
 use serde_json::{Map, Value, json};
 use stoa_config::plan::{Access, Plan, Resource, Rule};
 
@@ -21,6 +21,7 @@ pub(super) fn add(paths: &mut Paths, plan: &Plan, resource: &Resource, names: &N
         plan,
         resource,
         names,
+        has: Has::of_resource(plan, resource),
     };
     let rules = &resource.rules;
     let many = format!("/{}", resource.name);
@@ -56,6 +57,7 @@ struct Of<'a> {
     plan: &'a Plan,
     resource: &'a Resource,
     names: &'a Names,
+    has: Has,
 }
 
 impl Of<'_> {
@@ -85,12 +87,15 @@ impl Of<'_> {
 
     fn list(&self) -> Value {
         let resource = self.resource;
-        let mut parameters: Vec<Value> = filter::parameters(resource).collect();
+        let mut parameters: Vec<Value> = filter::parameters(resource, self.has).collect();
         parameters.extend(parameter::refs(&parameter::own(self.names)));
         parameters.push(parameter::order(resource));
-        parameters.extend(parameter::refs(&["Limit", "Offset", "After", "PreferRead"]));
+        let prefer = self.has.preferences("PreferRead");
+        parameters.extend(parameter::refs(&["Limit", "Offset", "After", &prefer]));
+        parameters.extend(self.has.freshness());
         let rows = format!("{}List", self.names.one);
-        let fields = ["Content-Range", "Link", "Preference-Applied"];
+        let mut fields = self.has.of_read(&["Content-Range", "Link", "Preference-Applied"]);
+        fields.extend(self.has.shards.then_some("Stoa-Missing-Shards"));
         let mut responses = Map::new();
         let said = "The rows of one page.";
         responses.insert("200".into(), response::good(said, Some(&rows), &fields));
@@ -111,14 +116,15 @@ impl Of<'_> {
             parameter::columns(self.resource),
             parameter::on_conflict(self.resource),
         ];
-        parameters.extend(self.with_select(&["PreferCreate", "IdempotencyKey"]));
-        let fields = [
+        let prefer = self.has.preferences("PreferCreate");
+        parameters.extend(self.with_select(&[&prefer, "IdempotencyKey"]));
+        let fields = self.has.of_write(&[
             "ETag",
             "Location",
             "Content-Range",
             "Preference-Applied",
             "Idempotent-Replayed",
-        ];
+        ]);
         let result = format!("{one}Result");
         let mut responses = Map::new();
         let said = "Nothing was new: rows that were there already were merged.";
@@ -128,9 +134,8 @@ impl Of<'_> {
         let said =
             "The one row is there already and `Prefer: resolution=ignore-duplicates` leaves it as it is.";
         responses.insert("204".into(), response::good(said, None, &fields));
-        response::refuse(&mut responses, ANY);
-        response::refuse(&mut responses, BODY);
-        response::refuse(&mut responses, WRITE);
+        self.in_parts(&mut responses);
+        refuse_write(&mut responses);
         json!({
             "operationId": format!("create{}", self.names.many),
             "summary": format!("Create {}", self.resource.name),
@@ -145,7 +150,11 @@ impl Of<'_> {
         let said = "The row.";
         responses.insert(
             "200".into(),
-            response::good(said, Some(&self.names.one), &["ETag", "Preference-Applied"]),
+            response::good(
+                said,
+                Some(&self.names.one),
+                &self.has.of_read(&["ETag", "Preference-Applied"]),
+            ),
         );
         responses.insert(
             "304".into(),
@@ -153,10 +162,12 @@ impl Of<'_> {
         );
         response::refuse(&mut responses, ANY);
         response::refuse(&mut responses, &[412]);
+        let mut parameters = self.with_select(&["IfMatch", "IfNoneMatch"]);
+        parameters.extend(self.has.freshness());
         json!({
             "operationId": format!("get{}", self.names.one),
             "summary": format!("Get one of {}", self.resource.name),
-            "parameters": self.with_select(&["IfMatch", "IfNoneMatch"]),
+            "parameters": parameters,
             "responses": responses,
         })
     }
@@ -164,7 +175,8 @@ impl Of<'_> {
     fn replace(&self) -> Value {
         let one = &self.names.one;
         let fields = ["ETag", "Preference-Applied", "Idempotent-Replayed"];
-        let created = ["ETag", "Location", "Preference-Applied", "Idempotent-Replayed"];
+        let fields = self.has.of_write(&fields);
+        let created = [&["Location"], &fields[..]].concat();
         let mut responses = Map::new();
         responses.insert("200".into(), response::good("Replaced.", Some(one), &fields));
         responses.insert(
@@ -185,7 +197,9 @@ impl Of<'_> {
 
     fn update(&self) -> Value {
         let one = &self.names.one;
-        let fields = ["ETag", "Preference-Applied", "Idempotent-Replayed"];
+        let fields = self
+            .has
+            .of_write(&["ETag", "Preference-Applied", "Idempotent-Replayed"]);
         let mut responses = Map::new();
         responses.insert("200".into(), response::good("Changed.", Some(one), &fields));
         let said = "Changed, with `Prefer: return=minimal`.";
@@ -201,7 +215,7 @@ impl Of<'_> {
     }
 
     fn delete(&self) -> Value {
-        let fields = ["Preference-Applied", "Idempotent-Replayed"];
+        let fields = self.has.of_write(&["Preference-Applied", "Idempotent-Replayed"]);
         let mut responses = Map::new();
         let said = "Deleted, and the row was asked for with `Prefer: return=representation`.";
         responses.insert("200".into(), response::good(said, Some(&self.names.one), &fields));
@@ -214,6 +228,18 @@ impl Of<'_> {
             "parameters": self.with_select(&["PreferWrite", "IfMatch", "IdempotencyKey"]),
             "responses": responses,
         })
+    }
+
+    /// The reply of a write whose parts were a transaction on each shard.
+    fn in_parts(&self, responses: &mut Map<String, Value>) {
+        if !self.has.shards {
+            return;
+        }
+        let said = "With `Prefer: atomic=per-shard`, where several shards were written to: what became of each part.";
+        let fields = self.has.of_write(&["Preference-Applied"]);
+        let mut parts = response::good(said, None, &fields);
+        parts["content"] = json!({ "application/json": { "schema": component("schemas", "Parts") } });
+        responses.insert("207".into(), parts);
     }
 
     fn update_many(&self) -> Value {
@@ -235,15 +261,18 @@ impl Of<'_> {
 
     /// A write on every row that matches.
     fn by_filter(&self, verb: &str, summary: &str, done: &str) -> Value {
-        let mut parameters: Vec<Value> = filter::parameters(self.resource).collect();
+        let mut parameters: Vec<Value> = filter::parameters(self.resource, self.has).collect();
         parameters.extend(parameter::refs(&parameter::own(self.names)));
-        parameters.extend(parameter::refs(&["PreferWrite", "IdempotencyKey"]));
+        let prefer = self.has.preferences("PreferWriteMany");
+        parameters.extend(parameter::refs(&[&prefer, "IdempotencyKey"]));
         let rows = format!("{}List", self.names.one);
         let fields = ["Content-Range", "Preference-Applied", "Idempotent-Replayed"];
+        let fields = self.has.of_write(&fields);
         let mut responses = Map::new();
         let said = format!("The rows that were {done}.");
         responses.insert("200".into(), response::good(&said, Some(&rows), &fields));
         responses.insert("204".into(), response::good("Done.", None, &fields));
+        self.in_parts(&mut responses);
         response::refuse(&mut responses, ANY);
         response::refuse(&mut responses, WRITE);
         json!({

@@ -103,6 +103,25 @@ pub(super) fn good(description: &str, schema: Option<&str>, fields: &[&str]) -> 
     answer
 }
 
+/// A good answer whose body is of this schema.
+pub(super) fn any(description: &str, schema: &Value, fields: &[&str]) -> Value {
+    let mut answer = good(description, None, fields);
+    answer["content"] = json!({
+        "application/json": { "schema": schema },
+        "text/csv": { "schema": component("schemas", "Csv") },
+    });
+    answer
+}
+
+/// A problem of any other status.
+pub(super) fn raised(description: &str) -> Value {
+    json!({
+        "description": description,
+        "headers": common(),
+        "content": { "application/problem+json": { "schema": component("schemas", "Problem") } },
+    })
+}
+
 fn common() -> Map<String, Value> {
     let mut headers = Map::new();
     add(&mut headers, &["x-request-id", "traceparent"]);
@@ -129,6 +148,9 @@ pub(super) fn headers() -> Value {
         "Idempotent-Replayed": one("`true` when this is the stored reply of an earlier request with the same `Idempotency-Key`."),
         "WWW-Authenticate": one("How to authenticate, and why the token was refused (RFC 6750)."),
         "Allow": one("The methods that the address serves."),
+        "Stoa-Consistency": one("What was written, for the requests that shall see it: send it back in `Stoa-Consistency`."),
+        "Stoa-Position": one("Where in the store's log the rows are from, at least; for caches."),
+        "Stoa-Missing-Shards": one("Shards whose rows are missing, with `Prefer: partial=allow`."),
         "Retry-After": one("Seconds after which a repetition makes sense."),
     })
 }

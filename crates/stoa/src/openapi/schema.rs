@@ -1,11 +1,11 @@
 //! Schemas: a resource as it is read, created, replaced and patched, and the shared ones.
 
-use super::{component, names::Names};
+use super::{component, names::Names, store::Has};
 use serde_json::{Map, Value, json};
 use stoa_config::plan::{DefaultValue, Field, Pattern, Plan, Resource, Type};
 
 /// Schemas that every document has.
-pub(super) fn shared() -> Map<String, Value> {
+pub(super) fn shared(plan: &Plan) -> Map<String, Value> {
     let mut schemas = Map::new();
     let text = |about: &str| json!({ "type": "string", "description": about });
     let nullable = |about: &str| json!({ "type": ["string", "null"], "description": about });
@@ -36,6 +36,9 @@ pub(super) fn shared() -> Map<String, Value> {
     );
     let csv = text("RFC 4180, the names of the members in the first line.");
     schemas.insert("Csv".into(), csv);
+    if plan.resources.iter().any(|r| Has::of_resource(plan, r).shards) {
+        schemas.insert("Parts".into(), parts());
+    }
     schemas.insert(
         "FieldError".into(),
         json!({
@@ -47,6 +50,26 @@ pub(super) fn shared() -> Map<String, Value> {
         }),
     );
     schemas
+}
+
+/// The reply of a write that was a transaction on each of several shards.
+fn parts() -> Value {
+    let part = json!({
+        "type": "object", "required": ["shard", "status"],
+        "properties": {
+            "shard": { "type": "integer", "description": "The shard, by its position in the API file." },
+            "rows": { "type": "array", "items": { "type": "integer" }, "description": "Positions in the body of the rows that this part is about." },
+            "status": { "type": "integer", "description": "The status that this part would have had as a request of its own." },
+            "affected": { "type": "integer", "description": "Rows that were written." },
+            "body": { "type": "array", "items": {}, "description": "The rows, unless `Prefer: return=minimal`." },
+            "problem": component("schemas", "Problem"),
+        },
+    });
+    json!({
+        "type": "object", "required": ["parts"],
+        "description": "What became of each shard's part of the write.",
+        "properties": { "parts": { "type": "array", "items": part } },
+    })
 }
 
 /// The schemas of one resource.
@@ -262,10 +285,10 @@ fn constrained(mut schema: Value, field: &Field) -> Value {
 }
 
 /// Text without the one character that a text may not hold.
-const NO_NUL: &str = r"^[^\u0000]*$";
+pub(super) const NO_NUL: &str = r"^[^\u0000]*$";
 
 /// What so many digits, some of them after the point, can say.
-fn digits(schema: &mut Value, precision: usize, scale: usize) {
+pub(super) fn digits(schema: &mut Value, precision: usize, scale: usize) {
     let number = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let (whole, part) = ("9".repeat(precision.saturating_sub(scale)), "9".repeat(scale));
     let most = match (whole.as_str(), scale) {

@@ -70,7 +70,7 @@ fn operation(
     });
     let mut parameters: Vec<Value> = parameters.collect();
     if let Some(rule) = route.idempotency {
-        let mut key = parameter::shared()["IdempotencyKey"].clone();
+        let mut key = parameter::idempotency_key();
         key["required"] = json!(rule == Idempotency::Required);
         parameters.push(key);
     }

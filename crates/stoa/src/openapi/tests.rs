@@ -276,3 +276,137 @@ fn codes_are_unique_and_their_problems_are_described() {
         );
     }
 }
+
+const FUNCTIONS: &str = r#"
+api: functions
+auth: { jwt: { secret: "a secret of thirty-two bytes or more" } }
+stores: { main: "postgres://u@127.0.0.1/db" }
+server: { allow_rollback: true }
+resources:
+  items:
+    table: items
+    fields: { id: "int, key", name: "text, optional", data: "json, optional" }
+    list: { filter: [id, name, data] }
+    read: public
+    write: none
+functions:
+  add: { args: { a: int, b: "int, optional" }, volatility: immutable, access: public }
+  cheap: { args: { name: text, tags: list of text }, returns: rows items, volatility: stable, access: user }
+  numbers: { returns: rows, access: role admin }
+  rename: { args: { item: int }, returns: void, access: role admin }
+  hidden: { access: none }
+"#;
+
+#[test]
+fn functions_are_described_with_what_they_take_and_give() {
+    let document = document(&plan(FUNCTIONS));
+    let paths = &document["paths"];
+    let id = |path: &str, method: &str| paths[path][method]["operationId"].clone();
+    assert_eq!(id("/rpc/add", "get"), "queryAdd");
+    assert_eq!(id("/rpc/add", "post"), "callAdd");
+    assert_eq!(id("/rpc/rename", "post"), "callRename");
+    assert!(paths["/rpc/rename"].get("get").is_none(), "it changes rows");
+    assert!(paths.get("/rpc/hidden").is_none());
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(
+        schemas["AddArguments"]["properties"]["a"]["type"],
+        json!(["integer", "null"])
+    );
+    assert_eq!(schemas["AddArguments"]["required"], json!(["a"]));
+    assert_eq!(schemas["AddArguments"]["example"], json!({ "a": 10, "b": 10 }));
+    let parameters = paths["/rpc/cheap"]["get"]["parameters"].as_array().unwrap();
+    let named: Vec<_> = parameters.iter().filter(|p| p["name"] == "name").collect();
+    assert_eq!(named.len(), 1, "the argument goes before the field");
+    assert_eq!(named[0]["required"], true);
+    let tags = parameters.iter().find(|p| p["name"] == "tags").unwrap();
+    assert_eq!(tags["schema"]["items"]["type"], "string");
+    let by_post = paths["/rpc/cheap"]["post"]["parameters"].as_array().unwrap();
+    let field = by_post.iter().find(|p| p["name"] == "name").unwrap();
+    assert_eq!(field["required"], false, "beside a body it is the field's filter");
+    let rows = "/responses/200/content/application~1json/schema";
+    assert_eq!(
+        paths["/rpc/cheap"]["get"].pointer(rows).unwrap()["$ref"],
+        "#/components/schemas/ItemList"
+    );
+    assert_eq!(
+        paths["/rpc/numbers"]["post"].pointer(rows).unwrap()["type"],
+        "array"
+    );
+    assert!(paths["/rpc/rename"]["post"]["responses"].get("200").is_none());
+    assert!(paths["/rpc/rename"]["post"]["responses"].get("204").is_some());
+    assert_eq!(
+        paths["/rpc/rename"]["post"]["security"],
+        json!([{ "bearerAuth": [] }])
+    );
+    assert_eq!(paths["/rpc/add"]["get"]["x-stoa-access"], "public");
+}
+
+#[test]
+fn what_only_postgres_has_is_said_of_its_resources_alone() {
+    let about = |document: &Value, path: &str, name: &str| {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        let found = parameters.iter().find(|p| p["name"] == name).unwrap().clone();
+        (
+            found["description"].as_str().unwrap().to_owned(),
+            found["schema"]["pattern"].clone(),
+        )
+    };
+    let (said, pattern) = about(&document(&plan(FUNCTIONS)), "/items", "name");
+    assert!(
+        said.contains("`imatch`") && said.contains("`wfts`") && said.contains("`adj`"),
+        "{said}"
+    );
+    assert!(fits(&pattern, "match.a") && fits(&pattern, "not.wfts(simple).cat"));
+    let (said, _) = about(&document(&plan(FUNCTIONS)), "/items", "data");
+    assert!(said.contains("`fts`") && !said.contains("`match`"), "{said}");
+    let (said, pattern) = about(&shop(), "/products", "name");
+    assert!(!said.contains("match") && !fits(&pattern, "match.a"), "{said}");
+}
+
+#[test]
+fn replicas_and_shards_are_described_where_the_store_has_them() {
+    let text = r#"
+api: shop
+auth: { jwt: { secret: "a secret of thirty-two bytes or more" } }
+stores:
+  main:
+    postgres:
+      shards: [{ write: "postgres://u@a/d", read: ["postgres://u@b/d"] }, { write: "postgres://u@c/d" }]
+resources:
+  orders: { shard: customer, fields: { customer: uuid, note: text }, read: user, write: user }
+  words: { fields: { word: text }, read: user, write: user }
+"#;
+    let document = document(&plan(text));
+    let answer =
+        |path: &str, method: &str, status: &str| document["paths"][path][method]["responses"][status].clone();
+    for (path, spread) in [("/orders", true), ("/words", false)] {
+        let list = answer(path, "get", "200");
+        assert!(list["headers"].get("Stoa-Position").is_some());
+        assert_eq!(list["headers"].get("Stoa-Missing-Shards").is_some(), spread);
+        assert!(
+            answer(path, "post", "201")["headers"]
+                .get("Stoa-Consistency")
+                .is_some()
+        );
+        for method in ["post", "patch", "delete"] {
+            let parts = answer(path, method, "207");
+            assert_eq!(parts.is_object(), spread, "{method} {path}");
+        }
+        assert!(answer(path, "get", "503").is_object());
+        let prefer = document["paths"][path]["get"]["parameters"].to_string();
+        assert_eq!(prefer.contains("PreferReadOfShards"), spread);
+        assert!(prefer.contains("parameters/Consistency"));
+    }
+    let prefer = &document["components"]["parameters"]["PreferReadOfShards"]["description"];
+    assert!(prefer.as_str().unwrap().contains("partial=allow"), "{prefer}");
+    let mut references = Vec::new();
+    collect(&document, &mut references);
+    for reference in references {
+        assert!(
+            document.pointer(&reference[1..]).is_some(),
+            "{reference} leads nowhere"
+        );
+    }
+    assert!(shop()["components"]["headers"].get("Stoa-Consistency").is_some());
+    assert!(shop()["components"]["parameters"].get("Consistency").is_none());
+}
