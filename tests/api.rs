@@ -33,7 +33,7 @@ macro_rules! books {
 
 books! {
     access aggregates alias bodies conditional cors crud edge embed_access embeds filters functions idempotency operators paging
-    postgres prefer schemas select shards spreads tokens validation
+    postgres prefer references schemas select shards spreads tokens validation
 }
 
 #[test]

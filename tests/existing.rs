@@ -39,7 +39,7 @@ fn every_table_of_others_is_served_and_none_altered() {
         "      twice: \"int, optional, computed\"\n",
         "    table: \"\\\"my.schema\\\".\\\"ta\\\"\\\"b.le\\\"\"\n",
         "      a_b_2: { type: \"text\", optional: true, column: \"a,b\" }\n",
-        "    # not a ref: (px, py), a key of several columns of places\n",
+        ", fields: [\"px\", \"py\"], to: ",
         "      author_id: \"ref api_authors, optional\"\n",
         "      positive: \"decimal(10,2), optional\"\n",
         "      code: \"text, key\"\n",

@@ -6,6 +6,7 @@ pub(crate) mod functions;
 pub(crate) mod limits;
 pub(crate) mod policies;
 pub(crate) mod read;
+pub(crate) mod references;
 pub(crate) mod resources;
 pub(crate) mod root;
 pub(crate) mod server;

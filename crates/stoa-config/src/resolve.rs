@@ -1,6 +1,7 @@
 //! Names bound, defaults filled, sections checked against each other.
 
 mod fields;
+mod references;
 pub(crate) mod routes;
 mod shards;
 pub(crate) mod types;
@@ -45,6 +46,7 @@ pub(crate) fn resources(
         only_private(&bound, resource, stores, report);
         found.push(bound);
     }
+    references::bind(raw, &mut found, report);
     shards::place(raw, &mut found, report);
     found
 }
@@ -167,6 +169,7 @@ fn bind(
         shard,
         fields,
         key,
+        references: Vec::new(),
         list,
         rules,
         cache,

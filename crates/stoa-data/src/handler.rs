@@ -8,6 +8,7 @@ use crate::{
     operation::{Freshness, IdempotencyClaim, Item, Read, ResourceIndex, Write},
     parse::{
         body::{self, Payload},
+        loose,
         prefer::{self, Prefer},
     },
     read, refusal,
@@ -30,7 +31,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use stoa_config::plan::{Consistency, Plan, Resource};
+use stoa_config::plan::{Access, Consistency, Plan, Resource, Rule};
 use stoa_exchange::{
     Body, BodyError, Context, Handler, HandlerFuture, Identity, Problem, Reply, Request, clock,
     codes as common, read_to_limit,
@@ -298,7 +299,11 @@ impl<'a> Call<'a> {
 
     /// The body, in whichever of its media types it came.
     pub(crate) fn payload(&self, bytes: &Bytes, many: bool) -> Result<Payload> {
-        body::payload(self.headers, bytes, many, self.alias)
+        let mut payload = body::payload(self.headers, bytes, many, self.alias)?;
+        if self.alias && !payload.texts {
+            loose::rows(self.resource, &mut payload.rows);
+        }
+        Ok(payload)
     }
 
     /// `scheme://host` for absolute links, empty when the host is not fit to stand in one.
@@ -470,21 +475,40 @@ impl<'a> Call<'a> {
         .postgrest("PGRST117", 405, format!("Unsupported HTTP method: {method}"))
     }
 
-    fn methods(&self, one: bool) -> &'static str {
+    /// What is served here: a method that the file gives to nobody is not named, nor `PUT` where no key says which row.
+    fn methods(&self, one: bool) -> String {
+        let rules = &self.resource.rules;
+        let given = |rule: &Rule| !matches!(rule.access, Access::Nobody);
         let keyed = !self.resource.key.is_empty();
-        match (self.alias, one, keyed) {
-            (true, _, true) => "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE",
-            (true, _, false) => "OPTIONS,GET,HEAD",
-            (false, true, _) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
-            (false, false, true) => "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
-            (false, false, false) => "GET, HEAD, OPTIONS",
+        let put = keyed && (one || self.alias) && given(&rules.create) && given(&rules.update);
+        let named = [
+            ("POST", !one && given(&rules.create)),
+            ("PUT", put),
+            ("PATCH", given(&rules.update)),
+            ("DELETE", given(&rules.delete)),
+        ];
+        let named = named.into_iter().filter(|(_, is)| *is).map(|(name, _)| name);
+        if self.alias {
+            ["OPTIONS", "GET", "HEAD"]
+                .into_iter()
+                .chain(named)
+                .collect::<Vec<_>>()
+                .join(",")
+        } else {
+            ["GET", "HEAD"]
+                .into_iter()
+                .chain(named)
+                .chain(["OPTIONS"])
+                .collect::<Vec<_>>()
+                .join(", ")
         }
     }
 
     fn options(&self, one: bool) -> Reply {
         let mut reply = Reply::new(Body::Empty);
-        let allow = http::HeaderValue::from_static(self.methods(one));
-        reply.headers_mut().insert(header::ALLOW, allow);
+        if let Ok(allow) = http::HeaderValue::from_str(&self.methods(one)) {
+            reply.headers_mut().insert(header::ALLOW, allow);
+        }
         if !self.alias {
             *reply.status_mut() = http::StatusCode::NO_CONTENT;
         }

@@ -35,6 +35,8 @@ pub struct Table {
     pub comment: Option<String>,
     /// Whether it cannot be written.
     pub view: bool,
+    /// Of what can be written in part, the rules that nobody can be given: `create`, `update`, `delete`.
+    pub refuses: Vec<&'static str>,
     /// In their order. A table without a primary key has its `rowid` in front, as its key.
     pub columns: Vec<Column>,
     /// Names of the key's columns, in the order of the key; none for most views.
@@ -77,6 +79,10 @@ pub struct Column {
 /// A foreign key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
+    /// What it is called, where the database has names for them.
+    pub name: Option<String>,
+    /// Whether a view shows the columns of one: it is no constraint itself.
+    pub derived: bool,
     /// Columns here.
     pub columns: Vec<String>,
     /// Schema of the other table, where the database has several.
@@ -138,6 +144,7 @@ fn table(limited: &Limited, name: &str, kind: &str, without_rowid: bool) -> rusq
         name: name.to_owned(),
         comment: None,
         view: kind != "table",
+        refuses: Vec::new(),
         columns: columns(conn, name)?,
         key: Vec::new(),
         references: references(conn, name)?,
@@ -228,6 +235,8 @@ fn references(conn: &Connection, name: &str) -> rusqlite::Result<Vec<Reference>>
             list.push((
                 id,
                 Reference {
+                    name: None,
+                    derived: false,
                     columns: Vec::new(),
                     schema: None,
                     table,

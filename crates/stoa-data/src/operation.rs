@@ -5,7 +5,7 @@ mod select;
 
 pub use crate::run_as::RunAs;
 use crate::value::Value;
-pub use select::{Aggregate, Cast, Embed, Item, Join, Kind, Order, PathStep, Term, Through};
+pub use select::{Aggregate, Along, Cast, Embed, Item, Join, Kind, Order, Pairs, PathStep, Term, Through};
 pub(crate) use select::{is_grouped, kind_of};
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod filter;
+pub(crate) mod loose;
 mod operator;
 pub(crate) mod order;
 pub(crate) mod prefer;

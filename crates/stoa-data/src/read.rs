@@ -11,7 +11,7 @@ use crate::{
     prepare,
     refusal::{Refusal, Result},
     render::{self, Draft},
-    run_as,
+    rest, run_as,
     store::Page,
     trouble,
     value::Value,
@@ -256,7 +256,11 @@ fn content_location(call: &Call<'_>) -> String {
     let mut pairs: Vec<&str> = call.query.split('&').filter(|p| p.contains('=')).collect();
     pairs.sort_by_key(|p| p.split('=').next());
     let sep = if pairs.is_empty() { "" } else { "?" };
-    format!("/{}{sep}{}", render::encode(&call.resource.name), pairs.join("&"))
+    format!(
+        "/{}{sep}{}",
+        render::encode(rest::relation_name(call.resource)),
+        pairs.join("&")
+    )
 }
 
 /// One row by its key.

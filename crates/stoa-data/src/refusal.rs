@@ -23,7 +23,7 @@ struct Shown {
     message: String,
     details: Option<Value>,
     hint: Option<String>,
-    /// Whether what it leaves out is null, not filled in from the problem.
+    /// Whether a hint that it leaves out is null, not the problem's.
     exact: bool,
 }
 
@@ -100,7 +100,7 @@ impl Refusal {
         self
     }
 
-    /// PostgREST's details and hint are those that are set, and null where none is.
+    /// PostgREST's hint is the one that is set, and null where none is.
     pub(crate) fn exactly(mut self) -> Self {
         if let Some(shown) = &mut self.0.postgrest {
             shown.exact = true;
@@ -133,12 +133,8 @@ impl Refusal {
         if let (true, Some(shown)) = (alias, postgrest) {
             problem.code_shown = Some(shown.code);
             problem.status_shown = Some(shown.status);
-            if shown.details.is_none() && problem.detail != shown.message && !shown.exact {
-                problem.details = Some(problem.detail.into());
-            } else {
-                problem.details = shown.details;
-            }
-            problem.detail = shown.message;
+            problem.details = shown.details;
+            problem.message_shown = Some(shown.message);
             problem.hint = shown.hint.or(problem.hint.filter(|_| !shown.exact));
         }
         problem

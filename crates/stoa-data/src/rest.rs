@@ -93,6 +93,11 @@ pub(crate) fn schema(resource: &Resource) -> &str {
     named.unwrap_or(PUBLIC)
 }
 
+/// What callers of the alias call a resource: its table, where that exists without Stoa.
+pub(crate) fn relation_name(resource: &Resource) -> &str {
+    resource.table.as_ref().map_or(&resource.name, |t| &t.name)
+}
+
 /// The schemas of a plan's resources and functions, `public` first.
 pub(crate) fn schemas(plan: &Plan) -> Vec<String> {
     let of_functions = plan
@@ -129,7 +134,7 @@ pub(crate) fn profile<'h>(
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };
-    let text = value.to_str().unwrap_or_default();
+    let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
     if schemas.iter().any(|schema| schema == text) {
         return Ok(Some(text));
     }
@@ -193,7 +198,7 @@ pub(crate) fn tell_profile(inner: &Inner, schema: &str, headers: &HeaderMap, rep
         .iter()
         .any(|name| headers.contains_key(*name));
     if (asked || inner.schemas.len() > 1)
-        && let Ok(value) = HeaderValue::from_str(schema)
+        && let Ok(value) = HeaderValue::from_bytes(schema.as_bytes())
     {
         reply.headers_mut().insert("content-profile", value);
     }

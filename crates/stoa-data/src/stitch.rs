@@ -13,7 +13,7 @@ use crate::{
     value::{Value, from_json},
 };
 use std::collections::{HashMap, HashSet};
-use stoa_config::plan::{Plan, Type};
+use stoa_config::plan::{Plan, Shard, Type};
 
 /// Rows that one embed may bring into a page.
 const ROWS_MAX: u64 = 10_000;
@@ -105,7 +105,7 @@ fn needs_one_statement(embed: &Embed, grouped: bool) -> Option<&'static str> {
         Some("spreading it needs one statement")
     } else if is_grouped(&embed.select) {
         Some("aggregates of it need one statement")
-    } else if matches!(embed.join, Join::Through(_)) {
+    } else if matches!(embed.join, Join::Through(_) | Join::Along(_)) {
         Some("what lies between them needs one statement")
     } else if embed.order.iter().any(|entry| entry.embed.is_some()) {
         Some("sorting it by what it embeds needs one statement")
@@ -130,11 +130,15 @@ fn leaves(plan: &Plan, parent: ResourceIndex, embed: &Embed) -> bool {
     let together = match &embed.join {
         Join::ToOne { field } => lie_together(from, *field, to),
         Join::ToMany { field } | Join::OneToOne { field } => lie_together(to, *field, from),
+        // Of existing tables only, which lie on one shard.
+        Join::Along(_) => from.shard == Shard::Single && to.shard == Shard::Single,
         Join::Through(through) => {
             let between = &plan.resources[through.resource];
-            between.store == from.store
-                && lie_together(between, through.near, from)
-                && lie_together(between, through.far, to)
+            let with = |pairs: &[(FieldIndex, FieldIndex)], end| match pairs {
+                [(field, _)] => lie_together(between, *field, end),
+                _ => between.shard == Shard::Single && end.shard == Shard::Single,
+            };
+            between.store == from.store && with(&through.near, from) && with(&through.far, to)
         }
     };
     plan.stores[from.store].is_in_parts() && !together

@@ -6,12 +6,12 @@ use crate::{
     codes,
     handler::Call,
     refusal::{Refusal, shorten},
-    render,
+    render, rest,
     store::StoreError,
     value::Value,
 };
 use http::header;
-use stoa_config::plan::{Access, Rule};
+use stoa_config::plan::{Access, Resource, Rule};
 use stoa_exchange::{FieldError, codes as common};
 
 /// The rules that judge rows as they become, for this method: `update needs owner customer_id`.
@@ -39,7 +39,7 @@ fn rules(call: &Call<'_>) -> String {
 pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) -> Refusal {
     let relation = &call.resource.name;
     match error {
-        StoreError::Unique { fields, value } => unique(relation, &fields, value),
+        StoreError::Unique { fields, value } => unique(call.resource, &fields, value),
         StoreError::Reference {
             field,
             resource,
@@ -168,7 +168,8 @@ pub(crate) fn precondition_failed() -> Refusal {
     .hint("Read it again and use its new `ETag`.")
 }
 
-fn unique(relation: &str, fields: &[String], value: Option<String>) -> Refusal {
+fn unique(resource: &Resource, fields: &[String], value: Option<String>) -> Refusal {
+    let relation = rest::relation_name(resource);
     let names = fields.join(", ");
     let value = value.map(|v| shorten(&v));
     let detail = match &value {
@@ -176,7 +177,12 @@ fn unique(relation: &str, fields: &[String], value: Option<String>) -> Refusal {
         None => format!("`{relation}` has a row with the same `{names}` already."),
     };
     let shown = value.unwrap_or_default();
-    let constraint = format!("{relation}_{}_key", fields.join("_"));
+    let key = resource.key.iter().filter_map(|k| resource.fields.get(*k));
+    let constraint = if key.map(|field| &field.name).eq(fields) {
+        format!("{relation}_pkey")
+    } else {
+        format!("{relation}_{}_key", fields.join("_"))
+    };
     let error = FieldError {
         field: names.clone(),
         message: String::from("is taken already"),

@@ -6,6 +6,7 @@ use crate::{
     operation::FieldIndex,
     parse::body::Row,
     refusal::{Refusal, shorten},
+    rest,
     value::{Value, from_json, from_text, nearest},
 };
 use stoa_config::plan::{DefaultValue, Field, Resource, Type};
@@ -110,6 +111,8 @@ pub(crate) struct Check<'a> {
     pub(crate) now_micros: i64,
     /// Every value is text, to be read in its field's type.
     pub(crate) texts: bool,
+    /// A patch may set the key of an existing table.
+    pub(crate) rekey: bool,
     pub(crate) bad: Vec<Bad>,
 }
 
@@ -139,6 +142,7 @@ impl<'a> Check<'a> {
             rules,
             now_micros: now_micros(),
             texts: false,
+            rekey: false,
             bad: Vec::new(),
         }
     }
@@ -382,7 +386,7 @@ impl<'a> Check<'a> {
             if self.is_bad(0, &field.name) {
                 continue;
             }
-            if is_fixed(resource, position) {
+            if is_fixed(resource, position) && !(self.rekey && may_rekey(resource, position)) {
                 if !stored.iter().any(|(f, v)| *f == position && *v == value) {
                     let why = if field.auto && !resource.key.contains(&position) {
                         "is filled in by the server and cannot be written"
@@ -405,7 +409,7 @@ impl<'a> Check<'a> {
     /// The refusal that lists everything that is wrong; `None` when nothing is. `array` puts positions before the fields.
     pub(crate) fn finish(self, array: bool) -> Option<Refusal> {
         let first = self.bad.first()?;
-        let relation = &self.resource.name;
+        let relation = rest::relation_name(self.resource);
         let field = first.field.clone();
         let message = match first.kind {
             BadKind::Unknown => (
@@ -471,6 +475,15 @@ pub(crate) fn is_fixed(resource: &Resource, position: FieldIndex) -> bool {
         || field.immutable
         || resource.key.contains(&position)
         || resource.shard.field() == Some(position)
+}
+
+/// Whether a field is fixed only because it is part of the key: of a table that others made, the database decides
+/// whether a key changes.
+fn may_rekey(resource: &Resource, position: FieldIndex) -> bool {
+    let sharded = resource.shard.field() == Some(position);
+    let field = resource.fields.get(position);
+    let keyed = resource.key.contains(&position) && field.is_some_and(|field| !field.auto);
+    keyed && resource.table.is_some() && !sharded
 }
 
 /// A member as a value of its field; `texts` says that every value came as text.

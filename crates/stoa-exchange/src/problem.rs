@@ -18,9 +18,11 @@ pub struct Problem {
     pub status_shown: Option<u16>,
     /// This occurrence, for the caller. Never holds a secret, SQL, a file path or an address inside.
     pub detail: String,
+    /// PostgREST's `message`; `detail` when not set.
+    pub message_shown: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
-    /// PostgREST's `details`; `detail` when not set.
+    /// PostgREST's `details`.
     pub details: Option<Value>,
     /// Every bad field of a body, for 422.
     pub errors: Vec<FieldError>,
@@ -48,6 +50,7 @@ impl Problem {
             code_postgrest: None,
             status_shown: None,
             detail: detail.into(),
+            message_shown: None,
             hint: None,
             details: None,
             errors: Vec::new(),
@@ -105,7 +108,8 @@ impl Problem {
             request_id.map_or(Value::Null, |id| json!(format!("urn:request:{id}"))),
         );
         body.insert("code".into(), json!(name));
-        body.insert("message".into(), json!(self.detail));
+        let message = self.message_shown.as_ref().unwrap_or(&self.detail);
+        body.insert("message".into(), json!(message));
         body.insert("details".into(), self.details.clone().unwrap_or(Value::Null));
         body.insert(
             "hint".into(),

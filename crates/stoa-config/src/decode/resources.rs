@@ -1,6 +1,6 @@
 //! `resources:`, as far as one resource can be read by itself. [`crate::resolve`] binds the names.
 
-use super::{Reader, list, policies, read::flag};
+use super::{Reader, list, policies, read::flag, references};
 use crate::{
     fault::codes,
     grammar::{
@@ -14,7 +14,7 @@ use crate::{
     spec::{Key, MapSpec, Shape},
 };
 
-const NAMES_SHAPE: Shape = Shape::List(&Shape::Value(&name::FIELD_WORDS));
+pub(crate) const NAMES_SHAPE: Shape = Shape::List(&Shape::Value(&name::FIELD_WORDS));
 
 pub(crate) static RESOURCE: MapSpec = MapSpec {
     name: "resource",
@@ -46,6 +46,12 @@ pub(crate) static RESOURCE: MapSpec = MapSpec {
             "{ name: text }",
         )
         .needed(),
+        Key::new(
+            "references",
+            Shape::List(&Shape::Map(&references::REFERENCE)),
+            "What an existing table or view refers to beside its `ref` fields: by several columns, to others than the key, or under a constraint's own name. They are ways to embed; nothing is checked by them.",
+            "[{ name: shift, fields: [unit, day], to: shifts, targets: [unit, day] }]",
+        ),
         Key::new(
             "list",
             Shape::Map(&LIST),

@@ -20,6 +20,8 @@ pub struct Resource {
     pub fields: Vec<Field>,
     /// Positions of the key fields in `fields`. One for created tables; empty for a view without a key.
     pub key: Vec<usize>,
+    /// `references`: what an existing table or view refers to beside its `ref` fields.
+    pub references: Vec<Reference>,
     /// `list`.
     pub list: List,
     /// `read`, `write` and the finer rules.
@@ -70,6 +72,21 @@ impl Resource {
             _ => None,
         }
     }
+}
+
+/// An entry of `references`: a way to embed that no single `ref` field says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// What the constraint is called; callers may say it as a hint.
+    pub name: String,
+    /// Positions of the fields here; never empty.
+    pub fields: Vec<usize>,
+    /// Position of the target in [`super::Plan::resources`]; of the same store.
+    pub resource: usize,
+    /// Positions of the target's fields, one for each of `fields` and of the same type.
+    pub targets: Vec<usize>,
+    /// Whether it is no constraint of the database: a view shows the columns of one.
+    pub derived: bool,
 }
 
 /// A table or view in a database.

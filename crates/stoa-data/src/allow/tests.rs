@@ -80,6 +80,7 @@ fn resource(access: Access) -> Resource {
         shard: Shard::Single,
         fields: fields(),
         key: vec![8],
+        references: Vec::new(),
         list: List {
             filter: vec![],
             sort: vec![],

@@ -61,6 +61,7 @@ async fn read(alone: &Alone) -> Result<Vec<Table>, Error> {
                 name: key.1,
                 comment,
                 view,
+                refuses: Vec::new(),
                 columns: Vec::new(),
                 key: Vec::new(),
                 references: Vec::new(),
@@ -178,7 +179,7 @@ async fn references(
         )
     };
     let all = format!(
-        "SELECT n.nspname, c.relname, {}, m.nspname, o.relname, {} \
+        "SELECT n.nspname, c.relname, f.conname, {}, m.nspname, o.relname, {} \
          FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_class o ON o.oid = f.confrelid JOIN pg_namespace m ON m.oid = o.relnamespace \
          WHERE f.contype = 'f' AND f.conparentid = 0 AND {OURS} ORDER BY 1, 2, f.conname",
@@ -188,11 +189,14 @@ async fn references(
     for row in alone.rows(&all).await? {
         let mut row = Cells::of(row);
         let here = positions.get(&(row.text(), row.text()));
+        let name = row.next();
         let columns = row.list();
         let (schema, table) = (row.text(), row.text());
         let targets = row.list();
         if let Some(found) = here.and_then(|p| tables.get_mut(*p)) {
             found.references.push(Reference {
+                name,
+                derived: false,
                 columns,
                 schema: Some(schema),
                 table,

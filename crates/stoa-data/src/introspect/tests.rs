@@ -62,18 +62,23 @@ fn reads_types_keys_and_references() {
     );
     assert_eq!(flights.key, ["rowid"]);
     assert_eq!((flights.rows_seen, flights.complete), (2, true));
-    let reference = Reference {
-        schema: None,
-        columns: vec!["carrier".to_owned()],
-        table: "carriers".to_owned(),
-        targets: vec!["code".to_owned()],
-    };
-    assert_eq!(flights.references, [reference]);
+    assert_eq!(flights.references, [carrier()]);
     assert!(tables[0].columns[1].unique && tables[0].columns[0].unique);
     assert_eq!(tables[2].key, ["b", "a"]);
     assert!(tables[3].columns[0].generated && !tables[2].columns[0].generated);
     assert!(tables[4].view && tables[4].key.is_empty());
     assert_eq!(tables[4].columns[1].ty.as_deref(), Some("int"));
+}
+
+fn carrier() -> Reference {
+    Reference {
+        name: None,
+        derived: false,
+        schema: None,
+        columns: vec!["carrier".to_owned()],
+        table: "carriers".to_owned(),
+        targets: vec!["code".to_owned()],
+    }
 }
 
 #[test]

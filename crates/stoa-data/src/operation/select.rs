@@ -242,15 +242,33 @@ pub enum Join {
         /// The `ref` field of the other, unique.
         field: FieldIndex,
     },
+    /// Several fields refer to several, or not to the key.
+    Along(Box<Along>),
     /// A third resource refers to both: an array.
     Through(Box<Through>),
+}
+
+/// Fields of one resource with those of another that have the same values: the first of each pair is the nearer one's.
+pub type Pairs = Vec<(FieldIndex, FieldIndex)>;
+
+/// Fields of a row that are compared with fields of the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Along {
+    /// Fields of the parent, with those of the other; never empty.
+    pub on: Pairs,
+    /// Whether a parent may have several of the others.
+    pub many: bool,
 }
 
 impl Join {
     /// Whether a parent may have several of the others.
     #[must_use]
     pub fn is_many(&self) -> bool {
-        matches!(self, Self::ToMany { .. } | Self::Through(_))
+        match self {
+            Self::ToMany { .. } | Self::Through(_) => true,
+            Self::ToOne { .. } | Self::OneToOne { .. } => false,
+            Self::Along(along) => along.many,
+        }
     }
 }
 
@@ -259,10 +277,10 @@ impl Join {
 pub struct Through {
     /// Which.
     pub resource: ResourceIndex,
-    /// Its `ref` field to the parent.
-    pub near: FieldIndex,
-    /// Its `ref` field to the other.
-    pub far: FieldIndex,
+    /// Its fields that refer to the parent, with the parent's.
+    pub near: Pairs,
+    /// Its fields that refer to the other, with the other's.
+    pub far: Pairs,
     /// Which of its rows count: its read rule.
     pub filter: Condition,
 }

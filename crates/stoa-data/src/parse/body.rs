@@ -167,7 +167,7 @@ fn rows(items: Vec<Json>) -> Result<Payload> {
                 "Item {i} of the body is {}; an object was expected.",
                 other.kind()
             ),
-            "Empty or invalid json",
+            "All object keys must match",
         )),
     };
     Ok(Payload {
@@ -216,11 +216,12 @@ fn read_csv(bytes: &[u8]) -> Result<Payload> {
     let mut rows = Vec::new();
     for (i, line) in lines.enumerate() {
         if line.len() != names.len() {
-            return Err(refuse(format!(
+            let says = format!(
                 "Row {i} has {} cells; the first line has {}.",
                 line.len(),
                 names.len()
-            )));
+            );
+            return Err(bad_body(says, "All lines must have same number of fields"));
         }
         if i == ROWS_MAX {
             return Err(too_complex(format!("A body holds at most {ROWS_MAX} rows.")));

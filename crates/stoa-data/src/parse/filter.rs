@@ -8,7 +8,7 @@ use super::{
 use crate::{
     codes,
     operation::{Compare, Condition, FieldIndex, Is, PathStep, Search},
-    refusal::{Refusal, Result, bad_value, needs_postgres, too_complex},
+    refusal::{Refusal, Result, bad_value, needs_postgres, shorten, too_complex},
     value::{Value, from_text, list_items},
 };
 use stoa_config::plan::Type;
@@ -49,12 +49,13 @@ pub(crate) fn filter(
     value: &str,
     budget: &mut Budget,
 ) -> Result<Condition> {
+    let mut scanner = Scanner::new("filter", value);
+    let operator = Operator::read(&mut scanner);
     let subject = subject(scope, key)?;
     if !key.at_end() {
         return Err(key.refuse("something follows after the field"));
     }
-    let mut scanner = Scanner::new("filter", value);
-    let operator = Operator::read(&mut scanner)?;
+    let operator = operator?;
     if operator.op == Op::In {
         let items = in_list(&mut scanner)?;
         if !scanner.at_end() {
@@ -195,7 +196,7 @@ fn subject(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Subject> {
     }
     let (field, declared) = scope.field(&name)?;
     if !path.is_empty() {
-        super::select::has_inside(declared)?;
+        super::select::has_inside(scope.plan, scope.resource(), declared)?;
     }
     if !scope.may_filter(&name) {
         let resource = scope.resource();
@@ -220,7 +221,10 @@ fn subject(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Subject> {
 /// `(a,b,"c,d")`. A quoted item that does not end at a comma is taken as it stands: clients quote without escaping.
 fn in_list(scanner: &mut Scanner<'_>) -> Result<Vec<String>> {
     scanner.expect("(")?;
-    if scanner.eat(")") {
+    let mut blank = scanner.clone();
+    blank.space();
+    if blank.eat(")") {
+        *scanner = blank;
         return Ok(Vec::new());
     }
     let mut items = Vec::new();
@@ -297,7 +301,7 @@ fn comparable<'a>(
     }
     let ty = scope.resource().fields[field].ty.value();
     let foreign = postgres && scope.resource().table.is_some();
-    if !operator.fits(ty, path, foreign) {
+    if !operator.fits(ty, path, postgres, foreign) {
         return Err(misfit(scope, field, operator.name));
     }
     let ty = if path.is_empty() { ty } else { &Type::Text };
@@ -311,13 +315,36 @@ fn typed(field: &str, ty: &Type, text: &str) -> Result<Value> {
         text.trim()
     };
     from_text(ty, trimmed).map_err(|says| {
-        let refusal = bad_value(field, text, &says);
+        let refusal = bad_value(field, text, &says).postgrest(
+            "22P02",
+            400,
+            format!(
+                "invalid input syntax for type {}: \"{}\"",
+                server_type(ty),
+                shorten(trimmed)
+            ),
+        );
         if text.eq_ignore_ascii_case("null") {
             refusal.hint(format!("`{field}=is.null` finds rows without a value."))
         } else {
             refusal
         }
     })
+}
+
+/// What PostgreSQL calls the type of such values.
+fn server_type(ty: &Type) -> &'static str {
+    match ty.value() {
+        Type::Int => "integer",
+        Type::Float => "double precision",
+        Type::Decimal { .. } => "numeric",
+        Type::Bool => "boolean",
+        Type::Uuid | Type::Uuid7 => "uuid",
+        Type::Date => "date",
+        Type::Time => "timestamp with time zone",
+        Type::Json => "json",
+        Type::Text | Type::Enum(_) | Type::Ref { .. } | Type::List(_) => "text",
+    }
 }
 
 fn misfit(scope: &Scope<'_>, field: FieldIndex, operator: &str) -> Refusal {

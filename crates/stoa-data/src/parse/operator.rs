@@ -120,7 +120,8 @@ impl Operator {
 
     /// Whether it has a meaning for a field of this type, behind a path into its JSON. A text of a table that others
     /// made on PostgreSQL may be of a type that the file has no word for, a range say: then the server knows better.
-    pub(super) fn fits(&self, ty: &Type, path: &[PathStep], foreign: bool) -> bool {
+    /// Lists are ordered item by item there, and by nothing in SQLite.
+    pub(super) fn fits(&self, ty: &Type, path: &[PathStep], postgres: bool, foreign: bool) -> bool {
         let json = match path.last() {
             None => matches!(ty, Type::Json),
             Some(step) => matches!(step, PathStep::Key(_) | PathStep::Index(_)),
@@ -143,7 +144,7 @@ impl Operator {
                     foreign
                 }
                 Compare::Eq | Compare::Neq | Compare::IsDistinct => true,
-                Compare::Gt | Compare::Gte | Compare::Lt | Compare::Lte => !list,
+                Compare::Gt | Compare::Gte | Compare::Lt | Compare::Lte => !list || postgres,
             },
         }
     }

@@ -84,20 +84,66 @@ fn entry(scope: &Scope<'_>, scanner: &mut Scanner<'_>) -> Result<Order> {
     } else {
         key(scope, scanner, &name)?
     };
-    let (mut directed, mut placed) = (false, false);
-    while scanner.eat(".") {
-        let start = scanner.clone();
-        match scanner.until(|c| matches!(c, '.' | ',')).trim() {
-            "asc" if !directed && !placed => directed = true,
-            "desc" if !directed && !placed => {
-                (directed, order.descending, order.nulls_first) = (true, true, true);
-            }
-            "nullsfirst" if !placed => (placed, order.nulls_first) = (true, true),
-            "nullslast" if !placed => (placed, order.nulls_first) = (true, false),
-            _ => return Err(start.refuse("asc, desc, nullsfirst or nullslast was expected")),
+    let words = if scanner.eat(".") { 0 } else { WORDS.len() };
+    let Some(first) = word(scanner, words)? else {
+        return Ok(order);
+    };
+    let nulls = match first {
+        "asc" | "desc" => {
+            (order.descending, order.nulls_first) = (first == "desc", first == "desc");
+            ends(scanner, true)?;
+            let words = if scanner.eat(".") { DIRECTIONS } else { WORDS.len() };
+            word(scanner, words)?
         }
+        nulls => Some(nulls),
+    };
+    if let Some(nulls) = nulls {
+        order.nulls_first = nulls == "nullsfirst";
+        ends(scanner, false)?;
     }
     Ok(order)
+}
+
+/// What may stand behind a field: a direction, then where nulls are.
+const WORDS: [&str; 4] = ["asc", "desc", "nullsfirst", "nullslast"];
+/// How many of these are directions.
+const DIRECTIONS: usize = 2;
+
+/// One of the words from position `from`; none where there are no such words. A refusal names what PostgREST's parser
+/// stumbles over: the first character that is not as in the first word.
+fn word(scanner: &mut Scanner<'_>, from: usize) -> Result<Option<&'static str>> {
+    let words = WORDS.get(from..).unwrap_or_default();
+    if words.is_empty() {
+        return Ok(None);
+    }
+    if let Some(word) = words.iter().find(|word| scanner.eat(word)) {
+        return Ok(Some(word));
+    }
+    let mut pairs = scanner.rest().chars().zip(words[0].chars());
+    let found = pairs.find(|(here, wanted)| here != wanted).map(|(here, _)| here);
+    let found = found.map_or_else(|| String::from("end of input"), |c| format!("\"{c}\""));
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let (last, others) = quoted
+        .split_last()
+        .map_or(("", &[][..]), |(l, o)| (l.as_str(), o));
+    Err(scanner.refuse(format!(
+        "unexpected {found} expecting {} or {last}",
+        others.join(", ")
+    )))
+}
+
+/// Refuses what stands behind a word and ends no entry.
+fn ends(scanner: &Scanner<'_>, more: bool) -> Result<()> {
+    match scanner.peek() {
+        None | Some(',' | ' ') => Ok(()),
+        Some('.') if more => Ok(()),
+        Some(c) => {
+            let delimiter = if more { "delimiter (.), " } else { "" };
+            Err(scanner.refuse(format!(
+                "unexpected '{c}' expecting {delimiter}\",\" or end of input"
+            )))
+        }
+    }
 }
 
 /// The to-one embed that an entry orders by.
@@ -129,7 +175,7 @@ fn key(scope: &Scope<'_>, scanner: &mut Scanner<'_>, name: &str) -> Result<Order
     let path = scanner.path()?;
     let (field, declared) = scope.field(name)?;
     if !path.is_empty() {
-        select::has_inside(declared)?;
+        select::has_inside(scope.plan, scope.resource(), declared)?;
     }
     if !scope.may_sort(name) || (path.is_empty() && !declared.ty.value().is_scalar()) {
         let resource = scope.resource();

@@ -66,7 +66,13 @@ pub(crate) fn prefer(headers: &HeaderMap, alias: bool, rollback: bool) -> Result
             // Parameters behind `;` say how; the preference itself stands before.
             let preference = preference.split(';').next().unwrap_or_default().trim();
             if let Some(zone) = preference.strip_prefix("timezone=") {
-                prefer.zone(zone.trim().trim_matches('"'))?;
+                if !prefer.zone(zone.trim().trim_matches('"')) {
+                    let zone = crate::refusal::shorten(zone);
+                    if !alias {
+                        return Err(other_zone(&zone));
+                    }
+                    unknown.push(format!("timezone={zone}"));
+                }
             } else if !prefer.take(preference) {
                 if !alias && preference.starts_with("max-affected") {
                     // A guard that is not understood must not be passed by.
@@ -89,6 +95,14 @@ pub(crate) fn prefer(headers: &HeaderMap, alias: bool, rollback: bool) -> Result
     Ok(prefer)
 }
 
+fn other_zone(zone: &str) -> Refusal {
+    invalid(
+        format!("Times are shown in UTC, not in `{zone}`."),
+        &format!("timezone={zone}"),
+    )
+    .hint("Convert the times where they are shown, or ask for `timezone=UTC`.")
+}
+
 fn invalid(detail: String, list: &str) -> Refusal {
     Refusal::new(&codes::BAD_PREFERENCE, detail)
         .postgrest("PGRST122", 400, "Invalid preferences given with handling=strict")
@@ -97,18 +111,13 @@ fn invalid(detail: String, list: &str) -> Refusal {
 
 impl Prefer {
     /// Times are shown in UTC everywhere; another zone would be ignored silently, so it is refused.
-    fn zone(&mut self, zone: &str) -> Result<()> {
+    fn zone(&mut self, zone: &str) -> bool {
         const UTC: [&str; 8] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Z", "0", "+00"];
-        if UTC.iter().any(|name| name.eq_ignore_ascii_case(zone)) {
+        let known = UTC.iter().any(|name| name.eq_ignore_ascii_case(zone));
+        if known {
             first(&mut self.timezone, zone.to_owned());
-            return Ok(());
         }
-        let zone = crate::refusal::shorten(zone);
-        let refusal = invalid(
-            format!("Times are shown in UTC, not in `{zone}`."),
-            &format!("timezone={zone}"),
-        );
-        Err(refusal.hint("Convert the times where they are shown, or ask for `timezone=UTC`."))
+        known
     }
 
     /// Where the file does not allow it, a write that was to be undone must not stay; PostgREST's own callers know

@@ -160,7 +160,11 @@ impl<'a> Scanner<'a> {
         }
         let name = rest[..end].trim();
         if name.is_empty() {
-            return Err(self.refuse("a name was expected"));
+            let found = self.peek();
+            let found = found.map_or_else(|| String::from("end of input"), |c| format!("\"{c}\""));
+            return Err(self.refuse(format!(
+                "unexpected {found} expecting field name (* or [a..z0..9_$])"
+            )));
         }
         self.at += end;
         Ok(name.to_owned())
@@ -214,7 +218,7 @@ impl<'a> Scanner<'a> {
         }
         let start = self.clone();
         let negative = self.eat("-");
-        let run = self.until(|c| matches!(c, '(' | '-' | ':' | '.' | ',' | '>' | ')'));
+        let run = self.key();
         let number = (!run.is_empty() && run.bytes().all(|b| b.is_ascii_digit()))
             .then(|| run.parse::<i32>().ok())
             .flatten();
@@ -227,9 +231,7 @@ impl<'a> Scanner<'a> {
                     PathStep::Index(n)
                 })
             }
-            None if run.is_empty() || negative => {
-                Err(start.refuse("a key or a position was expected after the arrow"))
-            }
+            None if run.is_empty() || negative => Err(start.no_step(negative, run)),
             None => {
                 let key = run.into();
                 Ok(if text {
@@ -239,6 +241,36 @@ impl<'a> Scanner<'a> {
                 })
             }
         }
+    }
+}
+
+impl<'a> Scanner<'a> {
+    /// A bare key of a JSON path: up to a reserved character or the next arrow.
+    fn key(&mut self) -> &'a str {
+        let rest = self.rest();
+        let ends = |(at, c): (usize, char)| {
+            let arrow = c == '-' && rest[at + 1..].starts_with('>');
+            (arrow || matches!(c, '(' | ':' | '.' | ',' | '>' | ')')).then_some(at)
+        };
+        let run = &rest[..rest.char_indices().find_map(ends).unwrap_or(rest.len())];
+        self.at += run.len();
+        run
+    }
+
+    /// What PostgREST's parser says where neither a key nor a position begins.
+    fn no_step(&self, negative: bool, run: &str) -> Refusal {
+        let mut at = self.clone();
+        if negative {
+            at.eat("-");
+        }
+        let found = run.chars().next().or(at.peek());
+        let found = found.map_or_else(|| String::from("end of input"), |c| format!("\"{c}\""));
+        let wanted = if negative {
+            "digit"
+        } else {
+            "\"-\", digit or any non reserved character different from: .,>()"
+        };
+        at.refuse(format!("unexpected {found} expecting {wanted}"))
     }
 }
 

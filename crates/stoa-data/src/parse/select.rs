@@ -150,7 +150,7 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, scanner: &mut Scanner<'_>, resource: ResourceIndex, depth: usize) -> Result<Item> {
-        if scanner.eat("...") {
+        if scanner.eat("...") || scanner.eat("..") {
             let name = scanner.name()?;
             return self.embed(scanner, resource, depth, name, None, true);
         }
@@ -191,7 +191,7 @@ impl Reader<'_> {
             return Err(unknown_field(&declared.name, name, near));
         };
         if !path.is_empty() {
-            has_inside(found)?;
+            has_inside(self.plan, declared, found)?;
         }
         let cast = term::cast(scanner, kind_of(&found.ty, &path, None))?;
         if scanner.eat(".") {

@@ -42,6 +42,8 @@ pub(crate) trait Dialect: Sync {
     fn search(&self, how: Search) -> Option<&'static str>;
     /// Whether the column holds text that is split into words already.
     fn is_vector(&self, column: &Column) -> bool;
+    /// Whether the column holds JSON as it was written, white space and all.
+    fn keeps_text(&self, column: &Column) -> bool;
     /// What a value is made before it meets a column of a type that the file has no word for.
     fn foreign(&self, column: &Column) -> Option<String>;
     /// Put behind an operand that is JSON, so that it compares as JSON.
@@ -105,6 +107,8 @@ pub(crate) enum Function {
     ListPath,
     /// A list, path; gives text.
     ListPathText,
+    /// A text inside JSON that is kept as it was written.
+    PathAsWritten,
 }
 
 /// What a computed value is made of.

@@ -12,7 +12,7 @@ use crate::{
     },
     read,
     refusal::{Refusal, Result},
-    render,
+    render, rest,
     store::Written,
 };
 use aws_lc_rs::digest;
@@ -123,7 +123,12 @@ impl Asked {
             }),
             counted: matches!(self.prefer.count, Some(Count::Exact | Count::Estimated)),
             resource: call.resource.name.clone(),
-            key: call.resource.key_field().map(|f| f.name.clone()),
+            relation: rest::relation_name(call.resource).to_owned(),
+            key: {
+                let key = call.resource.key.iter();
+                let fields = key.filter_map(|k| call.resource.fields.get(*k));
+                fields.map(|f| f.name.clone()).collect()
+            },
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
         prefer::{Missing, Resolution, Returning},
     },
     refusal::{Refusal, Result, unknown_field},
+    rest,
     validate::{self, Check, Completion, NewRow},
     value::{Value, nearest},
 };
@@ -102,7 +103,7 @@ fn positions(resource: &Resource, names: &[String]) -> Result<Vec<FieldIndex>> {
         let found = resource.field(name).map(|(position, _)| position);
         found.ok_or_else(|| {
             let near = nearest(name, resource.fields.iter().map(|f| f.name.as_str()));
-            let relation = &resource.name;
+            let relation = rest::relation_name(resource);
             let message = format!("Could not find the '{name}' column of '{relation}' in the schema cache");
             unknown_field(relation, name, near).postgrest("PGRST204", 400, message)
         })

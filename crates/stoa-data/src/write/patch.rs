@@ -131,11 +131,16 @@ async fn unchanged(
 /// `PATCH /{r}?filter`.
 pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let mut asked = Asked::filtered(call, "PATCH")?;
-    let filter = read::required_filter(&asked.query, "Update")?;
     let allowed = call.allow(call.resource, Verb::Update)?;
     let mut payload = call.payload(&bytes, call.alias)?;
     // PostgREST takes the first row of an array, and none is a change of nothing.
     let mut row = payload.rows.drain(..).next().unwrap_or_default();
+    if call.alias && row.is_empty() && asked.query.columns.is_none() {
+        let returning = asked.returning(call, None, &mut allowed.check.clone())?;
+        let shape = asked.shape(call, What::Patched { many: true }, returning.is_some());
+        return asked.nothing(&shape);
+    }
+    let filter = read::required_filter(&asked.query, "Update")?;
     let mut filled = Vec::new();
     if let Some(columns) = columns(call.resource, &asked.query)? {
         filled = missing(call, &asked, &columns, &mut row);
@@ -152,6 +157,7 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     let known = known(call, &filter, row, payload.texts).await?;
     let mut checker = Check::new(call.resource, call.rules());
     checker.texts = payload.texts;
+    checker.rekey = call.alias;
     let mut set = checker.patch(row, &known);
     set.append(&mut filled);
     if let Some(refusal) = checker.finish(false) {

@@ -50,13 +50,26 @@ pub(crate) async fn replace_filtered(call: &Call<'_>, bytes: Bytes) -> Result<Re
         let says = "Filters must include all and only primary key columns with 'eq' operators";
         Refusal::new(&codes::BAD_QUERY, says).postgrest("PGRST105", 405, says)
     };
+    // PostgREST takes filters alone here, no trees of them.
+    let trees = call.query.split('&').filter_map(|pair| pair.split('=').next());
+    let is_tree = |key: &str| matches!(key, "and" | "or" | "not.and" | "not.or");
+    if trees.into_iter().any(is_tree) {
+        return Err(only_key());
+    }
     let id = prepare::only_key(call.resource, &asked.query.filter).ok_or_else(only_key)?;
     put(call, asked, id, &bytes).await
 }
 
 async fn put(call: &Call<'_>, mut asked: Asked, id: Value, bytes: &Bytes) -> Result<Reply> {
     let rights = Rights::of(call)?;
-    let payload = call.payload(bytes, call.alias)?;
+    let mut payload = call.payload(bytes, call.alias)?;
+    if let Some(columns) = &asked.query.columns {
+        let named = |name: &str| columns.iter().any(|column| column == name);
+        payload
+            .rows
+            .iter_mut()
+            .for_each(|row| row.retain(|(name, _)| named(name)));
+    }
     let [row] = &payload.rows[..] else {
         return Err(mismatch("The body must hold exactly one row."));
     };

@@ -6,6 +6,7 @@ use crate::{
     parse::accept::Media,
     render::{self, Draft},
     store::{StoredReply, Written},
+    value::Value,
 };
 
 /// Everything the reply depends on beside what was written.
@@ -23,8 +24,10 @@ pub(super) struct Shape {
     /// Whether `count=` was asked.
     pub(super) counted: bool,
     pub(super) resource: String,
-    /// Name of the key field, where there is one.
-    pub(super) key: Option<String>,
+    /// What the alias calls it.
+    pub(super) relation: String,
+    /// Names of the key's fields.
+    pub(super) key: Vec<String>,
 }
 
 /// Which write it was.
@@ -116,22 +119,48 @@ impl Shape {
 
     /// Where a new row is: its own address here, PostgREST's filter form on the alias.
     fn location(&self, written: &Written) -> Option<String> {
-        let (Some(key), [one]) = (&self.key, &written.keys[..]) else {
-            return None;
-        };
+        let [one] = &written.keys[..] else { return None };
+        if self.alias {
+            return self.location_by_filter(one, written);
+        }
+        let [key] = &self.key[..] else { return None };
         let value = render::encode(&one.to_string());
         let resource = render::encode(&self.resource);
         match self.what {
-            What::Created { array, .. } if self.alias => (self.headers_only
-                && (!array || written.affected == 1))
-                .then(|| format!("/{resource}?{key}=eq.{value}")),
             What::Created { array: false, .. } if !render::fits_path(&one.to_string()) => {
                 Some(format!("/{resource}?{key}=eq.{value}"))
             }
             What::Created { array: false, .. } => Some(format!("/{resource}/{value}")),
-            What::Replaced if !self.alias && written.inserted > 0 => Some(format!("/{resource}/{value}")),
+            What::Replaced if written.inserted > 0 => Some(format!("/{resource}/{value}")),
             _ => None,
         }
+    }
+
+    /// PostgREST's form: a filter by every field of the key.
+    fn location_by_filter(&self, key: &Value, written: &Written) -> Option<String> {
+        let What::Created { array, .. } = self.what else {
+            return None;
+        };
+        if !self.headers_only || self.key.is_empty() || (array && written.affected != 1) {
+            return None;
+        }
+        let values = match key {
+            Value::List(values) if self.key.len() > 1 => &values[..],
+            one => std::slice::from_ref(one),
+        };
+        let filter = |(name, value): (&String, &Value)| {
+            let name = render::encode(name);
+            match value {
+                Value::Null => format!("{name}=is.null"),
+                value => format!("{name}=eq.{}", render::encode(&value.to_string())),
+            }
+        };
+        let filters: Vec<String> = self.key.iter().zip(values).map(filter).collect();
+        Some(format!(
+            "/{}?{}",
+            render::encode(&self.relation),
+            filters.join("&")
+        ))
     }
 
     fn content_range(&self, written: &Written) -> Option<String> {

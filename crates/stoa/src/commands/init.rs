@@ -200,12 +200,19 @@ fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
         comment: c.comment,
     };
     let reference = |r: introspect::Reference| database::Reference {
+        name: r.name,
+        derived: r.derived,
         columns: r.columns,
         table: position(&r.schema, &r.table),
         targets: r.targets,
     };
     let table = |t: introspect::Table| database::Table {
         key: key(&t),
+        refuses: if t.view {
+            vec!["create", "update", "delete"]
+        } else {
+            t.refuses
+        },
         schema: t.schema,
         name: t.name,
         comment: t.comment,

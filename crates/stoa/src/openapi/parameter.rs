@@ -2,7 +2,7 @@
 
 use super::{component, filter, names::Names, store::Has};
 use serde_json::{Map, Value, json};
-use stoa_config::plan::{Plan, Resource, Type};
+use stoa_config::plan::{Field, Plan, Resource, Type};
 
 /// `components.parameters`.
 pub(super) fn shared(plan: &Plan) -> Map<String, Value> {
@@ -133,8 +133,9 @@ fn selection(plan: &Plan, resource: &Resource) -> String {
             json.join("|")
         ));
     }
-    for other in &plan.resources {
-        if other.store == resource.store && ways(plan, resource, other) == 1 {
+    let here = plan.resources.iter().position(|r| r.name == resource.name);
+    for (there, other) in plan.resources.iter().enumerate() {
+        if other.store == resource.store && here.is_some_and(|here| ways(plan, here, there) == 1) {
             let fields = every(other);
             items.push(format!(
                 r"({LABEL}:)?{}\((\*|({fields})(,({fields}))*)\)",
@@ -147,21 +148,15 @@ fn selection(plan: &Plan, resource: &Resource) -> String {
 }
 
 /// How many references lead from one of two resources to the other.
-fn ways(plan: &Plan, one: &Resource, other: &Resource) -> usize {
-    let refs = |from: &Resource, to: &Resource| {
-        let to = plan.resources.iter().position(|r| r.name == to.name);
-        let fields = from.fields.iter();
-        let leads = fields.filter(|f| matches!(f.ty, Type::Ref { resource, .. } if Some(resource) == to));
-        leads.count()
+fn ways(plan: &Plan, one: usize, other: usize) -> usize {
+    let leads = |field: &Field, to: usize| matches!(field.ty, Type::Ref { resource, .. } if resource == to);
+    let refs = |from: usize, to: usize| {
+        let fields = plan.resources.get(from).map_or(&[][..], |r| &r.fields);
+        fields.iter().filter(|f| leads(f, to)).count()
     };
     let between = |third: &&Resource| {
-        let keyed = |to: &Resource| {
-            let to = plan.resources.iter().position(|r| r.name == to.name);
-            let key = third.key.iter().filter_map(|k| third.fields.get(*k));
-            key.filter(|f| matches!(f.ty, Type::Ref { resource, .. } if Some(resource) == to))
-                .count()
-        };
-        keyed(one) > 0 && keyed(other) > 0
+        let key = || third.key.iter().filter_map(|k| third.fields.get(*k));
+        key().any(|f| leads(f, one)) && key().any(|f| leads(f, other))
     };
     refs(one, other) + refs(other, one) + plan.resources.iter().filter(between).count()
 }

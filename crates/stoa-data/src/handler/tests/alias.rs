@@ -297,7 +297,7 @@ const ERRORS: &[(&str, &str, &str, u16, &str, &str)] = &[
         "",
         400,
         "22P02",
-        "invalid input syntax for \"stock\": \"x\"",
+        "invalid input syntax for type integer: \"x\"",
     ),
     (
         "GET",

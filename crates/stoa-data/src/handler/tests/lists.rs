@@ -224,7 +224,7 @@ fn what_is_not_known_is_named() {
         ("limit=-1", "bad-query", "a number"),
         ("offset=9223372036854775808", "bad-query", "too large"),
         ("or=(name.eq.a", "bad-query", "expected"),
-        ("or=()", "bad-query", "a name"),
+        ("or=()", "bad-query", "field name"),
         ("after=abc", "bad-cursor", "not a cursor"),
         ("columns=name", "unknown-parameter", "columns"),
         ("name=is.maybe", "bad-query", "not_null"),

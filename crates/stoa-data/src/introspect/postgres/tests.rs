@@ -74,6 +74,8 @@ fn tables_of_others_are_read() {
     );
     assert_eq!(tables[0].key, ["b", "a"]);
     let to = |columns: &[&str], schema: &str, targets: &[&str]| Reference {
+        name: Some(format!("pets_{}_fkey", columns.join("_"))),
+        derived: false,
         columns: columns.iter().map(ToString::to_string).collect(),
         schema: Some(schema.to_owned()),
         table: "people".to_owned(),
@@ -83,7 +85,13 @@ fn tables_of_others_are_read() {
         tables[1].references,
         [
             to(&["a", "b"], "other", &["a", "b"]),
-            to(&["owner"], "public", &["id"])
+            to(&["owner"], "public", &["id"]),
+            // The view in its own schema shows the same key.
+            Reference {
+                derived: true,
+                table: "seen".to_owned(),
+                ..to(&["owner"], "other", &["id"])
+            },
         ]
     );
     assert!(column("small").computed && !column("id").computed);
@@ -161,6 +169,8 @@ fn views_and_domains_are_followed_and_extensions_left_out() {
     assert_eq!(
         *reference,
         [Reference {
+            name: Some("parent_child_id_fkey".to_owned()),
+            derived: true,
             columns: vec!["of".to_owned()],
             schema: Some("api".to_owned()),
             table: "child".to_owned(),

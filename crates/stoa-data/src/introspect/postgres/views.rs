@@ -9,6 +9,11 @@ use tokio_postgres::Error;
 /// Views over views over views at most.
 const DEPTH_MAX: usize = 32;
 
+/// What `pg_relation_is_updatable` calls a change (`CmdType` of PostgreSQL), and the rule that gives it.
+const EVENTS: [(u32, &str); 3] = [(1 << 3, "create"), (1 << 2, "update"), (1 << 4, "delete")];
+/// All of them.
+const WRITES: u32 = 1 << 2 | 1 << 3 | 1 << 4;
+
 /// A column by the numbers of its table and of itself.
 type Place = (u32, i16);
 
@@ -28,34 +33,36 @@ type Origins = HashMap<Place, Place>;
 /// columns it shows.
 pub(super) async fn complete(alone: &Alone, tables: &mut [Table], numbers: &Numbers) -> Result<(), Error> {
     let rules = format!(
-        "SELECT c.oid, pg_relation_is_updatable(c.oid, true) & 28 <> 0, r.ev_action \
+        "SELECT c.oid, pg_relation_is_updatable(c.oid, true), r.ev_action \
          FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE r.ev_type = '1' AND c.relkind IN ('v', 'm') AND {OURS}"
     );
     let (mut origins, mut views) = (Origins::new(), Vec::new());
     for row in alone.rows(&rules).await? {
         let mut row = Cells::of(row);
-        let (view, writable, rule) = (row.number(), row.yes(), row.text());
+        let (view, events, rule): (u32, u32, _) = (row.number(), row.number(), row.text());
         for (at, origin) in sources(&rule) {
             origins.insert((view, at), origin);
         }
-        views.push((view, writable));
+        views.push((view, events));
     }
     if views.is_empty() {
         return Ok(());
     }
     let keys = keys(alone).await?;
-    for (view, writable) in &views {
+    for (view, events) in &views {
         let Some(position) = numbers.tables.get(view) else {
             continue;
         };
-        if !*writable {
+        if events & WRITES == 0 {
             continue;
         }
         let (shown, found) = (shown(*view, &origins), key(*view, &origins, &keys, numbers));
         let columns = columns(*view, &shown, tables, numbers);
         if let Some(table) = tables.get_mut(*position) {
             table.view = false;
+            let refused = EVENTS.iter().filter(|(event, _)| events & event == 0);
+            table.refuses = refused.map(|(_, rule)| *rule).collect();
             table.key = found;
             mark(table, &columns);
         }
@@ -148,56 +155,111 @@ fn mark(table: &mut Table, behind: &[(String, Column)]) {
     }
 }
 
-/// A view that shows a column which refers to a table refers to it as well: to the view of its own schema that shows
-/// the other table's key, where there is one.
+/// Ways to show the same columns of one table in a view, at most.
+const SHOWN_MAX: usize = 16;
+
+/// Columns of a table or view that show those of a foreign key.
+struct Shown {
+    /// The table or view.
+    relation: u32,
+    /// In the order of the key.
+    columns: Vec<i16>,
+    derived: bool,
+}
+
+/// A view that shows all columns of a foreign key refers to what they refer to, and what shows all that they refer to
+/// is referred to: tables and views of its own schema, or the other table itself where the schema has none.
 async fn references(
     alone: &Alone,
     tables: &mut [Table],
     numbers: &Numbers,
     origins: &Origins,
-    views: &[(u32, bool)],
+    views: &[(u32, u32)],
 ) -> Result<(), Error> {
-    let all = "SELECT conrelid, conkey[1], confrelid, confkey[1] FROM pg_constraint \
-               WHERE contype = 'f' AND conparentid = 0 AND cardinality(conkey) = 1";
-    let mut leads: HashMap<Place, Place> = HashMap::new();
+    let all = "SELECT conname, conrelid, array_to_string(conkey, ' '), confrelid, array_to_string(confkey, ' ') \
+               FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 ORDER BY conrelid, conname";
+    let all_shown: Vec<(u32, Vec<(i16, Place)>)> = views
+        .iter()
+        .map(|(view, _)| (*view, shown(*view, origins)))
+        .collect();
     for row in alone.rows(all).await? {
         let mut row = Cells::of(row);
-        let from = (row.number(), row.number());
-        leads.insert(from, (row.number(), row.number()));
-    }
-    for (view, _) in views {
-        let Some(position) = numbers.tables.get(view) else {
-            continue;
+        let name = row.text();
+        let mut side = || {
+            let (table, columns): (u32, String) = (row.number(), row.text());
+            let columns: Vec<i16> = columns.split(' ').filter_map(|n| n.parse().ok()).collect();
+            (table, columns)
         };
-        for (at, origin) in shown(*view, origins) {
-            let Some(target) = leads.get(&origin) else {
-                continue;
+        let (from, to) = (side(), side());
+        let (from, to) = (showing(&from, &all_shown), showing(&to, &all_shown));
+        for here in &from {
+            let schema = |of: &Shown| {
+                let table = tables.get(*numbers.tables.get(&of.relation)?)?;
+                table.schema.clone()
             };
-            let here = tables.get(*position).and_then(|t| t.schema.clone());
-            let through = views.iter().find_map(|(other, _)| {
-                let table = tables.get(*numbers.tables.get(other)?)?;
-                let (key, _) = shown(*other, origins).into_iter().find(|(_, to)| to == target)?;
-                let name = numbers.columns.get(&(*other, key))?;
-                (table.schema == here && table.key == [name.clone()]).then_some((*other, key))
-            });
-            let Some(reference) = named((*view, at), through.unwrap_or(*target), tables, numbers) else {
-                continue;
+            let own = schema(here);
+            let mut near: Vec<&Shown> = to.iter().filter(|there| schema(there) == own).collect();
+            // Itself, then tables, then views.
+            near.sort_by_key(|there| (there.relation != here.relation, there.derived));
+            let near = if near.is_empty() {
+                to.iter().take(1).collect()
+            } else {
+                near
             };
-            if let Some(table) = tables.get_mut(*position) {
-                table.references.push(reference);
+            let found: Vec<Reference> = near
+                .iter()
+                .filter(|there| here.derived || there.derived)
+                .filter_map(|there| reference(&name, here, there, tables, numbers))
+                .collect();
+            let position = numbers.tables.get(&here.relation);
+            if let Some(table) = position.and_then(|position| tables.get_mut(*position)) {
+                table.references.extend(found);
             }
         }
     }
     Ok(())
 }
 
-fn named(from: Place, to: Place, tables: &[Table], numbers: &Numbers) -> Option<Reference> {
-    let target = tables.get(*numbers.tables.get(&to.0)?)?;
+/// The table itself, and every view that shows all of these columns of it.
+fn showing((table, columns): &(u32, Vec<i16>), views: &[(u32, Vec<(i16, Place)>)]) -> Vec<Shown> {
+    let mut list = vec![Shown {
+        relation: *table,
+        columns: columns.clone(),
+        derived: false,
+    }];
+    for (view, shown) in views {
+        let mut ways: Vec<Vec<i16>> = vec![Vec::new()];
+        for column in columns {
+            let here = shown.iter().filter(|(_, place)| *place == (*table, *column));
+            let here: Vec<i16> = here.map(|(at, _)| *at).collect();
+            let longer = |way: Vec<i16>| {
+                let add = |at: &i16| way.iter().copied().chain([*at]).collect::<Vec<i16>>();
+                here.iter().map(add).collect::<Vec<_>>()
+            };
+            ways = ways.into_iter().flat_map(longer).take(SHOWN_MAX).collect();
+        }
+        list.extend(ways.into_iter().map(|columns| Shown {
+            relation: *view,
+            columns,
+            derived: true,
+        }));
+    }
+    list
+}
+
+fn reference(name: &str, from: &Shown, to: &Shown, tables: &[Table], numbers: &Numbers) -> Option<Reference> {
+    let target = tables.get(*numbers.tables.get(&to.relation)?)?;
+    let names = |of: &Shown| {
+        let name = |at: &i16| numbers.columns.get(&(of.relation, *at)).cloned();
+        of.columns.iter().map(name).collect::<Option<Vec<String>>>()
+    };
     Some(Reference {
-        columns: vec![numbers.columns.get(&from)?.clone()],
+        name: Some(name.to_owned()),
+        derived: true,
+        columns: names(from)?,
         schema: target.schema.clone(),
         table: target.name.clone(),
-        targets: vec![numbers.columns.get(&to)?.clone()],
+        targets: names(to)?,
     })
 }
 

@@ -2,12 +2,110 @@
 
 use crate::{
     codes,
-    operation::{Condition, FieldIndex, Join, ResourceIndex, Through},
+    operation::{Along, Condition, FieldIndex, Join, Pairs, ResourceIndex, Through},
     refusal::{Refusal, Result, not_supported, shorten},
+    rest::{self, relation_name},
     value::nearest,
 };
 use serde_json::{Value as Json, json};
-use stoa_config::plan::{Plan, Resource, Shard, Type};
+use std::borrow::Cow;
+use stoa_config::plan::{Plan, Reference, Resource, Shard, Type};
+
+/// Fields of one resource that refer to fields of another: a `ref`, or an entry of `references`.
+#[derive(Clone, Copy)]
+struct Link<'a> {
+    plan: &'a Plan,
+    /// Which resource has the fields.
+    owner: ResourceIndex,
+    /// Which it refers to.
+    target: ResourceIndex,
+    says: Says<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Says<'a> {
+    /// The type of a field: its target's key.
+    Field(FieldIndex),
+    /// The file, of an existing table.
+    Entry(&'a Reference),
+}
+
+impl<'a> Link<'a> {
+    fn resource(&self, index: ResourceIndex) -> &'a Resource {
+        &self.plan.resources[index]
+    }
+
+    /// The fields that refer, with those that they refer to.
+    fn pairs(&self) -> Pairs {
+        match self.says {
+            Says::Field(field) => {
+                let key = self.resource(self.target).key.first();
+                key.map(|key| (field, *key)).into_iter().collect()
+            }
+            Says::Entry(entry) => entry
+                .fields
+                .iter()
+                .copied()
+                .zip(entry.targets.iter().copied())
+                .collect(),
+        }
+    }
+
+    /// The one field, where it refers to the one key field.
+    fn plain(&self) -> Option<FieldIndex> {
+        match self.says {
+            Says::Field(field) => Some(field),
+            Says::Entry(entry) => match (&entry.fields[..], &entry.targets[..]) {
+                ([field], targets) if *targets == self.resource(self.target).key[..] => Some(*field),
+                _ => None,
+            },
+        }
+    }
+
+    /// What the constraint is called: of a `ref`, as PostgreSQL does by itself.
+    fn constraint(&self) -> Cow<'a, str> {
+        match self.says {
+            Says::Field(field) => {
+                let owner = self.resource(self.owner);
+                let column = owner.fields.get(field).map_or("", |f| f.column());
+                Cow::Owned(format!("{}_{column}_fkey", relation_name(owner)))
+            }
+            Says::Entry(entry) => Cow::Borrowed(&entry.name),
+        }
+    }
+
+    fn is_derived(&self) -> bool {
+        matches!(self.says, Says::Entry(entry) if entry.derived)
+    }
+
+    /// The names of the fields on one side.
+    fn names(&self, here: bool) -> Vec<&'a str> {
+        let of = self.resource(if here { self.owner } else { self.target });
+        let pick = |(field, target): (FieldIndex, FieldIndex)| if here { field } else { target };
+        let field = |pair| of.fields.get(pick(pair)).map(|f| f.name.as_str());
+        self.pairs().into_iter().filter_map(field).collect()
+    }
+
+    /// Whether the one field on this side is called so.
+    fn is_by(&self, here: bool, name: &str) -> bool {
+        self.names(here)[..] == [name]
+    }
+
+    /// Whether no two rows refer to the same.
+    fn is_single(&self) -> bool {
+        let owner = self.resource(self.owner);
+        let fields: Vec<FieldIndex> = self.pairs().iter().map(|(field, _)| *field).collect();
+        match fields[..] {
+            [field] => is_single(owner, field),
+            _ => owner.key.len() == fields.len() && fields.iter().all(|f| owner.key.contains(f)),
+        }
+    }
+
+    /// `constraint(field, field)`.
+    fn shown(&self) -> String {
+        format!("{}({})", self.constraint(), self.names(true).join(", "))
+    }
+}
 
 /// One way between two resources.
 struct Way<'a> {
@@ -15,116 +113,169 @@ struct Way<'a> {
     /// Where it begins and ends.
     from: ResourceIndex,
     to: ResourceIndex,
-    join: Join,
-    /// Of a way through a third resource: whether its key says that it is made for joining. Others count only where
-    /// nothing else leads there.
-    strong: bool,
+    kind: Kind<'a>,
 }
 
-impl Way<'_> {
-    fn resource(&self, index: ResourceIndex) -> &Resource {
+enum Kind<'a> {
+    /// The beginning refers to the end.
+    Out(Link<'a>),
+    /// The end refers to the beginning.
+    In(Link<'a>),
+    /// A third resource refers to both. `strong`: its key says that it is made for joining; others count only where
+    /// nothing else leads there.
+    Through {
+        near: Link<'a>,
+        far: Link<'a>,
+        strong: bool,
+    },
+}
+
+impl<'a> Way<'a> {
+    fn resource(&self, index: ResourceIndex) -> &'a Resource {
         &self.plan.resources[index]
     }
 
-    /// The resource that has the `ref`, and its name.
-    fn reference(&self) -> (ResourceIndex, FieldIndex) {
-        match &self.join {
-            Join::ToOne { field } => (self.from, *field),
-            Join::ToMany { field } | Join::OneToOne { field } => (self.to, *field),
-            Join::Through(through) => (through.resource, through.far),
+    /// The reference that it follows first.
+    fn link(&self) -> &Link<'a> {
+        match &self.kind {
+            Kind::Out(link) | Kind::In(link) => link,
+            Kind::Through { near, .. } => near,
         }
     }
 
-    /// The name that PostgreSQL gives the constraint of a `ref` by itself, which PostgREST's callers use as a hint.
-    fn constraint(&self, owner: ResourceIndex, field: FieldIndex) -> String {
-        let owner = self.resource(owner);
-        let field = owner.fields.get(field).map_or("", |f| f.name.as_str());
-        format!("{}_{field}_fkey", owner.name)
-    }
-
-    fn field_name(&self, owner: ResourceIndex, field: FieldIndex) -> &str {
-        let fields = &self.resource(owner).fields;
-        fields.get(field).map_or("", |f| f.name.as_str())
-    }
-
-    fn key_name(&self, of: ResourceIndex) -> &str {
-        self.resource(of).key_field().map_or("", |f| f.name.as_str())
+    fn join(&self) -> Join {
+        match &self.kind {
+            Kind::Out(link) => match link.plain() {
+                Some(field) => Join::ToOne { field },
+                None => Join::Along(Box::new(Along {
+                    on: link.pairs(),
+                    many: false,
+                })),
+            },
+            Kind::In(link) => match (link.plain(), link.is_single()) {
+                (Some(field), true) => Join::OneToOne { field },
+                (Some(field), false) => Join::ToMany { field },
+                (None, single) => Join::Along(Box::new(Along {
+                    on: link
+                        .pairs()
+                        .into_iter()
+                        .map(|(here, there)| (there, here))
+                        .collect(),
+                    many: !single,
+                })),
+            },
+            Kind::Through { near, far, .. } => Join::Through(Box::new(Through {
+                resource: near.owner,
+                near: near.pairs(),
+                far: far.pairs(),
+                filter: Condition::True,
+            })),
+        }
     }
 
     fn is_direct(&self) -> bool {
-        !matches!(self.join, Join::Through(_))
+        !matches!(self.kind, Kind::Through { .. })
     }
 
-    /// Whether `name` in front of the brackets may mean this way. In a resource that refers to itself, its name means
-    /// the children and the field's name the parent.
-    fn is_named(&self, name: &str) -> bool {
-        let to_parent = matches!(self.join, Join::ToOne { .. });
-        let by_resource = self.resource(self.to).name == name && !(to_parent && self.from == self.to);
-        let (owner, field) = self.reference();
-        let by_field = to_parent && self.field_name(owner, field) == name;
-        by_resource || by_field || (self.is_direct() && self.constraint(owner, field) == name)
+    fn is_strong(&self) -> bool {
+        !matches!(self.kind, Kind::Through { strong: false, .. })
+    }
+
+    fn leads_to_parent(&self) -> bool {
+        matches!(self.kind, Kind::Out(_))
+    }
+
+    /// Whether `name` in front of the brackets is the resource at its end: in a resource that refers to itself, that
+    /// means the children.
+    fn is_called(&self, name: &str) -> bool {
+        let parent = self.leads_to_parent() && self.from == self.to;
+        !parent && self.leads_to(name)
+    }
+
+    /// Whether the resource at its end has this name, or its table in the schema where the way begins.
+    fn leads_to(&self, name: &str) -> bool {
+        names(self.resource(self.from), self.resource(self.to), name)
+    }
+
+    /// Whether `name` is the constraint that it follows, or the field that leads to the parent.
+    fn is_followed(&self, name: &str) -> bool {
+        match &self.kind {
+            Kind::Out(link) => link.is_by(true, name) || link.constraint() == name,
+            Kind::In(link) => self.from != self.to && link.constraint() == name,
+            Kind::Through { .. } => false,
+        }
     }
 
     /// Whether a hint may mean it: the constraint, a column on either side, or the resource in between.
     fn is_hinted(&self, hint: &str) -> bool {
-        let (owner, field) = self.reference();
-        if let Join::Through(through) = &self.join {
-            return self.resource(through.resource).name == hint;
+        match &self.kind {
+            Kind::Through { near, .. } => names(self.resource(self.from), self.resource(near.owner), hint),
+            Kind::Out(link) | Kind::In(link) => {
+                link.constraint() == hint
+                    || link.is_by(true, hint)
+                    || (self.from != self.to && link.is_by(false, hint))
+            }
         }
-        let key = if owner == self.from { self.to } else { self.from };
-        self.constraint(owner, field) == hint
-            || self.field_name(owner, field) == hint
-            || (self.from != self.to && self.key_name(key) == hint)
     }
 
     /// Whether a hint is the field of the resource in between that leads on.
     fn leads_by(&self, hint: &str) -> bool {
-        match &self.join {
-            Join::Through(through) => self.field_name(through.resource, through.far) == hint,
-            _ => false,
-        }
+        matches!(&self.kind, Kind::Through { far, .. } if far.is_by(true, hint))
     }
 
     /// `many-to-one` and so on, in the order in which PostgREST names them.
     fn cardinality(&self) -> (u8, &'static str) {
-        match self.join {
-            Join::ToMany { .. } => (0, "one-to-many"),
-            Join::ToOne { field } if is_single(self.resource(self.from), field) => (2, "one-to-one"),
-            Join::ToOne { .. } => (1, "many-to-one"),
-            Join::OneToOne { .. } => (2, "one-to-one"),
-            Join::Through(_) => (3, "many-to-many"),
+        match &self.kind {
+            Kind::Out(link) | Kind::In(link) if link.is_single() => (2, "one-to-one"),
+            Kind::In(_) => (0, "one-to-many"),
+            Kind::Out(_) => (1, "many-to-one"),
+            Kind::Through { .. } => (3, "many-to-many"),
         }
     }
 
     /// How PostgREST describes it.
     fn relationship(&self) -> String {
-        let (from, to) = (&self.resource(self.from).name, &self.resource(self.to).name);
-        let (owner, field) = self.reference();
-        if let Join::Through(through) = &self.join {
-            let side = |field| {
-                let name = self.field_name(through.resource, field);
-                format!("{}({name})", self.constraint(through.resource, field))
-            };
-            let between = &self.resource(through.resource).name;
-            return format!("{between} using {} and {}", side(through.near), side(through.far));
+        let (from, to) = (
+            relation_name(self.resource(self.from)),
+            relation_name(self.resource(self.to)),
+        );
+        match &self.kind {
+            Kind::Through { near, far, .. } => {
+                let between = relation_name(self.resource(near.owner));
+                format!("{between} using {} and {}", near.shown(), far.shown())
+            }
+            Kind::Out(link) | Kind::In(link) => {
+                let out = self.leads_to_parent();
+                let (near, far) = (link.names(out).join(", "), link.names(!out).join(", "));
+                format!("{} using {from}({near}) and {to}({far})", link.constraint())
+            }
         }
-        let (near, far) = if owner == self.from && matches!(self.join, Join::ToOne { .. }) {
-            (self.field_name(owner, field), self.key_name(self.to))
-        } else {
-            (self.key_name(self.from), self.field_name(owner, field))
-        };
-        let constraint = self.constraint(owner, field);
-        format!("{constraint} using {from}({near}) and {to}({far})")
     }
 
     /// What a caller of PostgREST would write behind `!`.
     fn hint(&self) -> String {
-        let (owner, field) = self.reference();
-        match &self.join {
-            Join::Through(through) => self.resource(through.resource).name.clone(),
-            _ => self.constraint(owner, field),
+        match &self.kind {
+            Kind::Through { near, .. } => relation_name(self.resource(near.owner)).to_owned(),
+            Kind::Out(link) | Kind::In(link) => link.constraint().into_owned(),
         }
     }
+
+    /// The field or constraint that tells it from others of the same hint.
+    fn field(&self) -> String {
+        let link = match &self.kind {
+            Kind::Through { far, .. } => far,
+            Kind::Out(link) | Kind::In(link) => link,
+        };
+        match link.names(true)[..] {
+            [name] => name.to_owned(),
+            _ => link.constraint().into_owned(),
+        }
+    }
+}
+
+/// Whether `name` means a resource, seen from another: its own name, or its table's within one schema.
+fn names(from: &Resource, to: &Resource, name: &str) -> bool {
+    to.name == name || (relation_name(to) == name && rest::schema(from) == rest::schema(to))
 }
 
 /// Whether no two rows have the same value there. `unique` on a sharded resource holds per shard key.
@@ -136,53 +287,65 @@ fn is_single(resource: &Resource, field: FieldIndex) -> bool {
     resource.key == [field] || (everywhere && resource.fields.get(field).is_some_and(|f| f.unique))
 }
 
-/// The `ref` fields of a resource, with what they lead to.
-fn refs(resource: &Resource) -> impl Iterator<Item = (FieldIndex, ResourceIndex)> + '_ {
+/// What a resource refers to. A `ref` that an entry of `references` says again is that entry.
+fn links(plan: &Plan, owner: ResourceIndex) -> impl Iterator<Item = Link<'_>> {
+    let resource = &plan.resources[owner];
+    let link = move |target, says| Link {
+        plan,
+        owner,
+        target,
+        says,
+    };
+    let entries = resource.references.iter();
+    let again = move |field: FieldIndex, target: ResourceIndex| {
+        let mut entries = resource.references.iter();
+        entries.any(|entry| entry.fields == [field] && entry.resource == target)
+    };
     let fields = resource.fields.iter().enumerate();
-    fields.filter_map(|(field, declared)| match declared.ty {
-        Type::Ref { resource, .. } => Some((field, resource)),
+    let fields = fields.filter_map(move |(field, declared)| match declared.ty {
+        Type::Ref { resource, .. } if !again(field, resource) => Some(link(resource, Says::Field(field))),
         _ => None,
-    })
+    });
+    fields.chain(entries.map(move |entry| link(entry.resource, Says::Entry(entry))))
 }
 
 /// Every way from `parent`.
 fn ways(plan: &Plan, parent: ResourceIndex) -> Vec<Way<'_>> {
     let mut ways = Vec::new();
-    let way = |to, join, strong| Way {
+    let way = |to, kind| Way {
         plan,
         from: parent,
         to,
-        join,
-        strong,
+        kind,
     };
     for (position, resource) in plan.resources.iter().enumerate() {
-        for (field, target) in refs(resource) {
+        for link in links(plan, position) {
             if position == parent {
-                ways.push(way(target, Join::ToOne { field }, true));
+                ways.push(way(link.target, Kind::Out(link)));
             }
-            if target == parent {
-                let join = if is_single(resource, field) {
-                    Join::OneToOne { field }
-                } else {
-                    Join::ToMany { field }
-                };
-                ways.push(way(position, join, true));
+            if link.target == parent {
+                ways.push(way(position, Kind::In(link)));
             }
         }
-        for (near, target) in refs(resource).filter(|(_, target)| *target == parent) {
-            for (far, other) in refs(resource).filter(|(field, _)| *field != near) {
-                let keyed = [near, far].iter().all(|field| resource.key.contains(field));
+        for (first, near) in links(plan, position)
+            .enumerate()
+            .filter(|(_, l)| l.target == parent)
+        {
+            for (_, far) in links(plan, position)
+                .enumerate()
+                .filter(|(second, _)| *second != first)
+            {
+                let (one, other) = (near.pairs(), far.pairs());
+                let apart = !one.iter().any(|(field, _)| other.iter().any(|(o, _)| o == field));
+                let keyed = one
+                    .iter()
+                    .chain(&other)
+                    .all(|(field, _)| resource.key.contains(field));
                 // A table that Stoa makes has one key field: there, two references and no third are as good.
-                let made = resource.table.is_none() && refs(resource).count() == 2;
-                if keyed || made {
-                    let through = Through {
-                        resource: position,
-                        near,
-                        far,
-                        filter: Condition::True,
-                    };
-                    debug_assert_eq!(target, parent, "a way begins where it was looked for");
-                    ways.push(way(other, Join::Through(Box::new(through)), keyed));
+                let made = resource.table.is_none() && links(plan, position).count() == 2;
+                if apart && (keyed || made) {
+                    let strong = keyed;
+                    ways.push(way(far.target, Kind::Through { near, far, strong }));
                 }
             }
         }
@@ -198,28 +361,40 @@ pub(super) fn relation(
     hint: Option<&str>,
 ) -> Result<(ResourceIndex, Join)> {
     let all = ways(plan, parent);
-    let called = |way: &Way<'_>| way.resource(way.to).name == name;
+    let from = &plan.resources[parent];
+    // A table of the parent's own schema goes before a resource elsewhere that has its name.
+    let near = |way: &Way<'_>| rest::schema(way.resource(way.to)) == rest::schema(from);
+    let any_near = all.iter().any(|way| near(way) && way.leads_to(name));
+    let seen = |way: &Way<'_>| !any_near || near(way);
     let hinted = |way: &Way<'_>| hint.is_none_or(|hint| way.is_hinted(hint));
-    let sought: [&dyn Fn(&Way<'_>) -> bool; 4] = [
-        &|way| way.strong && way.is_named(name) && hinted(way),
+    let sought: [&dyn Fn(&Way<'_>) -> bool; 5] = [
+        &|way| way.is_strong() && seen(way) && way.is_called(name) && hinted(way),
+        &|way| hint.is_none() && !way.link().is_derived() && way.is_followed(name),
+        &|way| way.is_direct() && way.is_followed(name) && hinted(way),
         // With a hint, a self-reference to the parent may be named by the resource.
-        &|way| way.is_direct() && hint.is_some() && called(way) && hinted(way),
-        &|way| !way.strong && called(way) && hinted(way),
-        &|way| called(way) && hint.is_some_and(|hint| way.leads_by(hint)),
+        &|way| way.is_direct() && hint.is_some() && way.leads_to(name) && seen(way) && hinted(way),
+        &|way| {
+            let weak = !way.is_strong() && hinted(way);
+            way.leads_to(name) && seen(way) && (weak || hint.is_some_and(|hint| way.leads_by(hint)))
+        },
     ];
     let mut fit: Vec<&Way<'_>> = Vec::new();
-    for wanted in sought {
+    for (stage, wanted) in sought.into_iter().enumerate() {
         fit = all.iter().filter(|way| wanted(way)).collect();
         if !fit.is_empty() {
+            // A view shows the columns of one constraint, which leads to a table and to views of it: the file has the
+            // nearest first.
+            if stage == 2 && hint.is_none() && fit.iter().all(|way| way.link().is_derived()) {
+                fit.truncate(1);
+            }
             break;
         }
     }
-    let from = &plan.resources[parent];
     match fit[..] {
         [] => Err(none(plan, from, &all, name, hint)),
         [way] => {
-            let between = match &way.join {
-                Join::Through(through) => through.resource,
+            let between = match &way.kind {
+                Kind::Through { near, .. } => near.owner,
                 _ => way.to,
             };
             if [way.to, between]
@@ -231,14 +406,14 @@ pub(super) fn relation(
                     from.name
                 )));
             }
-            Ok((way.to, way.join.clone()))
+            Ok((way.to, way.join()))
         }
         _ => Err(ambiguous(from, name, fit)),
     }
 }
 
 fn none(plan: &Plan, from: &Resource, all: &[Way<'_>], name: &str, hint: Option<&str>) -> Refusal {
-    let known = || all.iter().map(|way| plan.resources[way.to].name.as_str());
+    let known = || all.iter().map(|way| relation_name(&plan.resources[way.to]));
     let near = nearest(name, known()).filter(|_| !known().any(|known| known == name));
     let (name, hint) = (shorten(name), hint.map(shorten));
     let by = |word: &str| {
@@ -247,12 +422,13 @@ fn none(plan: &Plan, from: &Resource, all: &[Way<'_>], name: &str, hint: Option<
     };
     let message = format!(
         "Could not find a relationship between '{}' and '{name}' in the schema cache",
-        from.name
+        relation_name(from)
     );
     let details = format!(
-        "Searched for a foreign key relationship between '{}' and '{name}'{} in the schema 'public', but no matches were found.",
-        from.name,
-        by(" using the hint '*'")
+        "Searched for a foreign key relationship between '{}' and '{name}'{} in the schema '{}', but no matches were found.",
+        relation_name(from),
+        by(" using the hint '*'"),
+        rest::schema(from)
     );
     let detail = format!("No `ref` connects `{}` and `{name}`{}.", from.name, by(" by `*`"));
     let refusal = Refusal::new(&codes::UNKNOWN_RELATION, detail)
@@ -269,25 +445,25 @@ fn none(plan: &Plan, from: &Resource, all: &[Way<'_>], name: &str, hint: Option<
 fn ambiguous(from: &Resource, name: &str, mut fit: Vec<&Way<'_>>) -> Refusal {
     fit.sort_by_cached_key(|way| (way.cardinality().0, way.hint(), way.relationship()));
     let choice = |way: &&Way<'_>| {
-        let (owner, field) = way.reference();
         let others = fit.iter().filter(|other| other.hint() == way.hint()).count();
-        match &way.join {
-            Join::Through(_) if others == 1 => format!("{name}!{}", way.hint()),
-            _ => format!("{name}!{}", way.field_name(owner, field)),
+        if !way.is_direct() && others == 1 {
+            format!("{name}!{}", way.hint())
+        } else {
+            format!("{name}!{}", way.field())
         }
     };
     let choices: Vec<String> = fit.iter().map(choice).collect();
     let one = |way: &&Way<'_>| {
         json!({
             "cardinality": way.cardinality().1,
-            "embedding": format!("{} with {}", from.name, way.resource(way.to).name),
+            "embedding": format!("{} with {}", relation_name(from), relation_name(way.resource(way.to))),
             "relationship": way.relationship(),
         })
     };
-    let quoted = |way: &&Way<'_>| format!("'{}!{}'", way.resource(way.to).name, way.hint());
+    let quoted = |way: &&Way<'_>| format!("'{}!{}'", relation_name(way.resource(way.to)), way.hint());
     let message = format!(
         "Could not embed because more than one relationship was found for '{}' and '{name}'",
-        from.name
+        relation_name(from)
     );
     let hint = format!(
         "Try changing '{name}' to one of the following: {}. Find the desired relationship in the 'details' key.",

@@ -6,7 +6,7 @@ use crate::{
     parse::scan::Scanner,
     refusal::{Refusal, Result, shorten},
 };
-use stoa_config::plan::{Field, Type};
+use stoa_config::plan::{Field, Plan, Resource, StoreKind, Type};
 
 /// The names of the types that `::` takes, as PostgreSQL has them.
 const CASTS: [(&str, Cast); 25] = [
@@ -38,9 +38,15 @@ const CASTS: [(&str, Cast); 25] = [
 ];
 
 /// Refuses a path into what has no inside.
-pub(crate) fn has_inside(field: &Field) -> Result<()> {
-    if matches!(field.ty.value(), Type::Json | Type::List(_)) {
-        return Ok(());
+pub(crate) fn has_inside(plan: &Plan, resource: &Resource, field: &Field) -> Result<()> {
+    let store = plan.stores.get(resource.store);
+    let postgres = store.is_some_and(|store| matches!(store.kind, StoreKind::Postgres { .. }));
+    // A column of a type that the file has no word for, a row say, is text there.
+    let foreign = postgres && resource.table.is_some();
+    match field.ty.value() {
+        Type::Json | Type::List(_) => return Ok(()),
+        Type::Text if foreign => return Ok(()),
+        _ => {}
     }
     Err(crate::refusal::not_supported(format!(
         "`{}` is {}: only a json field or a list has something inside.",

@@ -52,6 +52,7 @@ pub(crate) fn resource(name: &str, fields: Vec<Field>, key: &[usize]) -> Resourc
         store: 0,
         table: None,
         shard: Shard::Single,
+        references: Vec::new(),
         list: List {
             filter: (0..fields.len()).collect(),
             sort: (0..fields.len()).collect(),

@@ -88,6 +88,7 @@ impl Dialect for Postgres {
             Function::PathText => ["(CAST(", " AS jsonb) #>> ", ")"],
             Function::ListPath => ["(to_jsonb(", ") #> ", ")"],
             Function::ListPathText => ["(to_jsonb(", ") #>> ", ")"],
+            Function::PathAsWritten => ["(", " #>> ", ")"],
         })
     }
 
@@ -102,6 +103,10 @@ impl Dialect for Postgres {
 
     fn is_vector(&self, column: &Column) -> bool {
         column.storage == Storage::Server(Type::TS_VECTOR.oid())
+    }
+
+    fn keeps_text(&self, column: &Column) -> bool {
+        column.storage == Storage::Server(Type::JSON.oid())
     }
 
     fn foreign(&self, column: &Column) -> Option<String> {

@@ -88,7 +88,9 @@ impl Dialect for Sqlite {
             Function::Contains => ["stoa_contains(", ", ", ")"],
             Function::Overlaps => ["stoa_overlaps(", ", ", ")"],
             Function::Path | Function::ListPath => ["stoa_json(", ", ", ", 0)"],
-            Function::PathText | Function::ListPathText => ["stoa_json(", ", ", ", 1)"],
+            Function::PathText | Function::PathAsWritten | Function::ListPathText => {
+                ["stoa_json(", ", ", ", 1)"]
+            }
             Function::Match
             | Function::Imatch
             | Function::Left
@@ -104,6 +106,10 @@ impl Dialect for Sqlite {
     }
 
     fn is_vector(&self, _column: &Column) -> bool {
+        false
+    }
+
+    fn keeps_text(&self, _column: &Column) -> bool {
         false
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     /// Names of the key's columns, in the order of the key.
     pub(super) key: Vec<String>,
+    /// Rules that nobody can be given.
+    pub(super) refuses: Vec<&'static str>,
     /// Foreign keys.
     pub(super) references: Vec<Reference>,
 }
@@ -62,6 +64,10 @@ pub(super) enum Filled {
 /// A foreign key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reference {
+    /// What it is called, where the database has names for them.
+    pub(super) name: Option<String>,
+    /// Whether it is no constraint: a view shows the columns of one.
+    pub(super) derived: bool,
     /// Columns here.
     pub(super) columns: Vec<String>,
     /// Position of the other table among those found; `None` when it is not there.
@@ -116,9 +122,104 @@ fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], 
     for (column, name) in table.columns.iter().zip(&fields) {
         field(out, name, column, table, tables, names);
     }
-    out.push_str("    list: { page: 50, max: 200 }\n    read: public\n");
+    references(out, table, tables, names);
+    list(out, table, &fields);
+    out.push_str("    read: public\n");
     out.push_str(
         "    write: none                             # nobody writes; for example `role admin` lets admins\n",
+    );
+    for rule in &table.refuses {
+        let _ = writeln!(
+            out,
+            "    {rule}: none                            # the view takes none"
+        );
+    }
+}
+
+/// Foreign keys that no `ref` of a field says, or not under their own name.
+fn references(out: &mut String, table: &Table, tables: &[Table], names: &[String]) {
+    let fields = |of: &Table, columns: &[String]| {
+        let all = field_names(&of.columns);
+        let name = |column: &String| {
+            let at = of.columns.iter().position(|c| c.name == *column)?;
+            all.get(at).map(|name| quoted(name))
+        };
+        let list: Option<Vec<String>> = columns.iter().map(name).collect();
+        list.map(|list| list.join(", "))
+    };
+    let mut lines = Vec::new();
+    for reference in &table.references {
+        let Some(position) = reference
+            .table
+            .filter(|_| skipped(table, reference, tables).is_none())
+        else {
+            continue;
+        };
+        let Some(name) = reference
+            .name
+            .as_ref()
+            .filter(|_| !is_said(table, reference, tables))
+        else {
+            continue;
+        };
+        let other = &tables[position];
+        if let (Some(here), Some(there)) = (
+            fields(table, &reference.columns),
+            fields(other, &reference.targets),
+        ) {
+            let derived = if reference.derived { ", derived: true" } else { "" };
+            lines.push(format!(
+                "      - {{ name: {}, fields: [{here}], to: {}, targets: [{there}]{derived} }}\n",
+                quoted(name),
+                names[position],
+            ));
+        }
+    }
+    if !lines.is_empty() {
+        out.push_str("    references:\n");
+        out.push_str(&lines.concat());
+    }
+}
+
+/// Whether the `ref` of a field says all that there is to say: of that name is PostgreSQL's own choice.
+fn is_said(table: &Table, reference: &Reference, tables: &[Table]) -> bool {
+    let [column] = &reference.columns[..] else {
+        return false;
+    };
+    let own = format!("{}_{column}_fkey", table.name);
+    let named = reference.name.as_ref().is_none_or(|name| *name == own);
+    named
+        && !reference.derived
+        && chosen(table, column, tables).is_some_and(|chosen| std::ptr::eq(chosen, reference))
+}
+
+/// The foreign key that becomes the `ref` of a column.
+fn chosen<'t>(table: &'t Table, column: &str, tables: &[Table]) -> Option<&'t Reference> {
+    let fits = |reference: &&Reference| {
+        let to_key = |other: &Table| other.key.len() == 1 && reference.targets == other.key;
+        reference.columns == [column]
+            && reference
+                .table
+                .and_then(|other| tables.get(other))
+                .is_some_and(to_key)
+            && skipped(table, reference, tables).is_none()
+    };
+    table.references.iter().find(fits)
+}
+
+/// The size of a page; and every field by name where some are not filtered and sorted by as they are.
+fn list(out: &mut String, table: &Table, names: &[String]) {
+    let whole = |ty: &str| ty != "json" && !ty.starts_with("list of");
+    if table.columns.iter().filter_map(|c| c.ty.as_deref()).all(whole) {
+        out.push_str("    list: { page: 50, max: 200 }\n");
+        return;
+    }
+    let shown = table.columns.iter().zip(names).filter(|(c, _)| c.ty.is_some());
+    let all: Vec<String> = shown.map(|(_, name)| quoted(name)).collect();
+    let all = all.join(", ");
+    let _ = writeln!(
+        out,
+        "    list:\n      page: 50\n      max: 200\n      filter: [{all}]\n      sort: [{all}]"
     );
 }
 
@@ -188,10 +289,7 @@ fn field(out: &mut String, name: &str, column: &Column, table: &Table, tables: &
         );
         return;
     };
-    let target = table.references.iter().find_map(|reference| {
-        let one = reference.columns == [column.name.as_str()] && skipped(table, reference, tables).is_none();
-        reference.table.filter(|_| one)
-    });
+    let target = chosen(table, &column.name, tables).and_then(|reference| reference.table);
     let ty = match target {
         Some(other) => format!("ref {}", names[other]),
         None => ty.clone(),
@@ -230,39 +328,38 @@ fn field(out: &mut String, name: &str, column: &Column, table: &Table, tables: &
     let _ = writeln!(out, "      {}: {text}", key(name));
 }
 
-/// Why a foreign key does not become a `ref`.
+/// Why a foreign key leads nowhere.
 fn skipped(table: &Table, reference: &Reference, tables: &[Table]) -> Option<String> {
     let Some(other) = reference.table.and_then(|position| tables.get(position)) else {
         return Some(String::from("the other table is not there"));
     };
     let name = &other.name;
-    if reference.columns.len() != 1 {
-        return Some(format!("a key of several columns of {}", name.escape_debug()));
-    }
-    if other.key.len() != 1 || reference.targets != other.key {
-        return Some(format!(
-            "it does not lead to the one key column of {}",
-            name.escape_debug()
-        ));
-    }
     let ty = |table: &Table, name: &str| {
-        table
-            .columns
-            .iter()
-            .find(|c| c.name == name)
-            .and_then(|c| c.ty.clone())
+        let column = table.columns.iter().find(|c| c.name == name);
+        column.and_then(|c| c.ty.clone())
     };
-    let (here, there) = (ty(table, &reference.columns[0]), ty(other, &other.key[0]));
-    if here.is_none() || here != there {
+    let same = |(here, there): (&String, &String)| {
+        let (here, there) = (ty(table, here), ty(other, there));
+        here.is_some() && here == there
+    };
+    let pairs = reference.columns.iter().zip(&reference.targets);
+    if reference.columns.len() != reference.targets.len() || !pairs.clone().all(same) {
         return Some(format!(
             "its values are not of the type of the key of {}",
             name.escape_debug()
         ));
     }
-    if std::ptr::eq(table, other) && reference.columns == other.key {
+    if std::ptr::eq(table, other) && reference.columns == reference.targets {
         return Some(String::from("it leads to itself"));
     }
-    None
+    // Without a name it can only be the type of a field.
+    let whole = other.key.len() == 1 && reference.targets == other.key;
+    (reference.name.is_none() && !whole).then(|| {
+        format!(
+            "it does not lead to the one key column of {}",
+            name.escape_debug()
+        )
+    })
 }
 
 /// How often a file is read again after a line of it was left out.

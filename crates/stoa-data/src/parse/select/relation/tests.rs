@@ -17,7 +17,7 @@ fn plan(resources: &str) -> Arc<Plan> {
 
 fn between(join: &Join) -> Option<(usize, usize, usize)> {
     match join {
-        Join::Through(through) => Some((through.resource, through.near, through.far)),
+        Join::Through(through) => Some((through.resource, through.near[0].0, through.far[0].0)),
         _ => None,
     }
 }
@@ -109,4 +109,52 @@ fn a_direct_way_comes_before_a_created_junction() {
     assert_eq!(join, Join::ToMany { field: 1 });
     let (_, join) = relation(&plan, 0, "books", Some("reviews")).expect("a way");
     assert_eq!(between(&join), Some((2, 2, 1)));
+}
+
+/// A table with references of several columns, one to a column that is no key, and a view of it.
+const SHIFTS: &str = r"
+  desks: { table: desks, fields: { hall: 'int, key', row: 'int, key', label: 'text, unique' } }
+  days:
+    table: days
+    fields: { day: 'int, key', hall: int, row: int, other: int, label: text }
+    references:
+      - { name: early, fields: [hall, row], to: desks, targets: [hall, row] }
+      - { name: late, fields: [other, row], to: desks, targets: [hall, row] }
+      - { fields: [label], to: desks, targets: [label] }
+  days_view:
+    table: days_view
+    fields: { hall: int, row: int }
+    references:
+      - { name: early, fields: [hall, row], to: desks, targets: [hall, row], derived: true }
+";
+
+#[test]
+fn references_of_several_fields_are_followed_both_ways_and_by_their_names() {
+    let plan = plan(SHIFTS);
+    let along = |on: &[(usize, usize)], many| {
+        Join::Along(Box::new(Along {
+            on: on.to_vec(),
+            many,
+        }))
+    };
+    let (to, join) = relation(&plan, 1, "early", None).expect("a way");
+    assert_eq!((to, join), (0, along(&[(1, 0), (2, 1)], false)));
+    let (to, join) = relation(&plan, 1, "desks", Some("late")).expect("a way");
+    assert_eq!((to, join), (0, along(&[(3, 0), (2, 1)], false)));
+    let (_, join) = relation(&plan, 1, "label", None).expect("a way");
+    assert_eq!(join, along(&[(4, 2)], false));
+    // By its name, the constraint leads back to the table that has it, not to a view of it.
+    let (to, join) = relation(&plan, 0, "early", None).expect("a way");
+    assert_eq!((to, join), (1, along(&[(0, 1), (1, 2)], true)));
+    let (to, _) = relation(&plan, 0, "days_view", None).expect("a way");
+    assert_eq!(to, 2);
+    let problem = refused(&plan, 1, "desks", None);
+    assert_eq!(problem.code_shown.as_deref(), Some("PGRST201"));
+    let details = problem.details.expect("details").to_string();
+    for part in [
+        "early using days(hall, row) and desks(hall, row)",
+        "days_label_fkey using days(label) and desks(label)",
+    ] {
+        assert!(details.contains(part), "{details}");
+    }
 }

@@ -1,0 +1,46 @@
+//! `references:` of a resource, entry by entry.
+
+use super::resources::NAMES_SHAPE;
+use crate::{
+    grammar::name,
+    spec::{Key, MapSpec, Shape},
+};
+
+pub(crate) static REFERENCE: MapSpec = MapSpec {
+    name: "reference",
+    doc: "A way from an existing table or view to another resource.",
+    keys: &[
+        Key::new(
+            "name",
+            Shape::Value(&name::TEXT_WORDS),
+            "What the constraint is called, which callers may write in place of the resource or as a hint. Left out: PostgreSQL's own name for it.",
+            "shift",
+        ),
+        Key::new("fields", NAMES_SHAPE, "The fields here.", "[unit, day]").needed(),
+        Key::new(
+            "to",
+            Shape::Value(&name::NAME_WORDS),
+            "The resource that they refer to, of the same store.",
+            "shifts",
+        )
+        .needed(),
+        Key::new(
+            "targets",
+            NAMES_SHAPE,
+            "The fields there, one for each and of the same type; its key when left out.",
+            "[unit, day]",
+        ),
+        Key::new(
+            "derived",
+            Shape::Bool,
+            "Whether the database has no such constraint: a view shows its columns. Where a name means several ways, those with a constraint win.",
+            "true",
+        )
+        .or("false"),
+    ],
+    instead: &[
+        ("columns", "did you mean `fields`?"),
+        ("resource", "did you mean `to`?"),
+        ("key", "did you mean `targets`?"),
+    ],
+};

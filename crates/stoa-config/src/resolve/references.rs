@@ -1,0 +1,131 @@
+//! `references`: fields here against fields of another resource.
+
+use crate::{
+    decode::{
+        Reader, references,
+        resources::{self, RawResource},
+    },
+    fault::codes,
+    grammar::name,
+    node::{Node, Span, Value},
+    plan::{Field, Reference, Resource},
+    report::{Report, did_you_mean},
+};
+
+/// Binds the references of every resource. A faulty one is left out.
+pub(crate) fn bind(raw: &[RawResource<'_>], found: &mut [Resource], report: &mut Report<'_>) {
+    for (position, resource) in raw.iter().enumerate() {
+        let Some(node) = resource.read.get("references") else {
+            continue;
+        };
+        if resource.table.is_none() {
+            report
+                .add(
+                    codes::CONSTRAINT,
+                    resource.read.key_span("references"),
+                    format!(
+                        "{} has `references`, and its table is Stoa's own",
+                        resource.read.what
+                    ),
+                )
+                .help("write `ref RESOURCE` as the type of a field; `references` are for existing tables");
+            continue;
+        }
+        let Value::List(items) = &node.value else {
+            report
+                .wrong_type(node, "`references`", "a list")
+                .help("such as `[{ fields: [a, b], to: others, targets: [a, b] }]`");
+            continue;
+        };
+        let bound: Vec<Reference> = items
+            .iter()
+            .filter_map(|item| one(item, position, found, report))
+            .collect();
+        if let Some(resource) = found.get_mut(position) {
+            resource.references = bound;
+        }
+    }
+}
+
+fn one(node: &Node, position: usize, found: &[Resource], report: &mut Report<'_>) -> Option<Reference> {
+    let read = Reader::open(&references::REFERENCE, node, "a reference", report)?;
+    let from = found.get(position)?;
+    let to_span = read.get("to").map_or_else(Span::default, |n| n.span);
+    let to = read.value("to", &name::TEXT, report)?;
+    let Some(resource) = found.iter().position(|r| r.name == to) else {
+        report
+            .add(
+                codes::UNKNOWN_RESOURCE,
+                to_span,
+                format!("there is no resource `{to}`"),
+            )
+            .help(did_you_mean(&to, found.iter().map(|r| r.name.as_str())));
+        return None;
+    };
+    let target = found.get(resource)?;
+    if target.store != from.store {
+        report.add(
+            codes::CONSTRAINT,
+            to_span,
+            format!("`{to}` is in another store, and embeds stay in one"),
+        );
+        return None;
+    }
+    let fields = positions(&read, "fields", from, report)?;
+    let targets = if read.has("targets") {
+        positions(&read, "targets", target, report)?
+    } else {
+        target.key.clone()
+    };
+    if !fit(from, &fields, target, &targets) {
+        report
+            .add(
+                codes::CONSTRAINT,
+                node.span,
+                format!("the fields here do not fit those of `{to}`"),
+            )
+            .help("name as many on both sides, each of the same type");
+        return None;
+    }
+    let name = read.value("name", &name::TEXT, report).unwrap_or_else(|| {
+        let table = from.table.as_ref().map_or(&from.name, |t| &t.name);
+        let columns: Vec<&str> = fields
+            .iter()
+            .filter_map(|f| from.fields.get(*f))
+            .map(Field::column)
+            .collect();
+        format!("{table}_{}_fkey", columns.join("_"))
+    });
+    Some(Reference {
+        name,
+        fields,
+        resource,
+        targets,
+        derived: read.flag("derived", report) == Some(true),
+    })
+}
+
+fn positions(read: &Reader<'_>, key: &str, of: &Resource, report: &mut Report<'_>) -> Option<Vec<usize>> {
+    let mut list = Vec::new();
+    for (name, node) in resources::names(read.get(key)?, key, report) {
+        let Some((position, _)) = of.field(&name) else {
+            report
+                .add(
+                    codes::UNKNOWN_FIELD,
+                    node.span,
+                    format!("`{name}` is not a field of `{}`", of.name),
+                )
+                .help(did_you_mean(&name, of.fields.iter().map(|f| f.name.as_str())));
+            return None;
+        };
+        list.push(position);
+    }
+    Some(list)
+}
+
+/// Whether the fields of both sides can be compared one by one.
+fn fit(from: &Resource, fields: &[usize], to: &Resource, targets: &[usize]) -> bool {
+    let ty = |of: &Resource, field: &usize| of.fields.get(*field).map(|f| f.ty.value().clone());
+    let same = |(here, there): (&usize, &usize)| ty(from, here) == ty(to, there);
+    !fields.is_empty() && fields.len() == targets.len() && fields.iter().zip(targets).all(same)
+}
