@@ -17,6 +17,7 @@ use crate::{
     value::nearest,
 };
 use filter::Budget;
+use operator::Operator;
 use scan::{Pair, Scanner};
 use stoa_config::plan::{Field, Plan, Resource, StoreKind};
 
@@ -324,6 +325,10 @@ impl Reader<'_> {
         {
             query.given.push(Kind::Embedded);
             return level.embedded(&name, &mut ahead, &pair.value, &mut self.budget);
+        }
+        if self.alias {
+            // PostgREST reads the whole query string before it looks for the column.
+            Operator::read(&mut Scanner::new("filter", &pair.value))?;
         }
         let scope = Scope::new(self.plan, self.resource, &self.items);
         let condition = filter::filter(&scope, &mut key, &pair.value, &mut self.budget);

@@ -52,7 +52,11 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     {
         return Err(beyond(begins, total));
     }
-    let columns = select::names(&read.select);
+    // PostgREST has no line of names where there are no rows.
+    let columns = match (call.alias, page.rows) {
+        (true, 0) => Vec::new(),
+        _ => select::names(&read.select),
+    };
     let body = render::body(&page.json, page.rows, media, &columns)?;
     let partial = page.total.is_some_and(|total| page.rows < total);
     let status = if call.alias && partial { 206 } else { 200 };

@@ -38,16 +38,17 @@ pub(crate) fn pairs(query: &str, alias: bool) -> Result<Vec<Pair>> {
             )));
         }
         pairs.push(Pair {
-            key: decode(key)?,
-            value: decode(value)?,
+            key: decode(key, alias)?,
+            value: decode(value, alias)?,
             raw: raw.to_owned(),
         });
     }
     Ok(pairs)
 }
 
-/// Percent-decoding with `+` as a space; `%` without two digits and bytes that are not UTF-8 are refused.
-fn decode(text: &str) -> Result<String> {
+/// Percent-decoding with `+` as a space. Bytes that are not UTF-8 are refused, and `%` without two digits is, but on the
+/// alias, where it stands for itself: patterns are often sent raw.
+fn decode(text: &str, alias: bool) -> Result<String> {
     let refuse = || {
         syntax(
             "query string",
@@ -62,7 +63,7 @@ fn decode(text: &str) -> Result<String> {
             .get(i + 1..i + 3)
             .is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit))
     };
-    if bytes.iter().enumerate().any(|(i, b)| *b == b'%' && !digits(i)) {
+    if !alias && bytes.iter().enumerate().any(|(i, b)| *b == b'%' && !digits(i)) {
         return Err(refuse());
     }
     let spaced = text.replace('+', " ");
@@ -196,7 +197,8 @@ impl<'a> Scanner<'a> {
         let mut steps = Vec::new();
         while self.eat("->") {
             if matches!(steps.last(), Some(PathStep::TextKey(_) | PathStep::TextIndex(_))) {
-                return Err(self.refuse("`->>` gives text and must be the last step"));
+                let refusal = self.refuse("`->>` gives text and must be the last step");
+                return Err(refusal.postgrest("42883", 404, "operator does not exist: text -> unknown"));
             }
             if steps.len() == STEPS_MAX {
                 return Err(self.refuse(format!("a path has at most {STEPS_MAX} steps")));

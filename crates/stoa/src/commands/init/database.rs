@@ -136,6 +136,9 @@ fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], 
     }
 }
 
+/// The line in front of the references of a table.
+const REFERENCES: &str = "    references:";
+
 /// Foreign keys that no `ref` of a field says, or not under their own name.
 fn references(out: &mut String, table: &Table, tables: &[Table], names: &[String]) {
     let fields = |of: &Table, columns: &[String]| {
@@ -155,28 +158,26 @@ fn references(out: &mut String, table: &Table, tables: &[Table], names: &[String
         else {
             continue;
         };
-        let Some(name) = reference
-            .name
-            .as_ref()
-            .filter(|_| !is_said(table, reference, tables))
-        else {
+        if is_said(table, reference, tables) {
             continue;
-        };
+        }
         let other = &tables[position];
         if let (Some(here), Some(there)) = (
             fields(table, &reference.columns),
             fields(other, &reference.targets),
         ) {
             let derived = if reference.derived { ", derived: true" } else { "" };
+            let name = reference.name.as_ref();
+            let name = name.map_or_else(String::new, |name| format!("name: {}, ", quoted(name)));
             lines.push(format!(
-                "      - {{ name: {}, fields: [{here}], to: {}, targets: [{there}]{derived} }}\n",
-                quoted(name),
+                "      - {{ {name}fields: [{here}], to: {}, targets: [{there}]{derived} }}\n",
                 names[position],
             ));
         }
     }
     if !lines.is_empty() {
-        out.push_str("    references:\n");
+        out.push_str(REFERENCES);
+        out.push('\n');
         out.push_str(&lines.concat());
     }
 }
@@ -349,17 +350,8 @@ fn skipped(table: &Table, reference: &Reference, tables: &[Table]) -> Option<Str
             name.escape_debug()
         ));
     }
-    if std::ptr::eq(table, other) && reference.columns == reference.targets {
-        return Some(String::from("it leads to itself"));
-    }
-    // Without a name it can only be the type of a field.
-    let whole = other.key.len() == 1 && reference.targets == other.key;
-    (reference.name.is_none() && !whole).then(|| {
-        format!(
-            "it does not lead to the one key column of {}",
-            name.escape_debug()
-        )
-    })
+    (std::ptr::eq(table, other) && reference.columns == reference.targets)
+        .then(|| String::from("it leads to itself"))
 }
 
 /// How often a file is read again after a line of it was left out.
@@ -386,7 +378,10 @@ pub(super) fn mend(text: &str, folder: &Path) -> Result<String, String> {
         let mut mended = false;
         for fault in loaded.faults.iter().filter(|f| f.severity == Severity::Error) {
             let line = lines.get_mut((fault.place.line as usize).saturating_sub(1));
-            if let Some(line) = line.filter(|l| l.starts_with("      ") && !l.trim_start().starts_with('#')) {
+            // A field, a reference, or the list of references that has none left.
+            let is_mine =
+                |l: &String| l.starts_with("      ") && !l.trim_start().starts_with('#') || *l == REFERENCES;
+            if let Some(line) = line.filter(|line| is_mine(line)) {
                 *line = format!(
                     "      # left out ({}): {}",
                     fault.message.replace('\n', " "),

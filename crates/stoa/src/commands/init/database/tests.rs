@@ -51,7 +51,7 @@ fn a_name_that_two_schemas_have_gets_the_schema_in_front() {
 }
 
 #[test]
-fn refs_lead_to_one_key_column_and_the_rest_is_a_comment() {
+fn refs_lead_to_one_key_column_and_the_rest_are_references() {
     let mut flights = table(
         "flights",
         &[("id", "int"), ("origin", "text"), ("hour", "time")],
@@ -77,7 +77,9 @@ fn refs_lead_to_one_key_column_and_the_rest_is_a_comment() {
     let text = file("flights", "sqlite:flights.db", &[flights, airports, weather]);
     assert!(text.contains("      origin: ref airports\n"), "{text}");
     assert!(
-        text.contains("    # not a ref: (origin, hour), it does not lead to the one key column of weather\n"),
+        text.contains(
+            "      - { fields: [\"origin\", \"hour\"], to: weather, targets: [\"origin\", \"hour\"] }\n"
+        ),
         "{text}"
     );
     assert!(text.contains("      id: \"int, key\"\n"), "{text}");
