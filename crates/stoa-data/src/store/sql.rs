@@ -6,6 +6,7 @@
 mod change;
 mod condition;
 mod gate;
+mod join;
 mod search;
 mod select;
 mod shape;

@@ -1,6 +1,6 @@
 //! `SELECT`: the columns a reply needs, embeds as columns of their own, groups, order and page.
 
-use super::condition::linked;
+use super::join::linked;
 use super::shape::{Shape, Slot, What};
 use super::{Arg, Builder, Built, Scope, Source, Unbuildable};
 use crate::operation::{Compare, Condition, Embed, Order, PathStep, Read, Term, is_grouped, kind_of};
