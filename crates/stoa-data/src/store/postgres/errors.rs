@@ -168,6 +168,11 @@ pub(super) fn is_absence(error: &Error) -> bool {
     }
 }
 
+/// Whether the server lets no more connections in.
+pub(super) fn is_full(error: &Error) -> bool {
+    error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS)
+}
+
 /// 08: connection; 57P0x: the server goes down or comes up; 25006: it is a follower.
 fn is_lost_state(state: &SqlState) -> bool {
     let code = state.code();
@@ -192,7 +197,12 @@ pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
     let unavailable = || StoreError::Unavailable(format!("{shown}: {} ({})", db.message(), code.code()));
     match code.code() {
         "57014" | "55P03" | "25P03" | "25P04" => StoreError::Deadline,
-        "53300" | "53400" | "40001" | "40P01" => StoreError::Overloaded,
+        "53300" => StoreError::Unavailable(format!(
+            "{shown} lets no more connections in: {} (53300). Raise max_connections or the login's CONNECTION LIMIT, or \
+             run fewer processes or `server.workers`: each worker opens up to ten",
+            db.message()
+        )),
+        "53400" | "40001" | "40P01" => StoreError::Overloaded,
         "53100" => StoreError::Full(format!("{shown}: {}", db.message())),
         "42P01" | "42703" | "3D000" | "3F000" => unavailable(),
         state if state.starts_with("28") || state.starts_with("53") || is_lost_state(code) => unavailable(),

@@ -1,13 +1,14 @@
 //! The connections of one worker: a few shared ones over which single reads are pipelined, and some that are held
 //! alone, for transactions and for what takes long. Everything that waits is bounded.
 
+use super::Shared as Store;
 use super::config::Target;
 use super::connection::{Connection, jitter};
-use super::errors::plain;
+use super::errors::{is_full, plain};
 use super::read::GRACE;
 use crate::store::StoreError;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use stoa_exchange::clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,10 +32,16 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The first pause after a connection could not be made, and the longest.
 const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
 
+/// Between two tries where the server lets no more connections in, in milliseconds: as long as it takes it to notice that
+/// some were given back, or a write to end.
+const FULL: [u64; 5] = [10, 20, 40, 80, 160];
+
 /// The connections.
 #[derive(Debug)]
 pub(super) struct Pool {
     target: Arc<Target>,
+    /// Whose pool it is: the other threads have pools of the same server.
+    store: Weak<Store>,
     shared: [Slot; SHARED],
     idle: Mutex<Vec<Arc<Connection>>>,
     permits: Arc<Semaphore>,
@@ -127,9 +134,10 @@ pub(super) async fn within<T>(deadline: Instant, what: impl Future<Output = T>) 
 }
 
 impl Pool {
-    pub(super) fn new(target: Arc<Target>) -> Self {
+    pub(super) fn new(target: Arc<Target>, store: Weak<Store>) -> Self {
         Self {
             target,
+            store,
             shared: Default::default(),
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(ALONE_MAX)),
@@ -188,7 +196,7 @@ impl Pool {
         if let Some(connection) = there.filter(|c| c.is_usable()) {
             return Ok(connection);
         }
-        let connection = Arc::new(self.connect().await?);
+        let connection = self.connect(|| None).await?;
         *lock(&slot.connection) = Some(Arc::clone(&connection));
         Ok(connection)
     }
@@ -199,14 +207,9 @@ impl Pool {
     /// As [`Self::shared`], and [`StoreError::Deadline`] when none became free in time.
     pub(super) async fn alone(self: &Arc<Self>, deadline: Instant) -> Result<Alone, StoreError> {
         let permit = self.permit(&self.permits, deadline).await?;
-        let idle = {
-            let mut idle = lock(&self.idle);
-            idle.retain(|c| c.is_usable());
-            idle.pop()
-        };
-        let connection = match idle {
+        let connection = match self.idle() {
             Some(connection) => connection,
-            None => Arc::new(within(deadline, Box::pin(self.connect())).await??),
+            None => within(deadline, Box::pin(self.connect(|| self.idle()))).await??,
         };
         Ok(Alone {
             connection,
@@ -215,6 +218,12 @@ impl Pool {
             _permit: permit,
             read: None,
         })
+    }
+
+    fn idle(&self) -> Option<Arc<Connection>> {
+        let mut idle = lock(&self.idle);
+        idle.retain(|c| c.is_usable());
+        idle.pop()
     }
 
     /// A connection that nobody else uses, for a read that leaves some to writes.
@@ -267,8 +276,12 @@ impl Pool {
         })
     }
 
-    /// A new connection, unless the last try failed a moment ago.
-    async fn connect(&self) -> Result<Connection, StoreError> {
+    /// A new connection, unless the last try failed a moment ago. Where the server lets no more in, what rests is given
+    /// back to it, and it is asked again for a moment, in which `there` may find one that was returned.
+    async fn connect(
+        &self,
+        there: impl Fn() -> Option<Arc<Connection>>,
+    ) -> Result<Arc<Connection>, StoreError> {
         {
             let health = lock(&self.health);
             if health.until.is_some_and(|until| clock::now() < until) {
@@ -280,7 +293,24 @@ impl Pool {
             since: clock::now(),
             settled: false,
         };
-        let result = tokio::time::timeout(CONNECT, Connection::open(&self.target)).await;
+        let mut pauses = FULL.into_iter();
+        let result = tokio::time::timeout(CONNECT, async {
+            loop {
+                let error = match Connection::open(&self.target).await {
+                    Ok(connection) => return Ok(Arc::new(connection)),
+                    Err(error) => error,
+                };
+                let Some(pause) = pauses.next().filter(|_| is_full(&error)) else {
+                    return Err(error);
+                };
+                self.give_back();
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if let Some(connection) = there() {
+                    return Ok(connection);
+                }
+            }
+        })
+        .await;
         trying.settle(match result {
             Ok(result) => result.map_err(|error| match plain(&error, &self.target.shown) {
                 StoreError::Internal(text) | StoreError::Refused(text) => StoreError::Unavailable(text),
@@ -289,6 +319,24 @@ impl Pool {
             }),
             Err(_) => Err(self.unanswered()),
         })
+    }
+
+    /// Closes what rests on this server, in the pools of all threads. What is under way goes on.
+    fn give_back(&self) {
+        let Some(store) = self.store.upgrade() else { return };
+        let pools: Vec<_> = lock(&store.pools).iter().filter_map(Weak::upgrade).collect();
+        for pool in pools.iter().filter(|pool| pool.target.shown == self.target.shown) {
+            lock(&pool.idle).clear();
+            for slot in &pool.shared {
+                let mut held = lock(&slot.connection);
+                if held
+                    .as_ref()
+                    .is_some_and(|c| c.in_flight.load(Ordering::Relaxed) == 0)
+                {
+                    *held = None;
+                }
+            }
+        }
     }
 
     pub(super) fn unanswered(&self) -> StoreError {
@@ -328,7 +376,7 @@ struct Trying<'a> {
 }
 
 impl Trying<'_> {
-    fn settle(mut self, result: Result<Connection, StoreError>) -> Result<Connection, StoreError> {
+    fn settle<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.settled = true;
         match &result {
             Ok(_) => *lock(&self.pool.health) = Health::default(),

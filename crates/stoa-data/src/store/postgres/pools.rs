@@ -63,7 +63,7 @@ pub(super) fn of(shared: &Arc<Shared>, server: usize, used: As) -> Option<Arc<Po
             As::Replica => &member.read,
             As::Primary => &member.write,
         };
-        let pool = Arc::new(Pool::new(Arc::clone(target)));
+        let pool = Arc::new(Pool::new(Arc::clone(target), Arc::downgrade(shared)));
         let mut all = shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|pool| pool.strong_count() > 0);
         all.push(Arc::downgrade(&pool));

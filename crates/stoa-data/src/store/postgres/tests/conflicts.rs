@@ -1,8 +1,9 @@
 //! Transactions that stand in each other's way, and a server that lets no more connections in: tried again where that is
 //! safe, refused for a moment otherwise, and never done twice.
 
+use crate::operation::Condition;
 use crate::store::StoreError;
-use crate::store::contract::fixture::{insert, parts, run, soon, things, try_write};
+use crate::store::contract::fixture::{insert, items, parts, read, run, soon, things, try_write};
 use crate::store::contract::server::Server;
 use crate::value::Value;
 use stoa_exchange::clock;
@@ -14,6 +15,8 @@ const STUMBLE: &str = "CREATE SEQUENCE tries; \
     RETURN NEW; END $$";
 /// Connections that the server lets a login have.
 const FEW: usize = 3;
+/// Those that it has.
+const COUNT: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'few'";
 
 #[test]
 fn deadlocks_and_failures_to_serialize_are_tried_again_within_a_bound() {
@@ -83,4 +86,69 @@ fn a_server_that_lets_few_connections_in_is_waited_for_within_a_bound() {
     }
     let now = server.ask(&name, "SELECT count(*) FROM things");
     assert_eq!(now, (written + 1).to_string());
+}
+
+#[test]
+fn connections_that_rest_are_given_back_to_a_server_that_lets_no_more_in() {
+    let server = Server::start();
+    let name = server.database(&[things(), parts()]);
+    server.sql(
+        &name,
+        &format!(
+            "CREATE ROLE few LOGIN CONNECTION LIMIT {FEW}; GRANT ALL ON ALL TABLES IN SCHEMA public TO few"
+        ),
+    );
+    let url = server.url(&name).replace("stoa@", "few@");
+    let (_plan, store) = server.open(vec![things(), parts()], &url);
+    let all = read(0, items(&things(), &[0]), Condition::True);
+    // Writes at once leave as many connections at rest as there may be.
+    run(async {
+        for id in 0..20 {
+            let several = [0, 1, 2].map(|n| {
+                let row = insert(0, &[0], vec![vec![Value::Int(id * 10 + n)]]);
+                store.write(row, soon(), None)
+            });
+            for written in futures_util::future::join_all(several).await {
+                written.unwrap();
+            }
+            if server.ask(&name, COUNT) == FEW.to_string() {
+                break;
+            }
+        }
+        assert_eq!(server.ask(&name, COUNT), FEW.to_string());
+        store.read(&all, soon()).await.unwrap();
+    });
+    // Another thread has pools of its own, and nothing at rest in them.
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| run(store.read(&all, soon())).map(|page| page.rows));
+        assert!(other.join().unwrap().unwrap() > 0);
+    });
+}
+
+#[test]
+fn a_server_that_lets_nobody_in_is_named_with_the_reason_and_the_remedy() {
+    let server = Server::start();
+    let name = server.database(&[things(), parts()]);
+    server.sql(
+        &name,
+        "CREATE ROLE few LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO few",
+    );
+    let url = server.url(&name).replace("stoa@", "few@");
+    let (_plan, store) = server.open(vec![things(), parts()], &url);
+    server.sql(&name, "ALTER ROLE few CONNECTION LIMIT 0");
+    run(async {
+        // The one that finds out, and one that is told what the first found.
+        for _ in 0..2 {
+            let refused = store
+                .write(insert(0, &[0], vec![vec![Value::Int(1)]]), soon(), None)
+                .await;
+            let Err(StoreError::Unavailable(why)) = refused.map(drop) else {
+                panic!("it must be refused as unavailable");
+            };
+            assert!(
+                why.contains("lets no more connections in") && why.contains("CONNECTION LIMIT"),
+                "{why}"
+            );
+        }
+    });
 }
