@@ -4,7 +4,7 @@ use super::super::Step;
 use super::super::ddl::{Wanted, WantedColumn, made_index};
 use super::super::diff::{additive, drop_table};
 use super::super::found::{Found, FoundColumn};
-use super::found::Database;
+use super::found::{Database, Twin};
 use super::references::references;
 use super::{bound, ddl, renames};
 use crate::store::postgres::alone::Alone;
@@ -439,17 +439,19 @@ fn leftover_columns(compared: &Compared<'_>, planned: &mut Vec<Planned>) {
         database,
         ..
     } = *compared;
-    for column in &found.columns {
-        if wanted.columns.iter().any(|w| w.name == column.name) {
-            continue;
-        }
-        let twin = database
-            .twins
-            .iter()
-            .find(|t| t.table == wanted.name && t.has(&column.name));
-        if let Some(twin) = twin {
+    let is_wanted = |name: &str| wanted.columns.iter().any(|w| w.name == name);
+    let twins: Vec<&Twin> = database.twins.iter().filter(|t| t.table == wanted.name).collect();
+    let kept = kept(wanted, &twins);
+    for twin in twins.iter().filter(|t| !kept.contains(&&*t.was)) {
+        planned.push(Planned::Step(twin.end_of_both(), false));
+    }
+    for column in found.columns.iter().filter(|column| !is_wanted(&column.name)) {
+        let own = || twins.iter().filter(|t| t.has(&column.name));
+        if own().next().is_some() {
+            let other = own().find(|t| is_wanted(t.other(&column.name)));
+            let other = other.or_else(|| own().find(|t| kept.contains(&&*t.was)));
             // Not before every row has its value under the other name.
-            if twin.filled || column.name == twin.now {
+            if let Some(twin) = other.filter(|t| t.filled || column.name == t.now) {
                 planned.push(Planned::Step(twin.end(&column.name), false));
             }
             continue;
@@ -470,6 +472,22 @@ fn leftover_columns(compared: &Compared<'_>, planned: &mut Vec<Planned>) {
             false,
         ));
     }
+}
+
+/// The columns whose values the file still names: as they are called, as they were, or over several names.
+fn kept<'a>(wanted: &'a Wanted, twins: &[&'a Twin]) -> Vec<&'a str> {
+    let mut kept: Vec<&str> = wanted.columns.iter().map(|c| &*c.name).collect();
+    // A chain of names is no longer than there are pairs.
+    for _ in twins {
+        for twin in twins {
+            match (kept.contains(&&*twin.was), kept.contains(&&*twin.now)) {
+                (true, false) => kept.push(&twin.now),
+                (false, true) => kept.push(&twin.was),
+                _ => {}
+            }
+        }
+    }
+    kept
 }
 
 /// Tables that Stoa made and that belong to no resource any more.

@@ -187,7 +187,31 @@ impl Twin {
         }
     }
 
-    fn other(&self, column: &str) -> &str {
+    /// The end of a field that the file names neither as it was called nor as it is: with its values.
+    pub(super) fn end_of_both(&self) -> Step {
+        let (was, now) = (quote(&self.was), quote(&self.now));
+        let sql = [
+            format!("DROP TRIGGER {} ON {}", quote(&self.trigger), quote(&self.table)),
+            format!("DROP FUNCTION {}()", quote(&self.trigger)),
+            // One that was renamed twice is the half of two pairs.
+            alter(
+                &self.table,
+                &format!("DROP COLUMN IF EXISTS {was}, DROP COLUMN IF EXISTS {now}"),
+            ),
+        ];
+        Step {
+            destructive: true,
+            ..additive(
+                sql.join(";\n"),
+                format!(
+                    "table {}: the file has no field {} any more, which is called {} too: both columns go, with their values",
+                    self.table, self.was, self.now
+                ),
+            )
+        }
+    }
+
+    pub(super) fn other(&self, column: &str) -> &str {
         if column == self.now { &self.was } else { &self.now }
     }
 }

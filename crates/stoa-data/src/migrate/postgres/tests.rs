@@ -115,6 +115,10 @@ fn tables_follow_the_file() {
         ("columns come", columns),
         ("types widen, and others lose their values", types),
         ("names change", names),
+        (
+            "a name that is given up after a rename goes under both",
+            names_given_up,
+        ),
         ("values become required", required),
         ("references come", references),
         ("uniqueness that rows stand against is said", unique),
@@ -249,6 +253,31 @@ fn names(database: &Database<'_>) {
     apply(&plan, 0, true).unwrap();
     assert_eq!(database.shown(vec![works.clone()]), shown);
     assert_eq!(database.becomes(vec![works]), []);
+}
+
+/// Neither the old name nor the new one is in the file any more: both columns stand in the way of inserts, and go at once.
+fn names_given_up(database: &Database<'_>) {
+    database.start(vec![book(vec![field("n", Type::Int, "")])]);
+    let mut renamed = book(vec![field("amount", Type::Int, "")]);
+    renamed.fields[2].was = Some("n".to_owned());
+    apply(&database.plan(vec![renamed]), 0, false).unwrap();
+    let said = database.refused(vec![book(vec![])]);
+    assert!(
+        said.contains("no field n any more, which is called amount too"),
+        "{said}"
+    );
+    let plan = database.plan(vec![book(vec![])]);
+    apply(&plan, 0, true).unwrap();
+    check_schema(&plan, 0).unwrap();
+    assert_eq!(
+        database.shown(vec![book(vec![])]),
+        r#"{"id":1,"title":"t"},{"id":2,"title":"t"}"#
+    );
+    assert_eq!(database.becomes(vec![book(vec![])]), []);
+    database.server.sql(
+        database.name(),
+        "INSERT INTO books (_bucket, _version, id, title) VALUES (0, 1, 3, 't')",
+    );
 }
 
 fn required(database: &Database<'_>) {
