@@ -71,7 +71,7 @@ impl Alone {
         if !group.is_watched() {
             return Self::open(&shard.write).await;
         }
-        super::watch::look_once(&group).await;
+        super::watch::look_first(&group).await;
         let primary = group.members.get(group.lead()?);
         let target = primary.map(|member| member.write.as_ref().clone());
         Self::to(target.ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?).await
@@ -85,7 +85,7 @@ impl Alone {
     pub(crate) async fn away(shard: &PostgresShard) -> Result<Option<String>, StoreError> {
         let group = Group::new(0, shard, Duration::ZERO, &[])?;
         if group.is_watched() {
-            super::watch::look_once(&group).await;
+            super::watch::look_first(&group).await;
         }
         let target = match group.lead() {
             Ok(lead) => group.members.get(lead).map(|member| Arc::clone(&member.write)),

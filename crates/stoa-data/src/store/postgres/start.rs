@@ -42,7 +42,7 @@ pub(super) fn look(
                 .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
             runtime.block_on(async {
                 if group.is_watched() {
-                    super::watch::look_once(group).await;
+                    super::watch::look_first(group).await;
                 }
                 let primary = group.lead()?;
                 let Some(primary) = group.members.get(primary) else {

@@ -14,6 +14,8 @@ use tokio_postgres::{Error, SimpleQueryMessage};
 
 /// How long a server may take to say what it is.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long servers are looked at before a store serves, when none is found that takes writes.
+const FIRST: Duration = Duration::from_secs(8);
 /// How often one that is not well is looked at.
 const QUICK: Duration = Duration::from_millis(250);
 /// Between two looks at least, however many hints there are.
@@ -33,18 +35,23 @@ const ASK: &str = "SELECT pg_is_in_recovery()::text, \
     current_setting('server_version_num'), \
     (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint::text";
 
-/// Looks at every server once, before a store serves.
-pub(super) async fn look_once(group: &Group) {
-    let looks = group.members.iter().map(async |member| {
-        let mut connection = None;
-        look(member, &mut connection, &State::Unknown).await
-    });
-    for (index, state) in futures_util::future::join_all(looks)
-        .await
-        .into_iter()
-        .enumerate()
-    {
-        group.update(index, state);
+/// Looks at every server before a store serves; once more where none takes writes and some took too long to say what they
+/// are, for [`FIRST`] at most: a machine that starts is busy.
+pub(super) async fn look_first(group: &Group) {
+    let until = clock::now() + FIRST;
+    loop {
+        let looks = group.members.iter().map(async |member| {
+            let mut connection = None;
+            look(member, &mut connection, &State::Unknown).await
+        });
+        let states = futures_util::future::join_all(looks).await;
+        let slow = states.iter().any(|state| matches!(state, State::Hung { .. }));
+        for (index, state) in states.into_iter().enumerate() {
+            group.update(index, state);
+        }
+        if !slow || matches!(group.view().lead, Lead::One(_)) || clock::now() >= until {
+            return;
+        }
     }
 }
 

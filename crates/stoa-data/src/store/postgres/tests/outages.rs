@@ -123,3 +123,26 @@ fn a_server_that_hangs_costs_no_more_than_the_deadline() {
         run(store.read(&key, long())).unwrap();
     }
 }
+
+#[test]
+fn servers_that_take_longer_than_a_look_at_the_start_are_looked_at_again() {
+    let server = Server::start_cluster(1);
+    let name = server.database(&[things(), parts()]);
+    server.wait_replicas();
+    let url = server.url(&name);
+    server.signal("-STOP");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            let plan = std::sync::Arc::new(server.plan(vec![things(), parts()], &url));
+            let opened = crate::store::open(&plan, 0).map(drop);
+            let _ = tell.send(());
+            opened
+        });
+        // One look takes a second.
+        let ended = told.recv_timeout(Duration::from_millis(1_500));
+        server.signal("-CONT");
+        assert!(ended.is_err(), "one look must not decide");
+        starting.join().unwrap().unwrap();
+    });
+}
