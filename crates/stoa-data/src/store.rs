@@ -314,9 +314,22 @@ pub struct ServerError {
     pub hint: Option<String>,
 }
 
+/// For the log and for whoever runs a command; callers are told by `crate::trouble`.
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
+        match self {
+            Self::Unavailable(text)
+            | Self::NoPrimary(text)
+            | Self::Full(text)
+            | Self::Internal(text)
+            | Self::Refused(text) => f.write_str(text),
+            Self::Server(said) => write!(f, "{} ({})", said.message, said.state),
+            Self::Shard { shard, error } => write!(f, "shard {shard}: {error}"),
+            Self::SpansShards { why, remedy } => write!(f, "{why}; {remedy}"),
+            Self::Deadline => f.write_str("it did not answer in time"),
+            Self::Overloaded => f.write_str("too many requests wait for it already"),
+            other => write!(f, "{other:?}"),
+        }
     }
 }
 

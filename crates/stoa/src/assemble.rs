@@ -13,7 +13,7 @@ use stoa_config::plan::Plan;
 use stoa_data::{
     Data, allow,
     migrate::{self, MigrateError, Step},
-    store::{self, Away, Store, StoreError},
+    store::{self, Away, Store},
 };
 use stoa_edge::{Gateway, Parts};
 use stoa_exchange::{Context, Handler, HandlerFuture, Observer, Problem, Record, Request, codes};
@@ -188,7 +188,7 @@ fn open(
         let name = plan.stores[position].name.clone();
         let away = away.get(&position).map_or(&[][..], Vec::as_slice);
         let store = store::open_without(plan, position, away)
-            .map_err(|e| Refused::words(format!("store {name}: {}", words(&e))))?;
+            .map_err(|e| Refused::words(format!("store {name}: {e}")))?;
         by_position.insert(position, Arc::clone(&store));
         stores.push(OpenStore { name, store });
     }
@@ -202,19 +202,6 @@ fn open(
         .collect();
     let data = Data::open(Arc::clone(plan), in_order).map_err(|e| Refused::words(e.to_string()))?;
     Ok((stores, Some(data.only(serves))))
-}
-
-/// What a store says, for people.
-pub(crate) fn words(error: &StoreError) -> String {
-    match error {
-        StoreError::Unavailable(text)
-        | StoreError::NoPrimary(text)
-        | StoreError::Full(text)
-        | StoreError::Internal(text)
-        | StoreError::Refused(text) => text.clone(),
-        StoreError::Deadline => String::from("it did not answer in time"),
-        other => other.to_string(),
-    }
 }
 
 /// Loads the file's first rows into tables that are empty, past the access rules. Rows that are refused are

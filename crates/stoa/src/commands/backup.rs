@@ -2,7 +2,6 @@
 
 use super::{Failure, Outcome};
 use crate::{
-    assemble,
     cli::ProfiledFile,
     terminal::{self, style},
 };
@@ -26,8 +25,7 @@ pub(crate) fn run(to: &Path, file: &ProfiledFile, json: bool) -> Outcome {
     let copies = copies(&plan, &sqlite, to)?;
     for (position, target) in &copies {
         let name = &plan.stores[*position].name;
-        backup::backup(&plan, *position, target)
-            .map_err(|e| Failure::Input(format!("store {name}: {}", assemble::words(&e))))?;
+        backup::backup(&plan, *position, target).map_err(|e| Failure::Input(format!("store {name}: {e}")))?;
     }
     if json {
         let one = |(position, target): &(usize, PathBuf)| json!({ "store": plan.stores[*position].name, "file": target, "bytes": bytes(target) });

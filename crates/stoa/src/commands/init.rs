@@ -4,7 +4,6 @@ mod database;
 
 use super::{Failure, Outcome};
 use crate::{
-    assemble,
     cli::{Init, Template},
     terminal::{self, style},
 };
@@ -131,7 +130,7 @@ fn report(folder: &Path, files: &[File], json: bool) {
 
 /// The file of an existing database, which is only read.
 fn from(source: &str, folder: &Path) -> Result<File, Failure> {
-    let input = |e: StoreError| Failure::Input(assemble::words(&e));
+    let input = |e: StoreError| Failure::Input(e.to_string());
     let (shown, store, name, found) = if source.starts_with("postgres://")
         || source.starts_with("postgresql://")
     {

@@ -21,8 +21,8 @@ fn status(file: &ProfiledFile, json: bool) -> Outcome {
     let (mut shown, mut well, mut any) = (Vec::new(), true, false);
     for position in assemble::stores_in_use(&plan) {
         let name = &plan.stores[position].name;
-        let shards = store::shard_status(&plan, position)
-            .map_err(|e| Failure::Input(format!("store {name}: {}", assemble::words(&e))))?;
+        let shards =
+            store::shard_status(&plan, position).map_err(|e| Failure::Input(format!("store {name}: {e}")))?;
         any |= !shards.is_empty();
         well &= shards.iter().all(ShardStatus::is_well);
         if json {

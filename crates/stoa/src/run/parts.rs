@@ -2,7 +2,7 @@
 
 use crate::{
     admin::{ProbeFuture, Probes},
-    assemble::{OpenStore, words},
+    assemble::OpenStore,
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
@@ -71,7 +71,7 @@ impl Probes for Arc<Parts> {
             let mut parts = Vec::with_capacity(stores.len());
             for store in stores {
                 let answer = store.store.ready(clock::now() + READY_WITHIN).await;
-                parts.push((format!("store {}", store.name), answer.map_err(|e| words(&e))));
+                parts.push((format!("store {}", store.name), answer.map_err(|e| e.to_string())));
             }
             parts
         })

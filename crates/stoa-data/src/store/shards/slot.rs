@@ -173,10 +173,7 @@ async fn wait(
 /// many steps were made.
 fn join(plan: &Arc<Plan>, store: usize, shard: usize) -> Result<(PgStore, usize), String> {
     let steps = migrate::join(plan, store, shard).map_err(|error| error.to_string())?;
-    let opened = open(plan, store, shard).map_err(|error| match error {
-        StoreError::Unavailable(text) | StoreError::NoPrimary(text) | StoreError::Internal(text) => text,
-        other => other.to_string(),
-    })?;
+    let opened = open(plan, store, shard).map_err(|error| error.to_string())?;
     Ok((opened, steps))
 }
 

@@ -170,11 +170,11 @@ fn nobody(names: &[Arc<str>], states: &[State], memory: &Memory) -> String {
             State::Up(seen) => format!("{name} takes writes on timeline {}", seen.timeline),
         });
     }
-    format!(
-        "no server takes writes on timeline {}: {}",
-        memory.timeline,
-        said.join("; ")
-    )
+    let said = said.join("; ");
+    match memory.timeline {
+        0 => format!("no server takes writes: {said}"),
+        timeline => format!("no server takes writes on timeline {timeline}: {said}"),
+    }
 }
 
 fn split(names: &[Arc<str>], candidates: &[(usize, Instance)], memory: &Memory) -> String {

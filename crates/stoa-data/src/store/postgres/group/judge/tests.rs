@@ -61,7 +61,7 @@ fn judged(states: &[State], memory: &mut Memory) -> (Option<usize>, String) {
     let lead = match lead {
         Lead::One(index) => Some(index),
         Lead::None(why) | Lead::Split(why) => {
-            assert!(why.contains("timeline"), "{why}");
+            assert!(why.contains("writes"), "{why}");
             None
         }
     };
@@ -182,4 +182,26 @@ fn another_system_is_no_copy() {
     other.recovering = false;
     let states = [primary(1, 1), State::Up(other), replica(1, 3)];
     assert_eq!(judged(&states, &mut memory), (Some(0), "PoR".to_owned()));
+}
+
+#[test]
+fn servers_of_which_none_answered_are_named_without_a_timeline() {
+    let (lead, _) = judge(
+        &[Arc::from("a:1"), Arc::from("b:2")],
+        &[
+            State::Down(String::from("refused")),
+            State::Hung {
+                last: None,
+                since: clock::now(),
+            },
+        ],
+        &mut Memory::default(),
+        clock::now(),
+    );
+    assert_eq!(
+        lead,
+        Lead::None(String::from(
+            "no server takes writes: a:1: refused; b:2 does not answer"
+        ))
+    );
 }
