@@ -99,6 +99,7 @@ fn a_shard_that_is_away_at_the_start_joins_when_it_is_there() {
     assert_eq!((patched.status, &patched.json()["tier"]), (200, &json!(7)));
     let all = server.client.get("/customers?limit=100");
     assert_eq!(all.json().as_array().map(Vec::len), Some(30));
+    one_that_dies_later_is_named(&clusters[AWAY], &server, &path);
     drop(server);
     tables_that_do_not_fit_keep_it_out(&clusters, &folder, &ids);
     clusters[0].primary.kill();
@@ -166,6 +167,25 @@ fn others_are_served(server: &mut Server, ids: &[String]) {
     // Why the part failed is in the record of the request, and not in its reply.
     let line = server.wait_for_line("shard 2: store-unavailable: ");
     assert!(line.contains(&request) && !line.contains("postgres://"), "{line}");
+}
+
+/// Who asks how the store is reads which shard died while the process served, and no more of it when it is back.
+fn one_that_dies_later_is_named(cluster: &Cluster, server: &Server, path: &str) {
+    let admin = Client::new(&server.admin);
+    let ready = || admin.get("/readyz?verbose");
+    assert!(!ready().text.contains("[-]"), "{}", ready().text);
+    cluster.primary.kill();
+    is_refused(&server.client.get(path));
+    until("it is named", &admin, "/readyz?verbose", |answer| {
+        answer.status == 200 && answer.text.contains("shard 2 does not answer: ")
+    });
+    cluster.primary.resume();
+    until("it is back", &admin, "/readyz?verbose", |answer| {
+        !answer.text.contains("[-]")
+    });
+    until("it is served", &server.client, path, |answer| {
+        answer.status == 200
+    });
 }
 
 /// What was changed while no process looked would lose data: that shard is left out, and who asks is told what is missing.

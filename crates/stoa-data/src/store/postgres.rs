@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     watched: AtomicBool,
     /// The pools of all threads, to be closed with the store.
     pools: Mutex<Vec<Weak<Pool>>>,
+    /// Why the last try to connect failed; nothing after one that went well.
+    away: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -154,6 +156,7 @@ impl PgStore {
                 closed: AtomicBool::new(false),
                 watched: AtomicBool::new(false),
                 pools: Mutex::default(),
+                away: Mutex::default(),
             }),
             cursor_key,
         })
@@ -166,6 +169,12 @@ impl PgStore {
             return Ok(());
         }
         answer
+    }
+
+    /// Why its only server cannot be reached, as far as anybody tried. Of several servers [`Store::servers`] says it.
+    pub(crate) fn away(&self) -> Option<String> {
+        let away = self.shared.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.clone().filter(|_| !self.shared.group.is_watched())
     }
 
     /// A read that holds only while the shard owns what the gate says; with `marks`, the page says where each row ends

@@ -33,8 +33,11 @@ use route::Places;
 use slot::Slot;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stoa_config::plan::{Plan, PostgresShard, Resource, Shard, Store as PlanStore};
+
+/// How long who asks whether the store is ready waits for the other shards when one is.
+const OTHERS: Duration = Duration::from_millis(100);
 
 /// Whether the rows of a store are fenced: it has several shards, or rows that may move to another one.
 pub(crate) fn is_fenced(plan: &Plan, store: usize) -> bool {
@@ -239,10 +242,10 @@ impl Store for Sharded {
             if all.is_empty() {
                 return Err(StoreError::Unavailable("no shard is served".to_owned()));
             }
-            match futures_util::future::select_ok(all).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(error),
-            }
+            let ((), others) = futures_util::future::select_ok(all).await?;
+            // Who asks for the parts is told of those that are away, or back.
+            let _ = tokio::time::timeout(OTHERS, futures_util::future::join_all(others)).await;
+            Ok(())
         })
     }
 

@@ -343,7 +343,15 @@ impl Pool {
         StoreError::Unavailable(format!("{} does not answer", self.target.shown))
     }
 
+    /// What all threads know of the way to the server.
+    fn say(&self, away: Option<&str>) {
+        if let Some(store) = self.store.upgrade() {
+            *lock(&store.away) = away.map(str::to_owned);
+        }
+    }
+
     fn failed(&self, why: String) {
+        self.say(Some(&why));
         let mut health = lock(&self.health);
         let pause = PAUSE.start().saturating_mul(1 << health.failures.min(8));
         // From half of the pause to all of it, so that not every worker of every process tries at once.
@@ -379,7 +387,10 @@ impl Trying<'_> {
     fn settle<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.settled = true;
         match &result {
-            Ok(_) => *lock(&self.pool.health) = Health::default(),
+            Ok(_) => {
+                *lock(&self.pool.health) = Health::default();
+                self.pool.say(None);
+            }
             Err(StoreError::Unavailable(why)) => self.pool.failed(why.clone()),
             Err(error) => self.pool.failed(error.to_string()),
         }

@@ -71,16 +71,22 @@ impl Slot {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Its servers for people and metrics; one that is down while the shard is away.
+    /// Its servers for people and metrics; one that is down while the shard is away or its only server is not reached.
     pub(super) fn servers(&self) -> Vec<Server> {
-        if let Some(store) = self.store.get() {
-            return store.servers();
-        }
-        vec![Server {
+        let Some(store) = self.store.get() else {
+            return vec![self.down(&format!("shard {} is not served: {}", self.shard, self.why()))];
+        };
+        let away = store.away();
+        let down = away.map(|why| self.down(&format!("shard {} does not answer: {why}", self.shard)));
+        store.servers().into_iter().chain(down).collect()
+    }
+
+    fn down(&self, why: &str) -> Server {
+        Server {
             shard: u16::try_from(self.shard).unwrap_or(u16::MAX),
             name: Arc::clone(&self.name),
             role: Role::Down,
-            out: Some(format!("shard {} is not served: {}", self.shard, self.why())),
+            out: Some(why.to_owned()),
             timeline: 0,
             lag: None,
             lag_bytes: None,
@@ -88,7 +94,7 @@ impl Slot {
             fallbacks: 0,
             ejections: 0,
             returns: 0,
-        }]
+        }
     }
 
     fn change(&self, grave: bool, text: String) -> Change {
