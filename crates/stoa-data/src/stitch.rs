@@ -185,11 +185,19 @@ fn spans(plan: &Plan, parent: ResourceIndex, embed: &Embed, why: &str) -> Refusa
         "The rows of `{}` lie on other shards than those of `{from}`, and {why}.",
         embed.name
     );
-    Refusal::new(&codes::SPANS_SHARDS, says.clone())
-        .hint(format!(
+    let to = &plan.resources[embed.resource].name;
+    let remedy = match &embed.join {
+        Join::Through(through) if !embed.inner && !embed.spread => {
+            let between = &plan.resources[through.resource].name;
+            format!("Embed what lies between: `{between}({to}(…))`.")
+        }
+        _ => format!(
             "Embed `{0}` without it, or ask `{0}` first and filter by its keys.",
             embed.name
-        ))
+        ),
+    };
+    Refusal::new(&codes::SPANS_SHARDS, says.clone())
+        .hint(remedy)
         .postgrest("PGRST127", 400, "Feature not implemented")
         .details(says)
 }
