@@ -192,7 +192,13 @@ fn url(text: &str, schemes: &[&str]) -> Result<Url, Flaw> {
             url::ParseError::InvalidPort => "its port is out of range: 1 to 65535".to_owned(),
             other => other.to_string(),
         };
-        Flaw::whole(text, format!("this is not a URL: {what}"))
+        let flaw = Flaw::whole(text, format!("this is not a URL: {what}"));
+        // `user:p#w@host` ends before the `#`, and `p` stands where a port would.
+        if text.contains('@') && matches!(e, url::ParseError::InvalidPort) {
+            flaw.help("a `#`, `/` or `?` in a password is written `%23`, `%2F` or `%3F`")
+        } else {
+            flaw
+        }
     })?;
     if url.host_str().is_none_or(str::is_empty) {
         return Err(Flaw::whole(text, "the URL names no host"));

@@ -17,6 +17,21 @@ fn table<T: Debug + PartialEq>(grammar: &Grammar<T>, cases: &[(&str, Result<T, &
 }
 
 #[test]
+fn a_password_that_ends_a_url_early_is_named() {
+    for text in [
+        "postgres://shop:p#w@db/shop",
+        "postgres://shop:p/w@db/shop",
+        "postgres://shop:p?w@db/shop",
+    ] {
+        let flaw = (net::STORE.parse)(text).err().expect("it is refused");
+        assert!(
+            flaw.help.as_deref().is_some_and(|help| help.contains("%23")),
+            "{text}: {flaw:?}"
+        );
+    }
+}
+
+#[test]
 fn durations_sizes_percentages() {
     table(
         &units::DURATION,
