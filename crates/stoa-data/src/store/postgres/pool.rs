@@ -294,6 +294,7 @@ impl Pool {
             settled: false,
         };
         let mut pauses = FULL.into_iter();
+        let mut full = None;
         let result = tokio::time::timeout(CONNECT, async {
             loop {
                 let error = match Connection::open(&self.target).await {
@@ -303,6 +304,10 @@ impl Pool {
                 let Some(pause) = pauses.next().filter(|_| is_full(&error)) else {
                     return Err(error);
                 };
+                full = Some(plain(&error, &self.target.shown));
+                if let Some(connection) = there() {
+                    return Ok(connection);
+                }
                 self.give_back();
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 if let Some(connection) = there() {
@@ -311,6 +316,10 @@ impl Pool {
             }
         })
         .await;
+        // What took its time to say no is full as well.
+        if let Some(full) = full.filter(|_| !matches!(result, Ok(Ok(_)))) {
+            return trying.full(full);
+        }
         trying.settle(match result {
             Ok(result) => result.map_err(|error| match plain(&error, &self.target.shown) {
                 StoreError::Internal(text) | StoreError::Refused(text) => StoreError::Unavailable(text),
@@ -321,20 +330,21 @@ impl Pool {
         })
     }
 
-    /// Closes what rests on this server, in the pools of all threads. What is under way goes on.
+    /// Closes one that rests on this server, of whichever thread: the others are still needed. What is under way goes on.
     fn give_back(&self) {
         let Some(store) = self.store.upgrade() else { return };
         let pools: Vec<_> = lock(&store.pools).iter().filter_map(Weak::upgrade).collect();
-        for pool in pools.iter().filter(|pool| pool.target.shown == self.target.shown) {
-            lock(&pool.idle).clear();
-            for slot in &pool.shared {
-                let mut held = lock(&slot.connection);
-                if held
-                    .as_ref()
-                    .is_some_and(|c| c.in_flight.load(Ordering::Relaxed) == 0)
-                {
-                    *held = None;
-                }
+        let own = || pools.iter().filter(|pool| pool.target.shown == self.target.shown);
+        if own().any(|pool| pool.idle().is_some()) {
+            return;
+        }
+        for slot in own().flat_map(|pool| &pool.shared) {
+            let mut held = lock(&slot.connection);
+            if held
+                .take_if(|c| c.in_flight.load(Ordering::Relaxed) == 0)
+                .is_some()
+            {
+                return;
             }
         }
     }
@@ -384,6 +394,12 @@ struct Trying<'a> {
 }
 
 impl Trying<'_> {
+    /// The server is there, and may let the next one in: whoever comes tries for itself.
+    fn full<T>(mut self, error: StoreError) -> Result<T, StoreError> {
+        self.settled = true;
+        Err(error)
+    }
+
     fn settle<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.settled = true;
         match &result {
