@@ -32,8 +32,8 @@ macro_rules! books {
 }
 
 books! {
-    access aggregates alias bodies conditional cors crud edge embed_access embeds filters functions idempotency operators paging
-    postgres prefer references schemas select shards spreads tokens validation
+    access aggregates alias bodies computed conditional cors crud edge embed_access embeds filters functions idempotency operators
+    paging postgres prefer references schemas select shards spreads tokens validation
 }
 
 #[test]

@@ -43,6 +43,8 @@ fn every_table_of_others_is_served_and_none_altered() {
         "      author_id: \"ref api_authors, optional\"\n",
         "      positive: \"decimal(10,2), optional\"\n",
         "      code: \"text, key\"\n",
+        "      caption: \"text, function\"\n",
+        "      of_book: { type: \"decimal(10,2)\", function: \"public.of,book\" }\n",
     ] {
         assert!(file.contains(part), "{part} is not in\n{file}");
     }
@@ -70,6 +72,14 @@ fn every_table_of_others_is_served_and_none_altered() {
     every_kind_goes_in_and_out(&server);
     drop(server);
     assert_eq!(postgres.dump("others"), before, "nothing was made or altered");
+    // A function that a field is given by is there before anything is served.
+    postgres.sql("others", "DROP FUNCTION caption(books)");
+    let said = Server::try_start(&Setup::new("dev", folder.path())).err();
+    let said = said.expect("it does not start");
+    assert!(
+        said.contains("the field caption, given by the function \"public\".\"caption\", which the database does not have"),
+        "{said}"
+    );
 }
 
 fn encoded(c: char) -> String {

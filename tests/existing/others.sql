@@ -38,6 +38,8 @@ CREATE TABLE t23456789_123456789_123456789_123456789_123456789_123456789_123 (id
 
 CREATE TABLE authors (id serial PRIMARY KEY, name text NOT NULL UNIQUE);
 CREATE TABLE books (id serial PRIMARY KEY, author_id int REFERENCES authors, title text);
+CREATE FUNCTION caption(books) RETURNS text LANGUAGE sql STABLE AS $$ SELECT $1.id || ': ' || $1.title $$;
+CREATE FUNCTION "of,book"(books) RETURNS positive LANGUAGE sql STABLE AS 'SELECT 1.5';
 CREATE TABLE tags (id serial PRIMARY KEY, label text);
 CREATE TABLE book_tags (book_id int REFERENCES books, tag_id int REFERENCES tags, PRIMARY KEY (book_id, tag_id));
 CREATE TABLE places (y int, x text, v text, PRIMARY KEY (x, y));

@@ -42,6 +42,7 @@ pub(crate) fn resources(
         let store = store(resource, store_names, report)
             .and_then(|name| stores.iter().position(|s| s.name == name))
             .unwrap_or(0);
+        only_of_postgres(resource, stores.get(store), report);
         let bound = bind(resource, fields, keys, store, auth, report);
         only_private(&bound, resource, stores, report);
         found.push(bound);
@@ -49,6 +50,26 @@ pub(crate) fn resources(
     references::bind(raw, &mut found, report);
     shards::place(raw, &mut found, report);
     found
+}
+
+/// SQLite has no functions of rows.
+fn only_of_postgres(raw: &RawResource<'_>, store: Option<&Store>, report: &mut Report<'_>) {
+    let Some(store) = store.filter(|s| matches!(s.kind, StoreKind::Sqlite { .. })) else {
+        return;
+    };
+    let fields = raw.fields.iter().filter(|_| raw.table.is_some());
+    for (field, span) in fields.filter_map(|f| Some((f, f.constraint("function")?.1))) {
+        report
+            .add(
+                codes::CONSTRAINT,
+                span,
+                format!(
+                    "`function` does not fit `{}`: `{}` is a SQLite store, which has no functions of rows",
+                    field.name, store.name
+                ),
+            )
+            .help("leave the field out, or make it a generated column of the table and write `computed`");
+    }
 }
 
 /// Where the database judges each caller by itself, no reply is anybody else's.

@@ -11,6 +11,7 @@ use crate::store::sqlite::connect::{self, Limited, Use};
 use crate::store::sqlite::{Cell, unavailable};
 use crate::store::table::quote;
 use guess::Guess;
+pub(crate) use postgres::field_type;
 pub use postgres::introspect_postgres;
 use rusqlite::Connection;
 use std::path::Path;
@@ -74,6 +75,8 @@ pub struct Column {
     pub generated: bool,
     /// Whether the database alone does, so that it cannot be written.
     pub computed: bool,
+    /// Name of the function, in the table's schema, that gives it out of the row: then it is no column.
+    pub function: Option<String>,
 }
 
 /// A foreign key.
@@ -195,6 +198,7 @@ fn rowid() -> Column {
         unique: true,
         generated: true,
         computed: false,
+        function: None,
     }
 }
 
@@ -218,6 +222,7 @@ fn columns(conn: &Connection, name: &str) -> rusqlite::Result<Vec<Column>> {
             key_position: (key > 0).then_some(key),
             unique: false,
             computed,
+            function: None,
         })
     })?
     .collect()

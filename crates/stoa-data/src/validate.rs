@@ -275,6 +275,10 @@ impl<'a> Check<'a> {
         if is_key && completion.key.is_some() {
             return None;
         }
+        // The table alone fills it in, or it has no column.
+        if field.generated && field.auto {
+            return None;
+        }
         if let Some((fill, value)) = completion.fill
             && *fill == position
         {

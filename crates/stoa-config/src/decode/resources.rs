@@ -245,6 +245,12 @@ pub(crate) static FIELD: MapSpec = MapSpec {
             "\"unit.price\"",
         ),
         Key::new(
+            "function",
+            Shape::Value(&TABLE_WORDS),
+            "The function of PostgreSQL that takes a row of the existing table and gives the value: read by name only, and never written.",
+            "public.full_name",
+        ),
+        Key::new(
             "default",
             Shape::Free,
             "The value when a caller leaves it out; `now` for times.",
@@ -372,15 +378,7 @@ fn resource<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<RawResource
 /// A name in a database, with or without its schema.
 pub(crate) fn table(node: &Node, what: &str, report: &mut Report<'_>) -> Option<TableName> {
     let text = grammar::scalar(node, &name::TEXT, report)?;
-    let mut parts = qualified(&text).unwrap_or_default().into_iter();
-    let named = match (parts.next(), parts.next(), parts.next()) {
-        (Some(name), None, None) => Some(TableName { schema: None, name }),
-        (Some(schema), Some(name), None) => Some(TableName {
-            schema: Some(schema),
-            name,
-        }),
-        _ => None,
-    };
+    let named = name::qualified(&text);
     if named.is_none() {
         report
             .add(codes::NAME, node.span, format!("`{text}` is not a {what}"))
@@ -390,42 +388,6 @@ pub(crate) fn table(node: &Node, what: &str, report: &mut Report<'_>) -> Option<
             ));
     }
     named
-}
-
-/// The parts between the dots, each bare or in double quotes, where a quote is doubled.
-fn qualified(text: &str) -> Option<Vec<String>> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    loop {
-        let (part, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            let mut part = String::new();
-            let mut chars = quoted.char_indices().peekable();
-            let end = loop {
-                match chars.next()? {
-                    (_, '"') if chars.next_if(|(_, c)| *c == '"').is_some() => part.push('"'),
-                    (at, '"') => break at,
-                    (_, c) => part.push(c),
-                }
-            };
-            (part, quoted.get(end + 1..)?)
-        } else {
-            let end = rest.find('.').unwrap_or(rest.len());
-            let (part, after) = rest.split_at(end);
-            if part.contains('"') {
-                return None;
-            }
-            (part.to_owned(), after)
-        };
-        if part.is_empty() {
-            return None;
-        }
-        parts.push(part);
-        match after.strip_prefix('.') {
-            Some(next) => rest = next,
-            None if after.is_empty() => return Some(parts),
-            None => return None,
-        }
-    }
 }
 
 fn fields(node: &Node, report: &mut Report<'_>) -> Vec<RawDeclaration> {
@@ -548,6 +510,11 @@ fn long_constraints(read: &Reader<'_>, report: &mut Report<'_>) -> Vec<(Constrai
         if let (Some(node), Some(text)) = (read.get(word), read.value(word, &name::TEXT, report)) {
             found.push((kind(text), node.span));
         }
+    }
+    if let Some(node) = read.get("function")
+        && let Some(name) = table(node, "function", report)
+    {
+        found.push((ConstraintKind::Function(Some(name)), node.span));
     }
     if let Some((min, max)) = read.value("chars", &field::CHARS, report) {
         found.push((

@@ -101,7 +101,7 @@ codes! {
     FIELD_TYPE = "E0218", "not a type",
         "Types are uuid7, uuid, text, int, float, decimal(p,s), bool, time, date, json, enum(a, b), ref RESOURCE, and `list of` one of the plain ones.";
     CONSTRAINT = "E0219", "not a constraint, or one that does not fit the type",
-        "Constraints follow the type after commas: key, unique, optional, auto, generated, computed, immutable, index, column NAME, default V, min N, max N, N..M, N..M chars, was NAME, matches REGEX (last). `generated`, `computed` and `column` are for tables that exist. `min` and `max` need a type with an order; `chars` counts the characters of a text or the items of a list.";
+        "Constraints follow the type after commas: key, unique, optional, auto, generated, computed, immutable, index, column NAME, function NAME, default V, min N, max N, N..M, N..M chars, was NAME, matches REGEX (last). `generated`, `computed` and `column` are for tables that exist, `function` for those of PostgreSQL, where it stands with no other but `optional`. `min` and `max` need a type with an order; `chars` counts the characters of a text or the items of a list.";
     REGEX = "E0220", "not a regular expression",
         "`matches` takes a regular expression in the syntax of RE2 (no look-around, no back-references), which runs in linear time. The whole text must match.";
     CONSISTENCY = "E0221", "not a way of being consistent",

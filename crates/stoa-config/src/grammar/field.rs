@@ -1,7 +1,7 @@
 //! A field's short form: `decimal(12,2), min 0`.
 
-use super::{Flaw, Grammar, Words, commas, units, words};
-use crate::{fault::codes, report::did_you_mean};
+use super::{Flaw, Grammar, Words, commas, name, units, words};
+use crate::{fault::codes, plan::TableName, report::did_you_mean};
 use std::ops::Range;
 
 /// A piece of a text and where it stands.
@@ -63,6 +63,8 @@ pub(crate) enum ConstraintKind {
     Immutable,
     Index,
     Column(String),
+    /// Without a name: that of the field.
+    Function(Option<TableName>),
     Default(String),
     Min(String),
     Max(String),
@@ -83,6 +85,7 @@ impl ConstraintKind {
             Self::Immutable => "immutable",
             Self::Index => "index",
             Self::Column(_) => "column",
+            Self::Function(_) => "function",
             Self::Default(_) => "default",
             Self::Min(_) => "min",
             Self::Max(_) => "max",
@@ -152,7 +155,7 @@ pub(crate) static CHARS_WORDS: Words =
 pub(crate) const TYPES: [&str; 13] = [
     "uuid7", "uuid", "text", "int", "float", "decimal", "bool", "time", "date", "json", "enum", "ref", "list",
 ];
-const CONSTRAINTS: [&str; 14] = [
+const CONSTRAINTS: [&str; 15] = [
     "key",
     "unique",
     "optional",
@@ -162,6 +165,7 @@ const CONSTRAINTS: [&str; 14] = [
     "immutable",
     "index",
     "column",
+    "function",
     "default",
     "min",
     "max",
@@ -407,6 +411,14 @@ fn constraint(part: &str) -> Result<Vec<ConstraintKind>, Flaw> {
         "immutable" => alone(ConstraintKind::Immutable),
         "index" => alone(ConstraintKind::Index),
         "column" => with(ConstraintKind::Column),
+        "function" if rest.is_empty() => Ok(vec![ConstraintKind::Function(None)]),
+        "function" => match name::qualified(rest) {
+            Some(name) => Ok(vec![ConstraintKind::Function(Some(name))]),
+            None => Err(
+                Flaw::at(rest_at..part.len(), format!("`{rest}` is not a function"))
+                    .help("write `function NAME` or `function SCHEMA.NAME`"),
+            ),
+        },
         "default" => with(ConstraintKind::Default),
         "min" => with(ConstraintKind::Min),
         "max" => with(ConstraintKind::Max),

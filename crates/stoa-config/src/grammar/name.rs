@@ -1,7 +1,7 @@
 //! Names, plain texts, header fields, methods.
 
 use super::{Flaw, Grammar, Words};
-use crate::fault::codes;
+use crate::{fault::codes, plan::TableName};
 
 pub(crate) static API: Grammar<String> = Grammar {
     words: &API_WORDS,
@@ -124,6 +124,55 @@ pub(crate) fn text(text: &str) -> Result<String, Flaw> {
         true => Err(Flaw::whole(text, "the value is empty")),
         false if text.contains('\0') => Err(Flaw::whole(text, "the value holds a NUL")),
         false => Ok(text.to_owned()),
+    }
+}
+
+/// A name in a database, with or without its schema.
+pub(crate) fn qualified(text: &str) -> Option<TableName> {
+    let mut parts = parts(text)?.into_iter();
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(name), None, None) => Some(TableName { schema: None, name }),
+        (Some(schema), Some(name), None) => Some(TableName {
+            schema: Some(schema),
+            name,
+        }),
+        _ => None,
+    }
+}
+
+/// The parts between the dots, each bare or in double quotes, where a quote is doubled.
+fn parts(text: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            let mut part = String::new();
+            let mut chars = quoted.char_indices().peekable();
+            let end = loop {
+                match chars.next()? {
+                    (_, '"') if chars.next_if(|(_, c)| *c == '"').is_some() => part.push('"'),
+                    (at, '"') => break at,
+                    (_, c) => part.push(c),
+                }
+            };
+            (part, quoted.get(end + 1..)?)
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            let (part, after) = rest.split_at(end);
+            if part.contains('"') {
+                return None;
+            }
+            (part.to_owned(), after)
+        };
+        if part.is_empty() {
+            return None;
+        }
+        parts.push(part);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if after.is_empty() => return Some(parts),
+            None => return None,
+        }
     }
 }
 

@@ -169,6 +169,9 @@ pub struct Field {
     pub name: String,
     /// `column`: what the column of an existing table is called, where that cannot be a field's name.
     pub column: Option<String>,
+    /// `function`: what gives the value out of a row of an existing table, in place of a column. Without a schema, in
+    /// the table's. Such a field is `optional`, `auto` and `generated`, and no part of `*`.
+    pub function: Option<TableName>,
     /// Where it stands in the file.
     pub place: Place,
     /// Type.

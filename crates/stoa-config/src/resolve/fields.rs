@@ -8,7 +8,7 @@ use crate::{
         literal,
     },
     node::Span,
-    plan::{DefaultValue, Field, Pattern, Type},
+    plan::{DefaultValue, Field, Pattern, TableName, Type},
     report::Report,
 };
 use serde_json::Value;
@@ -136,6 +136,7 @@ pub(crate) fn fields(
         }
         check_auto(&field, declared, report);
         check_existing(raw, declared, report);
+        check_function(declared, report);
         check_was(&field, raw, declared, report);
         check_bounds(&field, declared, report);
         check_default(&mut field, declared, report);
@@ -209,7 +210,7 @@ fn names(raw: &RawResource<'_>, report: &mut Report<'_>) {
 fn is_kept_in(field: &RawDeclaration, column: &str) -> bool {
     match field.constraint("column") {
         Some((ConstraintKind::Column(own), _)) => own == column,
-        _ => field.name == column,
+        _ => field.name == column && !field.has("function"),
     }
 }
 
@@ -225,6 +226,7 @@ fn blank(name: &str, ty: Type, report: &Report<'_>, span: Span) -> Field {
         immutable: false,
         index: false,
         column: None,
+        function: None,
         default: None,
         min: None,
         max: None,
@@ -277,6 +279,13 @@ fn apply(field: &mut Field, kind: &ConstraintKind, span: Span, report: &mut Repo
             }
         },
         ConstraintKind::Column(name) => field.column = Some(name.clone()),
+        ConstraintKind::Function(name) => {
+            field.function = Some(name.clone().unwrap_or_else(|| TableName {
+                schema: None,
+                name: field.name.clone(),
+            }));
+            (field.optional, field.generated, field.auto) = (true, true, true);
+        }
         ConstraintKind::Was(name) if *name == field.name => misfit(report, "it is the same name"),
         ConstraintKind::Was(name) => field.was = Some(name.clone()),
         ConstraintKind::Matches(source) => {
@@ -347,7 +356,7 @@ fn check_auto(field: &Field, declared: &RawDeclaration, report: &mut Report<'_>)
 
 /// What only a table that exists can do: fill in, and call a column what a field cannot be called.
 fn check_existing(raw: &RawResource<'_>, declared: &RawDeclaration, report: &mut Report<'_>) {
-    for word in ["generated", "computed", "column"] {
+    for word in ["generated", "computed", "column", "function"] {
         let Some((_, span)) = declared.constraint(word) else {
             continue;
         };
@@ -371,6 +380,33 @@ fn check_existing(raw: &RawResource<'_>, declared: &RawDeclaration, report: &mut
                 .add_with(codes::EXCLUSIVE, *other, message, (*span, "the other one"))
                 .help("keep one of them");
         }
+    }
+}
+
+/// What a function gives is in no column: nothing else holds for it.
+fn check_function(declared: &RawDeclaration, report: &mut Report<'_>) {
+    let Some((_, span)) = declared.constraint("function") else {
+        return;
+    };
+    if matches!(declared.ty, RawType::Ref(_)) {
+        report
+            .add(
+                codes::CONSTRAINT,
+                declared.ty_span,
+                format!("`ref` does not fit `{}`: a function gives it", declared.name),
+            )
+            .help("write the type of the value that it gives");
+    }
+    let other = |(kind, _): &&(ConstraintKind, Span)| !matches!(kind.word(), "function" | "optional");
+    if let Some((kind, other)) = declared.constraints.iter().find(other) {
+        let message = format!(
+            "`{}` does not fit `{}`: a function gives it",
+            kind.word(),
+            declared.name
+        );
+        report
+            .add_with(codes::CONSTRAINT, *other, message, (*span, "the function"))
+            .help("leave it out");
     }
 }
 

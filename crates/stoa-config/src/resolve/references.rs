@@ -108,7 +108,7 @@ fn one(node: &Node, position: usize, found: &[Resource], report: &mut Report<'_>
 fn positions(read: &Reader<'_>, key: &str, of: &Resource, report: &mut Report<'_>) -> Option<Vec<usize>> {
     let mut list = Vec::new();
     for (name, node) in resources::names(read.get(key)?, key, report) {
-        let Some((position, _)) = of.field(&name) else {
+        let Some((position, field)) = of.field(&name) else {
             report
                 .add(
                     codes::UNKNOWN_FIELD,
@@ -118,6 +118,16 @@ fn positions(read: &Reader<'_>, key: &str, of: &Resource, report: &mut Report<'_
                 .help(did_you_mean(&name, of.fields.iter().map(|f| f.name.as_str())));
             return None;
         };
+        if field.function.is_some() {
+            report
+                .add(
+                    codes::CONSTRAINT,
+                    node.span,
+                    format!("`{name}` is given by a function, and references are of columns"),
+                )
+                .help("name fields that the table has columns for");
+            return None;
+        }
         list.push(position);
     }
     Some(list)

@@ -26,6 +26,7 @@ fn field(name: &str, ty: Type) -> Field {
         chars: None,
         matches: None,
         generated: false,
+        function: None,
         column: None,
         was: None,
     }

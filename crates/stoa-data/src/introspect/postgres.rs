@@ -94,12 +94,14 @@ async fn read(alone: &Alone) -> Result<Vec<Table>, Error> {
             unique: false,
             generated: filled || computed,
             computed,
+            function: None,
         });
     }
     keys(alone, &mut tables, &positions).await?;
     references(alone, &mut tables, &positions).await?;
     views::complete(alone, &mut tables, &numbers).await?;
     scales(alone, &mut tables, &unbounded).await?;
+    functions(alone, &mut tables, &numbers).await?;
     Ok(tables)
 }
 
@@ -207,6 +209,47 @@ async fn references(
     Ok(())
 }
 
+/// Functions that take one row of a table in their own schema and return one plain value. One that is called like a
+/// column is none: the column is meant by the name.
+async fn functions(alone: &Alone, tables: &mut [Table], numbers: &Numbers) -> Result<(), Error> {
+    let all = format!(
+        "{BASE} SELECT c.oid, p.proname, obj_description(p.oid, 'pg_proc'), format_type(b.oid, base.bounds), \
+         (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e \
+          WHERE e.enumtypid = CASE WHEN b.typelem <> 0 AND b.typcategory = 'A' THEN b.typelem ELSE b.oid END) \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_proc p ON p.pronamespace = n.oid AND p.pronargs = 1 AND p.proargtypes[0] = c.reltype \
+         JOIN base ON base.domain = p.prorettype AND base.typbasetype = 0 JOIN pg_type b ON b.oid = base.oid \
+         WHERE p.prokind = 'f' AND NOT p.proretset AND b.typtype NOT IN ('c', 'p') AND {OURS} \
+         AND has_function_privilege(p.oid, 'EXECUTE') ORDER BY c.oid, p.proname"
+    );
+    for row in alone.rows(&all).await? {
+        let mut row = Cells::of(row);
+        let position = numbers.tables.get(&row.number());
+        let Some(table) = position.and_then(|position| tables.get_mut(*position)) else {
+            continue;
+        };
+        let (name, comment, declared) = (row.text(), row.next(), row.text());
+        let words: Vec<String> = row.list();
+        if table.columns.iter().any(|column| column.name == name) {
+            continue;
+        }
+        table.columns.push(Column {
+            ty: Some(types::field_type(&declared, &words)),
+            comment,
+            declared,
+            not_null: false,
+            default: None,
+            key_position: None,
+            unique: false,
+            generated: true,
+            computed: true,
+            function: Some(name.clone()),
+            name,
+        });
+    }
+    Ok(())
+}
+
 /// Of numbers without bounds: how many digits stand after the point in the rows that are there, one question a table.
 async fn scales(alone: &Alone, tables: &mut [Table], columns: &[(usize, usize)]) -> Result<(), Error> {
     for group in columns.chunk_by(|a, b| a.0 == b.0) {
@@ -279,6 +322,11 @@ impl Cells {
     fn yes(&mut self) -> bool {
         self.text() == "t"
     }
+}
+
+/// The type of field that reads a value of this type; the words of an enum are not known.
+pub(crate) fn field_type(declared: &str) -> String {
+    types::field_type(declared, &[])
 }
 
 #[cfg(test)]

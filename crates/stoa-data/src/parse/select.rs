@@ -45,7 +45,7 @@ pub(crate) fn select(plan: &Plan, resource: ResourceIndex, text: &str) -> Result
     Ok(items)
 }
 
-/// `*`: every field under its own name.
+/// `*`: every field under its own name, but what is given by a function: that is asked for by name.
 pub(crate) fn every(resource: &Resource) -> Vec<Item> {
     let one = |(field, declared): (usize, &Field)| Item::Field {
         field,
@@ -53,7 +53,11 @@ pub(crate) fn every(resource: &Resource) -> Vec<Item> {
         cast: None,
         name: declared.name.as_str().into(),
     };
-    resource.fields.iter().enumerate().map(one).collect()
+    let fields = resource.fields.iter().enumerate();
+    fields
+        .filter(|(_, field)| field.function.is_none())
+        .map(one)
+        .collect()
 }
 
 /// The names of the members that items give a row of the reply, those of spread rows among them.

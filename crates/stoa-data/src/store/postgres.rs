@@ -4,6 +4,7 @@
 pub(crate) mod alone;
 mod call;
 mod codec;
+pub(crate) mod computed;
 mod config;
 mod connection;
 mod dialect;

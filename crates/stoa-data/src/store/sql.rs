@@ -195,6 +195,8 @@ pub(crate) struct Builder<'a> {
 pub(crate) struct Scope<'a> {
     pub(crate) table: &'a Table,
     pub(crate) alias: usize,
+    /// Whether there may be no row: it was joined beside another.
+    pub(crate) outer: bool,
     pub(crate) items: &'a [Item],
 }
 
@@ -257,6 +259,7 @@ impl<'a> Builder<'a> {
         Scope {
             table,
             alias: self.next_alias(),
+            outer: false,
             items,
         }
     }
@@ -294,25 +297,23 @@ impl<'a> Builder<'a> {
 
     /// The version of the scope's row.
     pub(crate) fn version(&mut self, scope: Scope<'a>) {
-        self.name(scope, "");
-        self.dialect
-            .version(&mut self.sql.text, scope.table, &self.scratch);
-    }
-
-    /// `t0.` and a name, in [`Self::scratch`].
-    fn name(&mut self, scope: Scope<'a>, name: &str) {
         self.scratch.clear();
         self.scratch.push('t');
         self.scratch.push_str(itoa::Buffer::new().format(scope.alias));
         self.scratch.push('.');
-        self.scratch.push_str(name);
+        self.dialect
+            .version(&mut self.sql.text, scope.table, &self.scratch);
     }
 
-    /// `t0."name"`
+    /// A column of the scope, in [`Self::scratch`].
+    fn name(&mut self, scope: Scope<'a>, column: &Column) {
+        self.scratch.clear();
+        column.refer(scope.alias, scope.outer, &mut self.scratch);
+    }
+
+    /// A column of the scope.
     pub(crate) fn reference(&mut self, scope: Scope<'a>, column: &Column) {
-        self.alias(scope.alias);
-        self.push(".");
-        self.push(&column.quoted);
+        column.refer(scope.alias, scope.outer, &mut self.sql.text);
     }
 
     /// ` FROM "table" AS t0`

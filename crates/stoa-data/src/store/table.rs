@@ -2,6 +2,7 @@
 
 use crate::operation::{FieldIndex, ResourceIndex};
 use crate::store::sql::WholeRow;
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 use stoa_config::plan::{Plan, Resource, Shard, Type};
 
@@ -74,6 +75,8 @@ pub(crate) struct Column {
     pub(crate) name: String,
     /// Name in SQL, quoted.
     pub(crate) quoted: String,
+    /// The function, quoted with its schema, that gives the value out of the row: then no column has the name.
+    pub(crate) function: Option<String>,
     /// Type of the values; never a `Ref`.
     pub(crate) ty: Type,
     /// The resource it refers to.
@@ -88,6 +91,30 @@ pub(crate) struct Column {
 }
 
 impl Column {
+    /// `t0."name"`, or `"schema"."function"(t0.*)`, of the row with the alias of this number. Where there may be no row
+    /// (`outer`) no function is asked about it.
+    pub(crate) fn refer(&self, alias: usize, outer: bool, out: &mut String) {
+        let mut digits = itoa::Buffer::new();
+        let alias = digits.format(alias);
+        let Some(function) = &self.function else {
+            out.push('t');
+            out.push_str(alias);
+            out.push('.');
+            out.push_str(&self.quoted);
+            return;
+        };
+        // Not the alias alone: a column of that name would be taken for it.
+        // Infallible: it writes to a text.
+        let _ = if outer {
+            write!(
+                out,
+                "CASE WHEN t{alias}.* IS DISTINCT FROM NULL THEN {function}(t{alias}.*) END"
+            )
+        } else {
+            write!(out, "{function}(t{alias}.*)")
+        };
+    }
+
     /// Whether this is its name in the database.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.quoted == quote(name)
@@ -170,6 +197,7 @@ pub(crate) fn column(field: &stoa_config::plan::Field, storage: Storage) -> Colu
     Column {
         name: field.name.clone(),
         quoted: quote(field.column()),
+        function: None,
         ty: field.ty.value().clone(),
         refers: match &field.ty {
             Type::Ref { resource, .. } => Some(*resource),

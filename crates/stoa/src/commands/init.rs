@@ -197,6 +197,7 @@ fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
             (false, false) => database::Filled::Never,
         },
         comment: c.comment,
+        function: c.function,
     };
     let reference = |r: introspect::Reference| database::Reference {
         name: r.name,

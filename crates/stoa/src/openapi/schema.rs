@@ -123,7 +123,9 @@ fn row(plan: &Plan, resource: &Resource) -> Value {
         }
         properties.insert(field.name.clone(), schema);
     }
-    let required: Vec<_> = resource.fields.iter().map(|f| f.name.as_str()).collect();
+    // What a function gives is there when it was asked for by name.
+    let always = resource.fields.iter().filter(|f| f.function.is_none());
+    let required: Vec<_> = always.map(|f| f.name.as_str()).collect();
     json!({
         "type": "object",
         "description": format!("A row of `{}`. With `select` only the members that were asked for are there.", resource.name),
@@ -184,6 +186,9 @@ fn body(plan: &Plan, resource: &Resource, about: &str, purpose: Use) -> Value {
 
 fn writable(resource: &Resource, position: usize, field: &Field, purpose: Use) -> bool {
     let key = resource.key.contains(&position);
+    if field.function.is_some() {
+        return false;
+    }
     match purpose {
         Use::Create => (key && !field.generated) || !field.auto,
         Use::Replace => true,

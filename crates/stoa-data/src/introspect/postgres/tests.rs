@@ -101,6 +101,46 @@ fn tables_of_others_are_read() {
     assert!(tables[3].columns[1].unique);
 }
 
+#[test]
+fn functions_of_a_row_are_read_with_its_table() {
+    let postgres = Postgres::start();
+    let tables = read(
+        &postgres,
+        "functions",
+        r#"
+        CREATE SCHEMA other;
+        CREATE TYPE mood AS ENUM ('sad', 'glad');
+        CREATE DOMAIN amount AS numeric(10,2);
+        CREATE TABLE a (id int PRIMARY KEY, taken int);
+        CREATE VIEW b AS SELECT id FROM a;
+        CREATE FUNCTION "Full Name"(a) RETURNS text LANGUAGE sql AS 'SELECT NULL::text';
+        COMMENT ON FUNCTION "Full Name"(a) IS 'both';
+        CREATE FUNCTION mood(a) RETURNS mood LANGUAGE sql AS 'SELECT NULL::mood';
+        CREATE FUNCTION price(a) RETURNS amount LANGUAGE sql AS 'SELECT NULL::amount';
+        CREATE FUNCTION price(b) RETURNS int[] LANGUAGE sql AS 'SELECT NULL::int[]';
+        CREATE FUNCTION taken(a) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION many(a) RETURNS SETOF int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION row_of(a) RETURNS b LANGUAGE sql AS 'SELECT NULL::b';
+        CREATE FUNCTION nothing(a) RETURNS void LANGUAGE sql AS 'SELECT';
+        CREATE FUNCTION two(a, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION list(a[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION other.elsewhere(a) RETURNS int LANGUAGE sql AS 'SELECT 1'"#,
+    );
+    let given = |table: &Table| {
+        let functions = table.columns.iter().filter(|c| c.function.is_some());
+        let all: Vec<String> = functions
+            .map(|c| format!("{}: {}", c.name, c.ty.as_deref().unwrap_or("-")))
+            .collect();
+        all.join("; ")
+    };
+    assert_eq!(
+        given(&tables[0]),
+        "Full Name: text; mood: enum(sad, glad); price: decimal(10,2)"
+    );
+    assert_eq!(given(&tables[1]), "price: list of int");
+    assert_eq!(tables[0].columns[2].comment.as_deref(), Some("both"));
+}
+
 /// Fifty tables of twenty columns: the number of questions does not grow with them.
 #[test]
 fn a_large_database_is_read() {

@@ -2,6 +2,7 @@
 
 use super::super::bound::nearest;
 use crate::store::postgres::alone::Alone;
+use crate::store::postgres::computed;
 use crate::store::postgres::start::is;
 use crate::store::table::quote;
 use stoa_config::plan::Plan;
@@ -35,7 +36,19 @@ pub(super) async fn check(
             ));
             continue;
         }
+        let functions = match computed::question(plan, resource, table) {
+            Some(question) => alone.rows(&question).await?,
+            None => Vec::new(),
+        };
         for field in &resource.fields {
+            match computed::judge(resource, field, &functions) {
+                Ok(None) => {}
+                Ok(Some(_)) => continue,
+                Err(why) => {
+                    refused.push(why);
+                    continue;
+                }
+            }
             if !columns.iter().any(|c| c == field.column()) {
                 let near = nearest(field.column(), columns.iter().map(String::as_str));
                 refused.push(format!(

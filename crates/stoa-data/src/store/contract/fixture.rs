@@ -35,6 +35,7 @@ pub(crate) fn field(name: &str, ty: Type, words: &str) -> Field {
         chars: None,
         matches: None,
         generated: false,
+        function: None,
         column: None,
         was: None,
     }

@@ -56,7 +56,9 @@ impl Dialect for Postgres {
         }
         // Never negative, so that it reads well in an `ETag`.
         out.push_str("(hash_record_extended(ROW(");
-        for (position, column) in table.columns.iter().enumerate() {
+        // What a function gives may change without the row.
+        let columns = table.columns.iter().filter(|column| column.function.is_none());
+        for (position, column) in columns.enumerate() {
             if position > 0 {
                 out.push_str(", ");
             }

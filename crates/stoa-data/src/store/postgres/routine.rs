@@ -2,7 +2,7 @@
 
 use crate::store::table::quote;
 use std::fmt::Write as _;
-use stoa_config::plan::{Argument, Function, Plan, RawBody, Returns, Type, Volatility};
+use stoa_config::plan::{Argument, Field, Function, Plan, RawBody, Resource, Returns, Type, Volatility};
 
 /// A function as it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub(super) struct Candidate {
     returns: String,
     /// Names of the columns that it returns, where it returns rows.
     columns: Option<Vec<String>>,
+    /// Schema and name of the table whose rows it returns, where it returns a table's.
+    table: Option<(String, String)>,
     /// What it takes.
     inputs: Vec<Input>,
 }
@@ -97,6 +99,8 @@ pub(super) fn question(schema: &str, name: &str) -> String {
            THEN (SELECT json_agg(p.proargnames[m.at] ORDER BY m.at) FROM unnest(p.proargmodes) WITH ORDINALITY m(mode, at) WHERE m.mode IN ('t', 'o', 'b')) \
            WHEN r.typrelid <> 0 THEN (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a \
              WHERE a.attrelid = r.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END, \
+         'table', (SELECT json_build_array(s.nspname, c.relname) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace \
+           WHERE c.oid = r.typrelid AND c.relkind <> 'c'), \
          'inputs', (SELECT coalesce(json_agg(json_build_object('name', coalesce(p.proargnames[m.place], ''), \
              'sql', format('%I.%I', n.nspname, t.typname), 'ty', format_type(t.oid, NULL), 'category', t.typcategory, \
              'default', m.at > p.pronargs - p.pronargdefaults, 'variadic', p.provariadic <> 0 AND m.at = p.pronargs) ORDER BY m.at), '[]') \
@@ -335,8 +339,18 @@ fn gives(plan: &Plan, function: &Function, found: &Candidate) -> Option<String> 
                     if found.set { "rows" } else { "value" }
                 ));
             };
+            let given = |field: &&Field| field.function.is_some();
+            if let Some(field) = resource.fields.iter().find(given)
+                && !is_of(found.table.as_ref(), resource)
+            {
+                return Some(format!(
+                    "its rows are not those of the table of `{}`, whose field `{}` is given by a function of such a row: return SETOF the table",
+                    resource.name, field.name
+                ));
+            }
             let lacks = |name: &str| !columns.iter().any(|column| column == name);
-            if let Some(field) = resource.fields.iter().find(|field| lacks(field.column())) {
+            let mut kept = resource.fields.iter().filter(|field| !given(field));
+            if let Some(field) = kept.find(|field| lacks(field.column())) {
                 return Some(format!(
                     "its rows have no column {}, which is a field of `{}`",
                     field.column(),
@@ -351,6 +365,14 @@ fn gives(plan: &Plan, function: &Function, found: &Candidate) -> Option<String> 
             "it is VOLATILE: write `volatility: volatile`, or say in the database that it changes nothing (ALTER FUNCTION … STABLE)",
         )
     })
+}
+
+/// Whether rows are of the table that a resource is bound to.
+fn is_of(table: Option<&(String, String)>, resource: &Resource) -> bool {
+    let (Some((schema, name)), Some(bound)) = (table, &resource.table) else {
+        return false;
+    };
+    *name == bound.name && bound.schema.as_ref().is_none_or(|own| own == schema)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a store looks at before it serves: the tables that are bound, and the key of cursors.
 
+use super::computed;
 use super::config::Target;
 use super::connection::Connection;
 use super::errors::plain;
@@ -12,6 +13,11 @@ use std::time::Duration;
 use stoa_config::plan::{Durability, Plan, Resource, StoreKind, TableName};
 use tokio_postgres::Client;
 
+/// The type of `t` in `pg_type` as it is read and bound: what a domain is based on, any row as a record.
+pub(super) const BASE_TYPE: &str = "(WITH RECURSIVE base AS (SELECT t.oid, t.typbasetype UNION ALL \
+    SELECT u.oid, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype) \
+    SELECT CASE typtype WHEN 'c' THEN 'record'::regtype ELSE oid END FROM base JOIN pg_type USING (oid) \
+    WHERE base.typbasetype = 0)::oid";
 /// How long all of it may take.
 const START: Duration = Duration::from_secs(10);
 /// What was found.
@@ -83,7 +89,7 @@ async fn find(
         list.push(match (&resource.table, resource.store == store) {
             (_, false) => None,
             (None, true) => Some(Table::created(index, resource)),
-            (Some(name), true) => Some(bound(index, resource, name, client, target).await?),
+            (Some(name), true) => Some(bound(plan, index, name, client, target).await?),
         });
     }
     let tables = Tables::new(list);
@@ -212,22 +218,22 @@ async fn rows(client: &Client, sql: &str) -> Result<Vec<Vec<Option<String>>>, to
 
 /// A table that Stoa did not make.
 async fn bound(
+    plan: &Plan,
     index: usize,
-    resource: &Resource,
     named: &TableName,
     client: &Client,
     target: &Target,
 ) -> Result<Table, StoreError> {
+    let Some(resource) = plan.resources.get(index) else {
+        return Err(StoreError::Internal(format!("no resource {index}")));
+    };
     let name = match &named.schema {
         Some(schema) => format!("{}.{}", quote(schema), quote(&named.name)),
         None => quote(&named.name),
     };
-    // A domain is read and bound as what it is based on, a row in a column as text. A view may be updatable: 4, 8 and 16 are update, insert and
-    // delete.
+    // A view may be updatable: 4, 8 and 16 are update, insert and delete.
     let found = format!(
-        "SELECT c.relkind, a.attname, (WITH RECURSIVE base AS (SELECT t.oid, t.typbasetype UNION ALL \
-         SELECT u.oid, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype) \
-         SELECT CASE typtype WHEN 'c' THEN 'record'::regtype ELSE oid END FROM base JOIN pg_type USING (oid) WHERE base.typbasetype = 0)::oid, a.attnotnull, pg_relation_is_updatable(c.oid, true) & 28 \
+        "SELECT c.relkind, a.attname, {BASE_TYPE}, a.attnotnull, pg_relation_is_updatable(c.oid, true) & 28 \
          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
          WHERE {} AND a.attnum > 0 AND NOT a.attisdropped",
         is(named)
@@ -239,23 +245,14 @@ async fn bound(
             resource.name
         )));
     }
-    let text = |row: &[Option<String>], at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+    let functions = match computed::question(plan, resource, named) {
+        Some(question) => rows(client, &question)
+            .await
+            .map_err(|e| plain(&e, &target.shown))?,
+        None => Vec::new(),
+    };
+    let columns = columns(resource, &name, &found, &functions).map_err(StoreError::Unavailable)?;
     let kind = found.first().map(|row| text(row, 0)).unwrap_or_default();
-    let mut columns: Vec<Column> = Vec::with_capacity(resource.fields.len());
-    for field in &resource.fields {
-        let Some(row) = found.iter().find(|row| text(row, 1) == field.column()) else {
-            return Err(StoreError::Unavailable(format!(
-                "resource {} has the field {}, which its table {name} does not have",
-                resource.name,
-                field.column()
-            )));
-        };
-        let storage = Storage::Server(text(row, 2).parse().unwrap_or(0));
-        columns.push(Column {
-            nullable: text(row, 3) != "t",
-            ..column(field, storage)
-        });
-    }
     let view = kind == "m" || found.first().is_some_and(|row| text(row, 4) == "0");
     let key = resource.key.iter().filter_map(|k| columns.get(*k));
     let locator = if view {
@@ -275,6 +272,45 @@ async fn bound(
         plain: kind == "r",
         shard: None,
     })
+}
+
+/// The columns of a table's fields, among those that were found, and the functions that give some of them.
+///
+/// # Errors
+/// What is not there.
+fn columns(
+    resource: &Resource,
+    table: &str,
+    found: &[Vec<Option<String>>],
+    functions: &[Vec<Option<String>>],
+) -> Result<Vec<Column>, String> {
+    let mut columns: Vec<Column> = Vec::with_capacity(resource.fields.len());
+    for field in &resource.fields {
+        if let Some(called) = computed::judge(resource, field, functions)? {
+            columns.push(Column {
+                function: Some(called.name),
+                ..column(field, Storage::Server(called.returns))
+            });
+            continue;
+        }
+        let Some(row) = found.iter().find(|row| text(row, 1) == field.column()) else {
+            return Err(format!(
+                "resource {} has the field {}, which its table {table} does not have",
+                resource.name,
+                field.column()
+            ));
+        };
+        let storage = Storage::Server(text(row, 2).parse().unwrap_or(0));
+        columns.push(Column {
+            nullable: text(row, 3) != "t",
+            ..column(field, storage)
+        });
+    }
+    Ok(columns)
+}
+
+fn text(row: &[Option<String>], at: usize) -> String {
+    row.get(at).cloned().flatten().unwrap_or_default()
 }
 
 /// The condition that `c` in `pg_class` is a table. A schema is looked up by its name: the store's login need not be

@@ -105,7 +105,7 @@ impl<'a> Builder<'a> {
     /// A field, or what a path leads to in it, as it is compared and ordered.
     pub(crate) fn operand(&mut self, column: &'a Column, path: &'a [PathStep], scope: Scope<'a>) {
         if path.is_empty() {
-            self.name(scope, &column.quoted);
+            self.name(scope, column);
             self.dialect.operand(&mut self.sql.text, column, &self.scratch);
             return;
         }
@@ -242,7 +242,7 @@ impl<'a> Builder<'a> {
                 if !path.is_empty() {
                     self.path(column, path, scope);
                 } else if pattern {
-                    self.name(scope, &column.quoted);
+                    self.name(scope, column);
                     self.dialect.text(&mut self.sql.text, column, &self.scratch);
                 } else {
                     self.reference(scope, column);
@@ -339,7 +339,7 @@ impl<'a> Builder<'a> {
             if second {
                 self.push(symbol(op)?);
             }
-            self.name(scope, &column.quoted);
+            self.name(scope, column);
             if same {
                 self.dialect.operand(&mut self.sql.text, column, &self.scratch);
             } else {

@@ -160,7 +160,8 @@ impl<'a> Builder<'a> {
         let mut beside = Vec::with_capacity(shape.joined.len());
         for joined in &shape.joined {
             let table = self.table(joined.embed.resource)?;
-            beside.push(self.scope(table, &joined.embed.select));
+            let scope = self.scope(table, &joined.embed.select);
+            beside.push(Scope { outer: true, ..scope });
         }
         let group = shape.grouped.then(|| self.next_alias());
         Ok(Level { scope, beside, group })

@@ -47,6 +47,8 @@ pub(super) struct Column {
     pub(super) filled: Filled,
     /// What somebody wrote about it in the database.
     pub(super) comment: Option<String>,
+    /// The function in the table's schema that gives it, in place of a column.
+    pub(super) function: Option<String>,
 }
 
 /// When the database fills a column in.
@@ -290,6 +292,9 @@ fn field(out: &mut String, name: &str, column: &Column, table: &Table, tables: &
         );
         return;
     };
+    if let Some(function) = &column.function {
+        return given(out, name, ty, function, table);
+    }
     let target = chosen(table, &column.name, tables).and_then(|reference| reference.table);
     let ty = match target {
         Some(other) => format!("ref {}", names[other]),
@@ -325,6 +330,18 @@ fn field(out: &mut String, name: &str, column: &Column, table: &Table, tables: &
             quoted(&ty),
             quoted(&column.name)
         )
+    };
+    let _ = writeln!(out, "      {}: {text}", key(name));
+}
+
+/// A field that a function gives, which is found in the table's schema where it has the field's name.
+fn given(out: &mut String, name: &str, ty: &str, function: &str, table: &Table) {
+    let text = if name == function {
+        value(&format!("{ty}, function"))
+    } else {
+        let schema = table.schema.as_ref().map_or_else(String::new, |s| part(s) + ".");
+        let function = quoted(&(schema + &part(function)));
+        format!("{{ type: {}, function: {function} }}", quoted(ty))
     };
     let _ = writeln!(out, "      {}: {text}", key(name));
 }

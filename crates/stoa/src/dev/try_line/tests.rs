@@ -19,6 +19,7 @@ fn field(ty: Type) -> Field {
         chars: None,
         matches: None,
         generated: false,
+        function: None,
         column: None,
         was: None,
     }

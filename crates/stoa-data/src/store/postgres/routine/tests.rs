@@ -9,7 +9,8 @@ use stoa_config::{Options, load_text};
 fn plan(function: &str) -> Plan {
     let yaml = format!(
         "api: x\nstores: {{ main: 'postgres://h/d' }}\nauth: {{ jwt: {{ secret: {} }} }}\n\
-         resources: {{ items: {{ table: items, fields: {{ id: 'int, key', name: text }}, read: public, write: none }} }}\n\
+         resources: {{ items: {{ table: items, fields: {{ id: 'int, key', name: text }}, read: public, write: none }}, \
+         things: {{ table: s.things, fields: {{ id: 'int, key', label: 'text, function' }}, read: public, write: none }} }}\n\
          functions: {{ f: {{ access: public, {function} }} }}",
         "s".repeat(32)
     );
@@ -208,5 +209,28 @@ fn what_the_database_reads_from_text_fits() {
     ] {
         let fits = judged(function, &[found]);
         assert!(fits.is_ok(), "{function}: {fits:?}");
+    }
+}
+
+/// What a function gives out of a row needs a row of the table.
+#[test]
+fn rows_of_a_resource_with_functions_are_those_of_its_table() {
+    for (table, fits) in [
+        (json!(["s", "things"]), true),
+        (json!(["public", "things"]), false),
+        (json!(["s", "items"]), false),
+        (json!(null), false),
+    ] {
+        let mut found = candidate("f(integer)", &["a integer"]);
+        found["columns"] = json!(["id"]);
+        found["table"] = table.clone();
+        match judged("args: { a: int }, returns: rows things", &[found]) {
+            Ok(_) => assert!(fits, "{table}"),
+            Err(why) => assert!(
+                !fits
+                    && why.contains("whose field `label` is given by a function of such a row: return SETOF"),
+                "{table}: {why}"
+            ),
+        }
     }
 }

@@ -122,6 +122,7 @@ fn read_from(text: &str) -> Option<From> {
     Some(From::Column(Column {
         name: String::new(),
         quoted: String::from("of a cast"),
+        function: None,
         ty,
         refers: None,
         nullable: true,

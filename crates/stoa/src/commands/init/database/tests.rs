@@ -147,6 +147,35 @@ fn what_was_written_about_a_table_stays_with_it() {
 }
 
 #[test]
+fn what_a_function_gives_is_named_by_the_function() {
+    let mut people = table(
+        "people",
+        &[
+            ("id", "int"),
+            ("full_name", "text"),
+            ("a.b", "json"),
+            ("ID", "int"),
+        ],
+        &["id"],
+    );
+    people.schema = Some("my.schema".to_owned());
+    for column in &mut people.columns[1..] {
+        column.optional = true;
+        column.filled = Filled::Alone;
+        column.function = Some(column.name.clone());
+    }
+    let text = mend(&file("odd", "postgres://h/d", &[people]), Path::new(".")).unwrap();
+    for part in [
+        "      full_name: \"text, function\"\n",
+        "      a_b: { type: \"json\", function: \"\\\"my.schema\\\".\\\"a.b\\\"\" }\n",
+        "      ID_2: { type: \"int\", function: \"\\\"my.schema\\\".ID\" }\n",
+        "filter: [\"id\", \"full_name\", \"a_b\", \"ID_2\"]\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
 fn an_api_name_is_made_of_any_file_name() {
     for (stem, name) in [
         ("flights", "flights"),
