@@ -194,7 +194,15 @@ pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
         };
     };
     let code = db.code();
-    let unavailable = || StoreError::Unavailable(format!("{shown}: {} ({})", db.message(), code.code()));
+    let unavailable = || {
+        let said = format!(
+            "{shown}: {} ({}){}",
+            db.message(),
+            code.code(),
+            remedy(code.code())
+        );
+        StoreError::Unavailable(said)
+    };
     match code.code() {
         "57014" | "55P03" | "25P03" | "25P04" => StoreError::Deadline,
         "53300" => StoreError::Unavailable(format!(
@@ -207,6 +215,16 @@ pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
         "42P01" | "42703" | "3D000" | "3F000" => unavailable(),
         state if state.starts_with("28") || state.starts_with("53") || is_lost_state(code) => unavailable(),
         _ => said(db),
+    }
+}
+
+/// What to do about a login that the server does not take.
+fn remedy(state: &str) -> &'static str {
+    match state {
+        "28P01" => ". Check the user and the password in the store's URL",
+        "28000" => ". Check the user in the store's URL, and what the server's pg_hba.conf lets in",
+        "3D000" => ". Create the database, or name another in the store's URL",
+        _ => "",
     }
 }
 

@@ -2,10 +2,12 @@
 //! safe, refused for a moment otherwise, and never done twice.
 
 use crate::operation::Condition;
-use crate::store::StoreError;
 use crate::store::contract::fixture::{insert, items, parts, read, run, soon, things, try_write};
 use crate::store::contract::server::Server;
+use crate::store::{Store, StoreError};
 use crate::value::Value;
+use std::sync::Arc;
+use stoa_config::plan::Plan;
 use stoa_exchange::clock;
 
 /// A trigger that fails so many times, which no rollback takes back.
@@ -45,9 +47,8 @@ fn deadlocks_and_failures_to_serialize_are_tried_again_within_a_bound() {
     }
 }
 
-#[test]
-fn a_server_that_lets_few_connections_in_is_waited_for_within_a_bound() {
-    let server = Server::start();
+/// A store whose login may have a few connections; and the name of its database.
+fn open_for_few(server: &Server) -> (String, Arc<Plan>, Arc<dyn Store>) {
     let name = server.database(&[things(), parts()]);
     server.sql(
         &name,
@@ -56,7 +57,14 @@ fn a_server_that_lets_few_connections_in_is_waited_for_within_a_bound() {
         ),
     );
     let url = server.url(&name).replace("stoa@", "few@");
-    let (_plan, store) = server.open(vec![things(), parts()], &url);
+    let (plan, store) = server.open(vec![things(), parts()], &url);
+    (name, plan, store)
+}
+
+#[test]
+fn a_server_that_lets_few_connections_in_is_waited_for_within_a_bound() {
+    let server = Server::start();
+    let (name, _plan, store) = open_for_few(&server);
     let until = soon();
     let results = run(futures_util::future::join_all((0..60).map(|id| {
         store.write(insert(0, &[0], vec![vec![Value::Int(id)]]), until, None)
@@ -91,15 +99,7 @@ fn a_server_that_lets_few_connections_in_is_waited_for_within_a_bound() {
 #[test]
 fn connections_that_rest_are_given_back_to_a_server_that_lets_no_more_in() {
     let server = Server::start();
-    let name = server.database(&[things(), parts()]);
-    server.sql(
-        &name,
-        &format!(
-            "CREATE ROLE few LOGIN CONNECTION LIMIT {FEW}; GRANT ALL ON ALL TABLES IN SCHEMA public TO few"
-        ),
-    );
-    let url = server.url(&name).replace("stoa@", "few@");
-    let (_plan, store) = server.open(vec![things(), parts()], &url);
+    let (name, _plan, store) = open_for_few(&server);
     let all = read(0, items(&things(), &[0]), Condition::True);
     // Writes at once leave as many connections at rest as there may be.
     run(async {

@@ -8,6 +8,7 @@ use crate::store::contract::fixture::{
 };
 use crate::store::contract::server::Server;
 use crate::value::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use stoa_config::plan::Type;
 use stoa_exchange::clock;
@@ -153,6 +154,21 @@ fn what_the_server_refuses_is_said() {
     server.sql("d0", "DROP TABLE parts");
     let gone = run(store.read(&read(1, items(&parts(), &[0]), Condition::True), soon()));
     assert!(matches!(gone, Err(StoreError::Unavailable(_))), "{gone:?}");
+}
+
+#[test]
+fn a_login_that_is_not_taken_is_told_with_what_to_do() {
+    let server = Server::start();
+    let fine = server.url("postgres");
+    let cases = [
+        (server.url("nowhere"), "3D000", "Create the database"),
+        (fine.replace("stoa@", "nobody@"), "28000", "Check the user"),
+    ];
+    for (url, state, remedy) in cases {
+        let plan = Arc::new(server.plan(vec![things()], &url));
+        let said = crate::store::open(&plan, 0).err().unwrap().to_string();
+        assert!(said.contains(state) && said.contains(remedy), "{said}");
+    }
 }
 
 #[test]
