@@ -248,8 +248,28 @@ fn shared(text: &str) -> Result<String, Flaw> {
 }
 
 fn postgres(text: &str) -> Result<String, Flaw> {
-    url(text, &["postgres", "postgresql"]).map(|_| text.to_owned())
+    let url = url(text, &["postgres", "postgresql"])?;
+    let mode = url.query_pairs().find(|(key, _)| key == "sslmode");
+    if let Some((_, mode)) = mode.filter(|(_, mode)| !SSL_MODES.contains(&&**mode)) {
+        let at = text.find("sslmode=").unwrap_or(0);
+        let end = text[at..]
+            .find(['&', '#'])
+            .map_or(text.len(), |length| at + length);
+        return Err(Flaw::at(at..end, format!("`{mode}` is not an `sslmode`"))
+            .help(format!("write one of {}", SSL_MODES.join(", "))));
+    }
+    Ok(text.to_owned())
 }
+
+/// How far a connection to PostgreSQL is encrypted and its server known, from not at all.
+const SSL_MODES: [&str; 6] = [
+    "disable",
+    "allow",
+    "prefer",
+    "require",
+    "verify-ca",
+    "verify-full",
+];
 
 fn store(text: &str) -> Result<StoreUrl, Flaw> {
     if let Some(path) = text.strip_prefix("sqlite:") {
