@@ -124,6 +124,7 @@ fn httpbin_sees_the_fields_of_a_proxy() {
     let sent = [
         ("x-request-id", "id-42"),
         ("x-forwarded-for", "6.6.6.6"),
+        ("x-forwarded-prefix", "/elsewhere"),
         ("te", "trailers"),
         ("keep-alive", "300"),
     ];
@@ -133,6 +134,7 @@ fn httpbin_sees_the_fields_of_a_proxy() {
     assert_eq!(headers["X-Request-Id"], "id-42");
     // The client is not a trusted proxy: what it claims is replaced by where it came from.
     assert_eq!(headers["X-Forwarded-For"], "127.0.0.1");
+    assert_eq!(headers["X-Forwarded-Prefix"], Value::Null);
     assert_eq!(headers["X-Forwarded-Proto"], "http");
     assert!(
         headers["Traceparent"].as_str().is_some_and(|t| t.len() == 55),

@@ -27,31 +27,55 @@ static HOP_BY_HOP: [HeaderName; 8] = [
 /// Removes the fields that are only for this hop, those that `Connection` names too. `TE: trailers` stays, since
 /// trailers are passed on.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let mut own: Vec<HeaderName> = headers
-        .keys()
-        .filter(|n| HOP_BY_HOP.contains(n))
-        .cloned()
-        .collect();
+    let mut own: Vec<HeaderName> = headers.keys().filter(|n| is_hop_by_hop(n)).cloned().collect();
     if own.is_empty() {
         return;
     }
-    let trailers = headers
-        .get_all(header::TE)
-        .iter()
-        .any(|v| names(v).any(|n| n.eq_ignore_ascii_case("trailers")));
-    let named = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(names)
-        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH);
-    own.extend(named);
+    let trailers = takes_trailers(headers);
+    own.extend(named(headers));
     for name in own {
         headers.remove(name);
     }
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// Whether a field of this name is only for this hop.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
+/// Whether there is a field of this name: most heads are short, and a look at each is sooner done than a hash.
+pub(crate) fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.keys().any(|own| own == name)
+}
+
+/// The fields that `Connection` says are only for this hop; never those that frame a message or direct it.
+pub(crate) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    if !has(headers, &header::CONNECTION) {
+        return Vec::new();
+    }
+    // What nearly all say names no field that is not dropped anyhow.
+    let usual = |value: &&HeaderValue| {
+        let text = value.as_bytes();
+        text.eq_ignore_ascii_case(b"keep-alive") || text.eq_ignore_ascii_case(b"close")
+    };
+    let said = headers.get_all(header::CONNECTION);
+    let rest = said.iter().filter(|value| !usual(value));
+    rest.flat_map(names)
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+        .collect()
+}
+
+/// Whether the sender takes trailers (RFC 9110 section 10.1.4).
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    if !has(headers, &header::TE) {
+        return false;
+    }
+    let mut members = headers.get_all(header::TE).iter().flat_map(names);
+    members.any(|name| name.eq_ignore_ascii_case("trailers"))
 }
 
 /// The members of a comma-separated list, up to their parameters.

@@ -37,7 +37,7 @@ impl Target {
                     way,
                     timeouts: *timeouts,
                 };
-                service.send(call, taken(parts, body)).await
+                service.send(call, parts, body).await
             }
             Self::Resource(handler) | Self::Document(handler) => {
                 let reply = handler.handle(context, taken(parts, body)).await;

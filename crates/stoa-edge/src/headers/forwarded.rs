@@ -21,16 +21,6 @@ const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Fields by which frameworks let a request name another path or method than its first line does. What the access
-/// rules judged is what the service gets, so they end here, whoever sent them.
-static OVERRIDES: [HeaderName; 5] = [
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-];
-
 /// Hops that are read from the right; more than any honest chain has.
 const HOPS_MAX: usize = 32;
 
@@ -89,33 +79,54 @@ pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -
     client
 }
 
-/// Writes the fields for a service.
-pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet]) {
-    drop_aliases(headers);
-    if headers.keys().any(|name| OVERRIDES.contains(name)) {
-        for name in &OVERRIDES {
-            headers.remove(name);
-        }
+/// Whether a field of a request ends here: one that [`write()`] writes, and one that could mislead the service. Of the
+/// rest of `X-Forwarded-…`, such as a prefix of the path, a peer that is not `trusted` may tell the service nothing.
+pub(crate) fn ends_here(name: &str, trusted: bool) -> bool {
+    match name {
+        "forwarded" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port"
+        | "x-real-ip" => true,
+        _ if overrides(name) => true,
+        _ if name.starts_with("x-forwarded-") => !trusted,
+        // Servers that read fields as `HTTP_X_FORWARDED_FOR` cannot tell `X_Forwarded_For` from what is written here.
+        _ => memchr::memchr(b'_', name.as_bytes()).is_some() && mistaken(&name.replace('_', "-")),
     }
+}
+
+/// Fields by which frameworks let a request name another path or method than its first line does. What the access
+/// rules judged is what the service gets, so they end here, whoever sent them.
+fn overrides(name: &str) -> bool {
+    matches!(
+        name,
+        "x-original-url" | "x-rewrite-url" | "x-http-method-override" | "x-http-method" | "x-method-override"
+    )
+}
+
+/// Whether a field is taken for one of ours where `_` is read as `-`.
+fn mistaken(name: &str) -> bool {
+    name.starts_with("x-forwarded-")
+        || name == REQUEST_ID.as_str()
+        || name == REAL_IP.as_str()
+        || overrides(name)
+}
+
+/// Adds the fields for a service to those that are sent on; `sent` are the client's.
+pub(crate) fn write(fields: &mut HeaderMap, sent: &HeaderMap, context: &Context, trusted: &[IpNet]) {
     let peer = context.peer.ip().to_canonical();
     let (hops, elements) = if is_trusted(trusted, peer) {
-        before(headers)
+        before(sent)
     } else {
         Default::default()
     };
-    // One text that the values share: a request is often kept for a repetition, and each value would be copied.
-    let mut text = String::with_capacity(192);
-    let chain = pushed(&mut text, |text| {
-        push_before(text, &hops);
-        push_address(text, peer);
-    });
+    // One text that the values share: each of its own would be an allocation.
+    let mut text = String::with_capacity(160);
+    let mut own = 0..0;
     let mut host = 0..0;
     let forwarded = pushed(&mut text, |text| {
         push_before(text, &elements);
         let brackets = if peer.is_ipv6() { ["\"[", "]\""] } else { ["", ""] };
         text.push_str("for=");
         text.push_str(brackets[0]);
-        push_address(text, peer);
+        own = pushed(text, |text| push_address(text, peer));
         text.push_str(brackets[1]);
         if !context.host.is_empty() {
             text.push_str(";host=\"");
@@ -125,27 +136,38 @@ pub(crate) fn write(headers: &mut HeaderMap, context: &Context, trusted: &[IpNet
         text.push_str(";proto=");
         text.push_str(context.scheme.as_str());
     });
-    let real = pushed(&mut text, |text| push_address(text, context.client));
+    // Most often the client is the peer, without a proxy between.
+    let chain = if hops.is_empty() {
+        own.clone()
+    } else {
+        pushed(&mut text, |text| {
+            push_before(text, &hops);
+            push_address(text, peer);
+        })
+    };
+    let real = if context.client == peer {
+        own
+    } else {
+        pushed(&mut text, |text| push_address(text, context.client))
+    };
     let port = port(&context.host).map(|at| host.start + at..host.end);
 
     let text = Bytes::from(text);
     let part = |range: Range<usize>| {
         HeaderValue::from_maybe_shared(text.slice(range)).unwrap_or_else(|_| HeaderValue::from_static(""))
     };
-    headers.insert(FOR, part(chain));
-    headers.insert(REAL_IP, part(real));
-    headers.insert(header::FORWARDED, part(forwarded));
-    headers.insert(PROTO, HeaderValue::from_static(context.scheme.as_str()));
-    if host.is_empty() {
-        headers.remove(HOST);
-    } else {
-        headers.insert(HOST, part(host));
+    fields.insert(FOR, part(chain));
+    fields.insert(REAL_IP, part(real));
+    fields.insert(header::FORWARDED, part(forwarded));
+    fields.insert(PROTO, HeaderValue::from_static(context.scheme.as_str()));
+    if !host.is_empty() {
+        fields.insert(HOST, part(host));
     }
     let unsaid = match context.scheme {
         Scheme::Http => "80",
         Scheme::Https => "443",
     };
-    headers.insert(PORT, port.map_or(HeaderValue::from_static(unsaid), part));
+    fields.insert(PORT, port.map_or(HeaderValue::from_static(unsaid), part));
 }
 
 /// Where in `text` stands what `write` writes.
@@ -186,27 +208,6 @@ fn element(address: Option<IpAddr>) -> String {
         Some(IpAddr::V4(ip)) => format!("for={ip}"),
         Some(IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
         None => "for=unknown".to_owned(),
-    }
-}
-
-/// Drops `X_Forwarded_For` and its like: servers that read fields as `HTTP_X_FORWARDED_FOR` cannot tell them from
-/// the fields that are written here.
-fn drop_aliases(headers: &mut HeaderMap) {
-    let is_alias = |name: &&HeaderName| {
-        let name = name.as_str();
-        memchr::memchr(b'_', name.as_bytes()).is_some() && {
-            let name = name.replace('_', "-");
-            name.starts_with("x-forwarded-")
-                || name == REQUEST_ID.as_str()
-                || name == REAL_IP.as_str()
-                || OVERRIDES.iter().any(|field| name == field.as_str())
-        }
-    };
-    if headers.keys().any(|name| is_alias(&name)) {
-        let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
-        for alias in aliases {
-            headers.remove(alias);
-        }
     }
 }
 

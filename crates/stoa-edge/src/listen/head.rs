@@ -174,7 +174,7 @@ fn partial(bytes: &[u8], in_first_line: bool, side: Side, bounds: &Bounds) -> Re
     Ok(None)
 }
 
-/// Lines that end in CR LF and hold neither of them elsewhere.
+/// Lines that end in CR LF and hold no other control character but the tab.
 struct Lines<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -183,21 +183,42 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn next(&mut self) -> Result<Option<&'a [u8]>, Refusal> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let Some(end) = memchr::memchr2(b'\r', b'\n', rest) else {
+        let Some(end) = control(rest) else {
             return Ok(None);
         };
-        if rest[end] == b'\n' {
-            return Err(Refusal::Malformed("a line ends in a bare line feed"));
-        }
-        match rest.get(end + 1) {
-            None => Ok(None),
-            Some(b'\n') => {
+        match (rest[end], rest.get(end + 1)) {
+            (b'\r', None) => Ok(None),
+            (b'\r', Some(b'\n')) => {
                 self.at += end + 2;
                 Ok(Some(&rest[..end]))
             }
-            Some(_) => Err(Refusal::Malformed("a carriage return stands alone")),
+            (b'\r', Some(_)) => Err(Refusal::Malformed("a carriage return stands alone")),
+            (b'\n', _) => Err(Refusal::Malformed("a line ends in a bare line feed")),
+            _ => Err(Refusal::Malformed("the header has a control character")),
         }
     }
+}
+
+/// Where the first control character is. Eight bytes are looked at in one step.
+fn control(bytes: &[u8]) -> Option<usize> {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for (number, eight) in eights.iter().enumerate() {
+        let word = u64::from_le_bytes(*eight);
+        let deleted = word ^ (EACH * 0x7f);
+        // The high bit of each byte below 0x20 and of each 0x7f; a borrow may set that of the byte behind one too.
+        let mut some =
+            (word.wrapping_sub(EACH * 0x20) & !word | deleted.wrapping_sub(EACH) & !deleted) & (EACH * 0x80);
+        while some != 0 {
+            let at = some.trailing_zeros() as usize / 8;
+            if is_control(eight[at]) {
+                return Some(number * 8 + at);
+            }
+            some &= some - 1;
+        }
+    }
+    let at = rest.iter().position(|&b| is_control(b))?;
+    Some(eights.len() * 8 + at)
 }
 
 #[derive(Default)]
@@ -275,7 +296,7 @@ impl<'a> Found<'a> {
             return Err(malformed);
         }
         self.status = code.iter().fold(0, |n, d| n * 10 + u16::from(d - b'0'));
-        if !(100..=599).contains(&self.status) || reason.iter().any(|&b| is_control(b)) {
+        if !(100..=599).contains(&self.status) {
             return Err(malformed);
         }
         Ok(())
@@ -294,12 +315,6 @@ impl<'a> Found<'a> {
             ));
         }
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        // Without a way out of the loop, many bytes are looked at in one step.
-        if value.iter().fold(false, |found, &b| found | is_control(b)) {
-            return Err(Refusal::Malformed(
-                "a header field's value has a control character",
-            ));
-        }
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.set_host(value)?,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
@@ -492,7 +507,8 @@ fn is_host(text: &[u8]) -> bool {
             None => (text, &b""[..]),
         },
     };
-    let name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    const NAME: [bool; 256] = alphanumeric_or(b"-._");
+    let name = |b: &u8| NAME[usize::from(*b)];
     let port_fine = port.is_empty()
         || std::str::from_utf8(port).is_ok_and(|p| p.parse::<u16>().is_ok() && !p.starts_with('+'));
     !host.is_empty() && host.len() <= 255 && host.iter().all(name) && port_fine

@@ -6,23 +6,20 @@
 
 mod balance;
 mod checked;
+mod outbound;
 pub(crate) mod pool;
 mod reply;
 mod send;
 mod tunnel;
 
-use crate::{
-    answer::Way,
-    codes as edge,
-    gateway::Seat,
-    headers::{self, REQUEST_ID, TRACEPARENT, TRACESTATE, forwarded},
-};
+use crate::{answer::Way, codes as edge, gateway::Seat};
 use balance::Balance;
-use http::{HeaderValue, Uri, Version, header, request, uri::PathAndQuery};
+use http::{Uri, request, uri::PathAndQuery};
+use outbound::Head;
 use pool::{Endpoint, Endpoints};
 use std::sync::Arc;
 use stoa_config::plan::{self, Timeouts};
-use stoa_exchange::{Context, Problem, Reply, Request, Trace};
+use stoa_exchange::{Body, Context, Problem, Reply};
 
 /// A service.
 pub(crate) struct Service {
@@ -61,25 +58,32 @@ impl Service {
 
     /// Has the request answered by one of the endpoints. One that cannot be connected to is passed over for the
     /// next, since nothing was sent.
-    pub(crate) async fn send(&self, call: Call<'_>, request: Request) -> Result<Reply, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let tunnel = tunnel::asked(&mut parts, &body);
-        outbound(&call, &mut parts, tunnel.as_ref())?;
-        let path = self.path(&parts.uri);
-        let mut request = Request::from_parts(parts, body);
+    pub(crate) async fn send(
+        &self,
+        call: Call<'_>,
+        parts: &mut request::Parts,
+        body: Body,
+    ) -> Result<Reply, Problem> {
+        let tunnel = tunnel::asked(parts, &body);
+        let head = Head {
+            sent: parts,
+            path: self.path(&parts.uri),
+            protocol: tunnel.as_ref().map(|asked| asked.protocol.clone()),
+        };
+        head.check(&call)?;
+        let mut waiting = body;
         let first = self.balance.first(self.endpoints.len());
         let mut refused = None;
         for turn in 0..self.endpoints.len() {
             let endpoint = &self.endpoints[(first + turn) % self.endpoints.len()];
-            endpoint.address(&mut request, &path)?;
             call.way.endpoint = Some(endpoint.shown.clone());
             let attempt = send::Attempt {
                 service: self,
                 endpoint,
                 call: &call,
-                upgrade: tunnel.is_some(),
+                head: &head,
             };
-            match attempt.run(request).await {
+            match attempt.run(waiting).await {
                 send::Outcome::Reply(reply) => {
                     call.context.trail.note(
                         "endpoint",
@@ -88,7 +92,7 @@ impl Service {
                     return reply::finish(self, endpoint, &call, reply, tunnel);
                 }
                 send::Outcome::Unsent(back, problem) => {
-                    request = *back;
+                    waiting = back;
                     refused = Some(problem);
                 }
                 send::Outcome::Failed(problem) => return Err(problem),
@@ -125,46 +129,4 @@ impl Service {
     fn gateway_timeout(&self, why: &str) -> Problem {
         Problem::new(&edge::GATEWAY_TIMEOUT, format!("service `{}` {why}", self.name))
     }
-}
-
-/// The fields of a request as a service gets them.
-fn outbound(
-    call: &Call<'_>,
-    parts: &mut request::Parts,
-    upgrade: Option<&tunnel::Asked>,
-) -> Result<(), Problem> {
-    let (settings, context) = (&call.seat.gateway.settings, &*call.context);
-    let fields = &mut parts.headers;
-    let via = fields
-        .get_all(header::VIA)
-        .iter()
-        .any(|v| memchr::memmem::find(v.as_bytes(), settings.via.as_bytes()).is_some());
-    if via {
-        return Err(Problem::new(
-            &edge::LOOP_DETECTED,
-            "this request was already forwarded by this process",
-        ));
-    }
-    headers::strip_hop_by_hop(fields);
-    if let Some(asked) = upgrade {
-        fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        fields.insert(header::UPGRADE, asked.protocol.clone());
-    }
-    // Answered here: the body is asked for when the service's connection is there to take it.
-    fields.remove(header::EXPECT);
-    forwarded::write(fields, context, &settings.trusted_proxies);
-    fields.append(header::VIA, settings.via_field.clone());
-    let [id, trace] = &call.way.told;
-    fields.insert(REQUEST_ID, id.clone());
-    let continued = fields
-        .get(TRACEPARENT)
-        .and_then(|v| v.to_str().ok())
-        .and_then(Trace::accept)
-        .is_some();
-    if !continued {
-        fields.remove(TRACESTATE);
-    }
-    fields.insert(TRACEPARENT, trace.clone());
-    parts.version = Version::HTTP_11;
-    Ok(())
 }

@@ -53,7 +53,8 @@ pub(crate) fn access(out: &mut String, names: &Names, record: &Record<'_>) {
     let status = record.status.as_u16();
     let level = if status >= 500 { Level::Error } else { Level::Info };
     begin(out, level);
-    escape(out, record.method.as_str());
+    // A method is a token, which has nothing to escape.
+    out.push_str(record.method.as_str());
     out.push(' ');
     let start = out.len();
     escape(out, record.path);
@@ -63,7 +64,7 @@ pub(crate) fn access(out: &mut String, names: &Names, record: &Record<'_>) {
     out.push('"');
     out.push_str(&names.common);
     out.push_str(r#","event.dataset":"stoa.access","http.request.method":""#);
-    escape(out, record.method.as_str());
+    out.push_str(record.method.as_str());
     out.push_str(r#"","http.response.status_code":"#);
     push_number(out, u64::from(status));
     out.push_str(r#","url.path":""#);

@@ -29,8 +29,11 @@ const SERIES_MAX: usize = 10_000;
 
 /// The counts of the process.
 pub(crate) struct Metrics {
-    tables: [Mutex<HashMap<Key, Series>>; TABLES],
+    tables: [Mutex<Table>; TABLES],
 }
+
+/// No stranger chooses a key, so a hash that is quick is good enough.
+type Table = HashMap<Key, Series, foldhash::fast::RandomState>;
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Key {

@@ -95,6 +95,11 @@ proptest! {
         let _ = judge(&bytes, Side::Reply, &BOUNDS);
     }
 
+    #[test]
+    fn the_first_control_character_is_found(bytes in proptest::collection::vec(prop_oneof![8 => 0x20..=0xff_u8, 1 => Just(b'\t'), 1 => any::<u8>()], 0..40)) {
+        prop_assert_eq!(control(&bytes), bytes.iter().position(|&b| is_control(b)));
+    }
+
     /// What passes is read the same way by the parser behind.
     #[test]
     fn what_passes_is_read_alike_behind(line in "(GET|POST) /([a-z%?{}|\"<>]{0,5}|[!-~]{0,8}) HTTP/1\\.[01]", fields in proptest::collection::vec("(host|content-length|x-[a-z]|transfer-encoding)[ ]?: ?[a-z0-9, ]{0,8}", 0..4)) {

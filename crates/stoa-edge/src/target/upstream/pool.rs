@@ -2,7 +2,7 @@
 
 use super::checked::{Checked, Expected};
 use crate::timer::Timer;
-use http::{HeaderValue, Uri, header, uri::PathAndQuery};
+use http::HeaderValue;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::{
@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use stoa_config::plan;
-use stoa_exchange::{Body, Problem, Request, clock, codes};
+use stoa_exchange::{Body, clock};
 use tokio::net::TcpStream;
 
 /// Connections that may rest in one worker's pool of one endpoint, and how long.
@@ -66,7 +66,8 @@ impl Endpoints {
 /// One address of a service.
 pub(crate) struct Endpoint {
     plan: plan::Endpoint,
-    authority: HeaderValue,
+    /// What `Host` says.
+    pub(super) authority: HeaderValue,
     /// For the record; never sent to a client.
     pub(crate) shown: Arc<str>,
     /// A worker takes from its own, so the locks are not contended.
@@ -150,17 +151,9 @@ impl Endpoint {
         }
     }
 
-    /// Directs a request here.
-    pub(super) fn address(&self, request: &mut Request, path: &PathAndQuery) -> Result<(), Problem> {
-        request.headers_mut().insert(header::HOST, self.authority.clone());
-        let target = if self.plan.base_path.is_empty() {
-            path.clone()
-        } else {
-            PathAndQuery::try_from(format!("{}{path}", self.plan.base_path))
-                .map_err(|_| Problem::new(&codes::BAD_REQUEST, "the path is too long"))?
-        };
-        *request.uri_mut() = Uri::from(target);
-        Ok(())
+    /// What stands in front of the path of a request.
+    pub(super) fn base_path(&self) -> &str {
+        &self.plan.base_path
     }
 
     fn pool(&self, worker: usize) -> &Pool {

@@ -34,7 +34,9 @@ pub(super) fn finish(
     }
     let (mut parts, incoming) = reply.into_parts();
     headers::strip_hop_by_hop(&mut parts.headers);
-    parts.headers.remove(header::SERVER);
+    if headers::has(&parts.headers, &header::SERVER) {
+        parts.headers.remove(header::SERVER);
+    }
     // A service's version is between it and us (RFC 9110 section 2.5); the library lowers ours for the client.
     parts.version = Version::HTTP_11;
     parts.extensions.clear();

@@ -6,6 +6,7 @@
 
 use super::{
     Call, Service,
+    outbound::Head,
     pool::{Connection, Endpoint},
 };
 use http::{Method, header};
@@ -19,7 +20,7 @@ use std::{
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
-use stoa_exchange::{Body, Problem, Request, clock, codes};
+use stoa_exchange::{Body, Problem, clock, codes};
 use tokio::time::timeout;
 
 /// A connection whose last exchange is over is ready at once. One that still sends the body of a request that was
@@ -33,81 +34,88 @@ pub(super) struct Attempt<'a> {
     pub(super) service: &'a Service,
     pub(super) endpoint: &'a Arc<Endpoint>,
     pub(super) call: &'a Call<'a>,
-    pub(super) upgrade: bool,
+    pub(super) head: &'a Head<'a>,
 }
 
 /// How an attempt ended.
 pub(super) enum Outcome {
     /// With the head of a reply, and the connection it comes on.
     Reply((http::Response<Incoming>, Box<Connection>)),
-    /// Before anything was sent.
-    Unsent(Box<Request>, Problem),
+    /// Before anything was sent: with the body, which is whole.
+    Unsent(Body, Problem),
     /// Too late for another attempt.
     Failed(Problem),
 }
 
 /// How sending on one connection failed.
 enum Failure {
-    Unsent(Box<Request>),
+    Unsent(Body),
     /// The connection ended before a byte of a reply came.
     Gone(hyper::Error),
     /// Anything else.
     Broken(hyper::Error),
+    /// The request cannot be written.
+    Refused(Problem),
     /// A bound of waiting was reached: which.
     Late(&'static str),
 }
 
 impl Attempt<'_> {
-    pub(super) async fn run(&self, mut request: Request) -> Outcome {
+    pub(super) async fn run(&self, mut body: Body) -> Outcome {
         while let Some(connection) = self.endpoint.take(self.call.seat.worker) {
-            let again = self.repeatable(&request).then(|| copy(&request));
-            match self.send(connection, request).await {
+            let repeatable = self.repeatable(&body);
+            match self.send(connection, body).await {
                 Ok(reply) => return Outcome::Reply(reply),
-                Err(Failure::Unsent(back)) => request = *back,
-                Err(Failure::Gone(error)) => match again {
-                    Some(copy) => {
-                        request = copy;
-                        break;
-                    }
-                    None => return Outcome::Failed(self.problem(Failure::Gone(error))),
-                },
+                Err(Failure::Unsent(back)) => body = back,
+                Err(Failure::Gone(_)) if repeatable => {
+                    body = Body::Empty;
+                    break;
+                }
                 Err(failure) => return Outcome::Failed(self.problem(failure)),
             }
         }
         let wait = self.left(self.call.timeouts.connect);
         let connection = match timeout(wait, self.endpoint.connect()).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Outcome::Unsent(Box::new(request), self.unreachable(error)),
+            Ok(Err(error)) => return Outcome::Unsent(body, self.unreachable(error)),
             Err(_) => {
                 let problem = self
                     .service
                     .gateway_timeout("did not accept a connection within `connect`");
-                return Outcome::Unsent(Box::new(request), problem);
+                return Outcome::Unsent(body, problem);
             }
         };
-        match self.send(connection, request).await {
+        match self.send(connection, body).await {
             Ok(reply) => Outcome::Reply(reply),
             Err(failure) => Outcome::Failed(self.problem(failure)),
         }
     }
 
-    fn repeatable(&self, request: &Request) -> bool {
+    fn repeatable(&self, body: &Body) -> bool {
         let idempotent = matches!(
-            *request.method(),
+            self.head.sent.method,
             Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
         );
-        idempotent && !self.upgrade && matches!(request.body(), Body::Empty)
+        idempotent && !self.upgrade() && matches!(body, Body::Empty)
+    }
+
+    fn upgrade(&self) -> bool {
+        self.head.protocol.is_some()
     }
 
     async fn send(
         &self,
         mut connection: Box<Connection>,
-        request: Request,
+        body: Body,
     ) -> Result<(http::Response<Incoming>, Box<Connection>), Failure> {
         if !connection.sender.is_ready() && !matches!(timeout(READY, connection.ready()).await, Ok(true)) {
-            return Err(Failure::Unsent(Box::new(request)));
+            return Err(Failure::Unsent(body));
         }
-        if self.upgrade {
+        let request = self
+            .head
+            .request(self.call, self.endpoint, body)
+            .map_err(Failure::Refused)?;
+        if self.upgrade() {
             connection.detach();
         }
         connection.expected.reply(request.method() != Method::HEAD);
@@ -126,7 +134,7 @@ impl Attempt<'_> {
             Ok(reply) => Ok((reply, connection)),
             Err(mut error) => {
                 if let Some(request) = error.take_message() {
-                    return Err(Failure::Unsent(Box::new(request)));
+                    return Err(Failure::Unsent(request.into_body()));
                 }
                 let error = error.into_error();
                 let gone = error.is_canceled()
@@ -194,6 +202,7 @@ impl Attempt<'_> {
             return own;
         }
         match failure {
+            Failure::Refused(problem) => problem,
             Failure::Late(bound) => self
                 .service
                 .gateway_timeout(&format!("did not answer within {bound}")),
@@ -251,14 +260,4 @@ fn invalid(error: &hyper::Error) -> Option<String> {
     source(error)
         .filter(|e| e.kind() == io::ErrorKind::InvalidData)
         .map(ToString::to_string)
-}
-
-/// The same request without its body, which is empty.
-fn copy(request: &Request) -> Request {
-    let mut copy = Request::new(Body::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    copy
 }
