@@ -19,7 +19,8 @@ pub(crate) struct Table<T> {
 }
 
 struct Node<T> {
-    literals: HashMap<String, Node<T>>,
+    /// No stranger chooses what is in it, so a hash that is quick is good enough.
+    literals: HashMap<String, Node<T>, foldhash::fast::RandomState>,
     param: Option<Box<Node<T>>>,
     here: Vec<Entry<T>>,
     rest: Vec<Entry<T>>,
@@ -33,7 +34,7 @@ struct Entry<T> {
 impl<T> Default for Node<T> {
     fn default() -> Self {
         Self {
-            literals: HashMap::new(),
+            literals: HashMap::default(),
             param: None,
             here: Vec::new(),
             rest: Vec::new(),
@@ -194,12 +195,12 @@ impl<T> Node<T> {
         let Some(text) = rest else {
             return pick(&self.here, method, allowed).or_else(|| pick(&self.rest, method, allowed));
         };
-        let (segment, behind) = match text.split_once('/') {
-            Some((segment, behind)) => (segment, Some(behind)),
+        let (segment, behind) = match memchr::memchr(b'/', text.as_bytes()) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),
         };
         if !self.literals.is_empty() {
-            let literal: Cow<'_, str> = if segment.contains('%') {
+            let literal: Cow<'_, str> = if memchr::memchr(b'%', segment.as_bytes()).is_some() {
                 path::decode(segment)
             } else {
                 segment.into()
