@@ -54,6 +54,23 @@ fn policies_of_the_database_keep_callers_apart() {
     assert!(said.contains("`roles` names `stoa`"), "{said}");
 }
 
+#[test]
+#[ignore = "needs PostgreSQL 16: `cargo xtask test` runs it on the newest"]
+fn a_member_that_may_not_become_the_role_is_told_at_the_start() {
+    let postgres = Postgres::start();
+    postgres.sql("postgres", "CREATE DATABASE todo");
+    postgres.sql("todo", include_str!("existing/secured.sql"));
+    postgres.sql("todo", "GRANT web_user TO authenticator WITH SET FALSE");
+    let (_keep, folder) = folder_with(FILE);
+    let url = postgres.url("todo").replace("stoa@", "authenticator@");
+    let setup = Setup::new("serve", &folder)
+        .env("JWT_SECRET", SECRET)
+        .env("DATABASE_URL", &url);
+    let said = Server::try_start(&setup).err().expect("it does not start");
+    let wanted = "`roles` names `web_user`: the store's login may not become it";
+    assert!(said.contains(wanted), "{said}");
+}
+
 fn rows_are_their_owners(server: &Server) {
     let web_user = |user: &str| token(user, &json!({ "role": "web_user" }));
     let (ada, eve) = (web_user("ada"), web_user("e'v\"e\\ $1 $$"));

@@ -4,7 +4,26 @@ use crate::{
     stage::{Outcome, cargo, profile, run, stage, works},
     tools,
 };
-use std::env;
+use std::{env, process::Command};
+
+/// What runs a second time, on the newest PostgreSQL that can be installed: the first run is on the system's. Names of
+/// tests, in part; among them are those that an older server cannot pass.
+const ON_THE_NEWEST: &[&str] = &[
+    "store::contract::postgres",
+    "store::postgres::tests::bound",
+    "store::postgres::tests::limits::tables_that_change",
+    "store::postgres::tests::tls",
+    "introspect::postgres",
+    "migrate::postgres::tests::tables_follow",
+    "api::crud::postgres",
+    "api::embeds::postgres",
+    "api::functions::postgres",
+    "api::idempotency::replicas",
+    "a_member_that_may_not_become_the_role",
+    "what_postgresql_18_has_is_served",
+];
+/// Names the folder of the server's programs to `stoa-testkit`.
+const CHOSEN: &str = "STOA_TEST_POSTGRES";
 
 pub(crate) fn test(arguments: &[String]) -> Outcome {
     stage("tools of the tests", tools::all)?;
@@ -17,6 +36,13 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
         let mut command = cargo(&["test", "--locked", "--workspace", "--all-targets"]);
         command.args(profile("--profile")).args(arguments);
         stage("tests", || run(&mut command))?;
+        if arguments.is_empty() {
+            let mut command = cargo(&["test", "--locked", "--workspace", "--all-targets"]);
+            command
+                .args(profile("--profile"))
+                .args(["--", "--include-ignored"]);
+            on_the_newest(command.args(ON_THE_NEWEST))?;
+        }
     }
     if !arguments.is_empty() {
         return Ok(());
@@ -36,5 +62,29 @@ fn nextest(arguments: &[String]) -> Outcome {
     if env::var_os("STOA_PROFILE").is_some() {
         command.args(["--profile", "ci"]);
     }
-    stage("tests", || run(command.args(arguments)))
+    stage("tests", || run(command.args(arguments)))?;
+    if !arguments.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = ON_THE_NEWEST.iter().map(|name| format!("test({name})")).collect();
+    let mut command = cargo(&[
+        "nextest",
+        "run",
+        "--locked",
+        "--workspace",
+        "--run-ignored",
+        "all",
+    ]);
+    command.args(profile("--cargo-profile"));
+    if env::var_os("STOA_PROFILE").is_some() {
+        command.args(["--profile", "ci"]);
+    }
+    on_the_newest(command.args(["-E", &named.join(" or ")]))
+}
+
+fn on_the_newest(command: &mut Command) -> Outcome {
+    let programs = stage("newest PostgreSQL", tools::newest_postgres)?;
+    stage("tests on the newest PostgreSQL", || {
+        run(command.env(CHOSEN, programs))
+    })
 }

@@ -86,6 +86,8 @@ pub struct Reference {
     pub name: Option<String>,
     /// Whether a view shows the columns of one: it is no constraint itself.
     pub derived: bool,
+    /// Whether the last columns are periods: then rows belong together that cover each other, not equal ones.
+    pub temporal: bool,
     /// Columns here.
     pub columns: Vec<String>,
     /// Schema of the other table, where the database has several.
@@ -242,6 +244,7 @@ fn references(conn: &Connection, name: &str) -> rusqlite::Result<Vec<Reference>>
                 Reference {
                     name: None,
                     derived: false,
+                    temporal: false,
                     columns: Vec::new(),
                     schema: None,
                     table,

@@ -1,6 +1,6 @@
 //! A primary with streaming replicas, and what may happen to them.
 
-use crate::{Postgres, run};
+use crate::{Postgres, append, run};
 use std::time::Duration;
 
 /// A primary and its replicas, each a server of its own. They are asynchronous, as PostgreSQL's are unless somebody
@@ -30,14 +30,18 @@ impl Cluster {
 }
 
 impl Postgres {
-    /// Starts a streaming replica of this server, from a copy of its files.
+    /// Starts a streaming replica of this server: from the files that every server here began with, so that it replays
+    /// whatever this one has written since.
     #[must_use]
     pub fn replica(&self) -> Self {
-        let mut replica = Self::nowhere();
-        let (data, port) = (replica.data(), self.port.to_string());
-        let words = ["-D", &data, "-h", "127.0.0.1", "-p", &port, "-U", "stoa"];
-        let how = ["-R", "-X", "stream", "-c", "fast", "--no-sync", "--no-manifest"];
-        run(&mut replica.tool("pg_basebackup", &[&words[..], &how[..]].concat()));
+        let mut replica = Self::fresh();
+        let folder = std::path::PathBuf::from(replica.data());
+        let follows = format!(
+            "primary_conninfo = 'host=127.0.0.1 port={} user=stoa'\n",
+            self.port
+        );
+        append(&folder.join("postgresql.auto.conf"), &follows);
+        append(&folder.join("standby.signal"), "");
         replica.start_somewhere();
         replica
     }

@@ -7,9 +7,11 @@
 )]
 
 mod cluster;
+mod programs;
 
 pub use cluster::Cluster;
 
+use programs::program;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -51,12 +53,18 @@ impl Postgres {
     }
 
     fn start_as(tls: Option<&Path>) -> Self {
-        let mut server = Self::nowhere();
-        run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
+        let mut server = Self::fresh();
         if let Some(folder) = tls {
             server.certify(folder);
         }
         server.start_somewhere();
+        server
+    }
+
+    /// A server with the files of the template, not started.
+    fn fresh() -> Self {
+        let server = Self::nowhere();
+        run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         server
     }
 
@@ -99,9 +107,7 @@ impl Postgres {
                 run(Command::new("chown").arg("postgres").arg(&to));
             }
         }
-        let mut settings = std::fs::read_to_string(data.join("postgresql.conf")).expect("settings");
-        settings.push_str("\nssl = on\n");
-        std::fs::write(data.join("postgresql.conf"), settings).expect("settings can be written");
+        append(&data.join("postgresql.conf"), "\nssl = on\n");
     }
 
     fn data(&self) -> String {
@@ -170,10 +176,10 @@ impl Postgres {
     fn tool(&self, name: &str, args: &[&str]) -> Command {
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(bin().join(name));
+            command.args(["-u", "postgres", "--"]).arg(program(name));
             command
         } else {
-            Command::new(bin().join(name))
+            Command::new(program(name))
         };
         command.args(args).current_dir(self.folder.path());
         command
@@ -187,7 +193,7 @@ impl Postgres {
     /// A transaction that has run a statement and stays open until it is dropped.
     pub fn hold(&self, database: &str, sql: &str) -> Held {
         let url = self.url(database);
-        let mut client = Command::new("psql")
+        let mut client = Command::new(program("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -210,16 +216,7 @@ impl Postgres {
     /// Statements in a database.
     pub fn sql(&self, database: &str, sql: &str) {
         let url = self.url(database);
-        run(Command::new(bin().join("psql")).args([
-            "-X",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            &url,
-            "-c",
-            sql,
-        ]));
+        run(Command::new(program("psql")).args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql]));
     }
 
     /// The one value that a statement gives, as text.
@@ -237,7 +234,7 @@ impl Postgres {
             "-c",
             sql,
         ];
-        let output = Command::new(bin().join("psql"))
+        let output = Command::new(program("psql"))
             .args(words)
             .output()
             .expect("psql starts");
@@ -251,7 +248,7 @@ impl Postgres {
 
     /// What a database has beside rows, as SQL.
     pub fn dump(&self, database: &str) -> String {
-        let mut command = Command::new(bin().join("pg_dump"));
+        let mut command = Command::new(program("pg_dump"));
         let output = command
             .args(["--schema-only", "-d", &self.url(database)])
             .output()
@@ -273,9 +270,18 @@ impl Postgres {
         while self.ask("postgres", &count) != "0" {}
     }
 
+    /// The major version that the server is of.
+    pub fn major(&self) -> u32 {
+        let version = programs::version();
+        let digits = version.split(|c: char| !c.is_ascii_digit()).next();
+        digits
+            .and_then(|n| n.parse().ok())
+            .expect("a version begins with a number")
+    }
+
     /// The path of one of the server's own programs, `pgbench` say.
     pub fn program(&self, name: &str) -> PathBuf {
-        bin().join(name)
+        program(name)
     }
 
     /// The folder it lives in.
@@ -295,10 +301,9 @@ impl Drop for Postgres {
 /// The files of a new server, made once by the first test that wants one and copied by all: making them takes ten times
 /// as long. So servers that were started on their own have one system identifier.
 fn template() -> PathBuf {
-    let bin = bin();
-    let version = bin.parent().and_then(Path::file_name).unwrap_or_default();
+    let version = programs::version();
     let user = std::fs::metadata("/proc/self").map_or(0, |m| std::os::unix::fs::MetadataExt::uid(&m));
-    let name = format!("stoa-tests-postgres-{}-{user}", version.display());
+    let name = format!("stoa-tests-postgres-{version}-{user}");
     let template = Path::new("/tmp").join(name);
     if !template.exists() {
         let new = Postgres::nowhere();
@@ -323,14 +328,18 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
 
-/// The newest installed server's programs.
-fn bin() -> PathBuf {
-    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .expect("PostgreSQL 15 or newer is installed")
-        .map(|entry| entry.expect("the folder can be read").path().join("bin"))
-        .collect();
-    found.sort();
-    found.pop().expect("PostgreSQL 15 or newer is installed")
+/// Adds to a file of a server, which is made where it is not there and belongs to who runs it.
+fn append(file: &Path, text: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    let mut opened = options
+        .create(true)
+        .append(true)
+        .open(file)
+        .expect("a file of the server");
+    opened.write_all(text.as_bytes()).expect("it can be written");
+    if is_root() {
+        run(Command::new("chown").arg("postgres").arg(file));
+    }
 }
 
 fn run(command: &mut Command) {

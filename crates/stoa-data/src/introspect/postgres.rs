@@ -6,6 +6,7 @@ mod views;
 use super::{Column, Reference, Table};
 use crate::store::StoreError;
 use crate::store::postgres::alone::{Alone, TextRow};
+use crate::store::postgres::start::NEVER_NULL;
 use crate::store::table::quote;
 use std::collections::HashMap;
 use stoa_config::plan::Secret;
@@ -19,6 +20,8 @@ const OURS: &str = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AN
 const BASE: &str = "WITH RECURSIVE base AS (SELECT t.oid AS domain, t.oid, t.typbasetype, NULL::int4 AS bounds FROM pg_type t \
     UNION ALL SELECT base.domain, u.oid, u.typbasetype, d.typtypmod FROM base JOIN pg_type d ON d.oid = base.oid \
     JOIN pg_type u ON u.oid = base.typbasetype) ";
+/// Whether a foreign key `f` is one of periods. Before PostgreSQL 18 there is no such column.
+const TEMPORAL: &str = "coalesce((to_jsonb(f) ->> 'conperiod')::bool, false)";
 /// Rows of a table that are looked at for how many digits a number without bounds has.
 const ROWS: u32 = 10_000;
 /// How long one table is looked at for that.
@@ -112,7 +115,7 @@ fn columns() -> String {
     format!(
         "{BASE} SELECT n.nspname, c.relname, c.oid, obj_description(c.oid, 'pg_class'), c.relkind IN ('v', 'm'), \
          a.attname, a.attnum, col_description(c.oid, a.attnum), \
-         format_type(b.oid, coalesce(base.bounds, a.atttypmod)), a.attnotnull OR t.typnotnull, \
+         format_type(b.oid, coalesce(base.bounds, a.atttypmod)), {NEVER_NULL} OR t.typnotnull, \
          pg_get_expr(d.adbin, d.adrelid), (d.oid IS NOT NULL OR a.attidentity <> '' OR t.typdefault IS NOT NULL), \
          a.attidentity = 'a' OR a.attgenerated <> '', \
          (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e \
@@ -127,7 +130,8 @@ fn columns() -> String {
     )
 }
 
-/// Primary keys, and what is unique, alone or together.
+/// Primary keys, and what is unique, alone or together. A key whose periods do not overlap names one row as well; no
+/// other such constraint is one that a write could name.
 async fn keys(
     alone: &Alone,
     tables: &mut [Table],
@@ -138,7 +142,8 @@ async fn keys(
          (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(x.indkey) WITH ORDINALITY k(attnum, n) \
          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum AND k.n <= x.indnkeyatts) \
          FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL AND {OURS} ORDER BY 1, 2"
+         WHERE x.indisunique AND (x.indisprimary OR NOT x.indisexclusion) AND x.indisvalid AND x.indpred IS NULL \
+         AND x.indexprs IS NULL AND {OURS} ORDER BY 1, 2"
     );
     for row in alone.rows(&indexes).await? {
         let mut row = Cells::of(row);
@@ -181,7 +186,7 @@ async fn references(
         )
     };
     let all = format!(
-        "SELECT n.nspname, c.relname, f.conname, {}, m.nspname, o.relname, {} \
+        "SELECT n.nspname, c.relname, f.conname, {}, m.nspname, o.relname, {}, {TEMPORAL} \
          FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_class o ON o.oid = f.confrelid JOIN pg_namespace m ON m.oid = o.relnamespace \
          WHERE f.contype = 'f' AND f.conparentid = 0 AND {OURS} ORDER BY 1, 2, f.conname",
@@ -194,11 +199,12 @@ async fn references(
         let name = row.next();
         let columns = row.list();
         let (schema, table) = (row.text(), row.text());
-        let targets = row.list();
+        let (targets, temporal) = (row.list(), row.yes());
         if let Some(found) = here.and_then(|p| tables.get_mut(*p)) {
             found.references.push(Reference {
                 name,
                 derived: false,
+                temporal,
                 columns,
                 schema: Some(schema),
                 table,

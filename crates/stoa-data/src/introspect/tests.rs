@@ -74,6 +74,7 @@ fn carrier() -> Reference {
     Reference {
         name: None,
         derived: false,
+        temporal: false,
         schema: None,
         columns: vec!["carrier".to_owned()],
         table: "carriers".to_owned(),

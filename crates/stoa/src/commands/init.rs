@@ -202,6 +202,7 @@ fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
     let reference = |r: introspect::Reference| database::Reference {
         name: r.name,
         derived: r.derived,
+        temporal: r.temporal,
         columns: r.columns,
         table: position(&r.schema, &r.table),
         targets: r.targets,

@@ -76,6 +76,7 @@ fn tables_of_others_are_read() {
     let to = |columns: &[&str], schema: &str, targets: &[&str]| Reference {
         name: Some(format!("pets_{}_fkey", columns.join("_"))),
         derived: false,
+        temporal: false,
         columns: columns.iter().map(ToString::to_string).collect(),
         schema: Some(schema.to_owned()),
         table: "people".to_owned(),
@@ -89,6 +90,7 @@ fn tables_of_others_are_read() {
             // The view in its own schema shows the same key.
             Reference {
                 derived: true,
+                temporal: false,
                 table: "seen".to_owned(),
                 ..to(&["owner"], "other", &["id"])
             },
@@ -211,6 +213,7 @@ fn views_and_domains_are_followed_and_extensions_left_out() {
         [Reference {
             name: Some("parent_child_id_fkey".to_owned()),
             derived: true,
+            temporal: false,
             columns: vec!["of".to_owned()],
             schema: Some("api".to_owned()),
             table: "child".to_owned(),
@@ -224,4 +227,41 @@ fn a_database_that_is_not_there_is_said_without_the_password() {
     let url = Secret::new("postgres://u:hidden@127.0.0.1:1/x");
     let said = introspect_postgres(&url).unwrap_err().to_string();
     assert!(said.contains("127.0.0.1:1") && !said.contains("hidden"), "{said}");
+}
+
+/// What PostgreSQL 18 brought.
+const NEW: &str = "
+    CREATE EXTENSION btree_gist;
+    CREATE TABLE prices (
+        id uuid PRIMARY KEY DEFAULT uuidv7(), net int NOT NULL, gross int GENERATED ALWAYS AS (net * 2) VIRTUAL);
+    CREATE TABLE homes (id int, valid daterange, street text, PRIMARY KEY (id, valid WITHOUT OVERLAPS));
+    CREATE TABLE stays (
+        n int PRIMARY KEY, id int, during daterange, UNIQUE (id, during WITHOUT OVERLAPS),
+        CONSTRAINT at_home FOREIGN KEY (id, PERIOD during) REFERENCES homes (id, PERIOD valid));
+    CREATE VIEW seen AS SELECT n, id, during FROM stays;
+    CREATE TABLE loose (
+        id int PRIMARY KEY, home int REFERENCES stays NOT ENFORCED, late text, n int CHECK (n > 0) NOT ENFORCED);
+    INSERT INTO loose VALUES (1, 99, NULL, -1);
+    ALTER TABLE loose ADD CONSTRAINT late_there NOT NULL late NOT VALID";
+
+#[test]
+#[ignore = "needs PostgreSQL 18: `cargo xtask test` runs it there"]
+fn what_postgresql_18_has_is_read() {
+    let postgres = Postgres::start();
+    let tables = read(&postgres, "new", NEW);
+    let table = |name: &str| tables.iter().find(|t| t.name == name).unwrap();
+    let column = |of: &str, name: &str| table(of).columns.iter().find(|c| c.name == name).unwrap().clone();
+    assert!(column("prices", "id").generated && !column("prices", "id").computed);
+    assert!(column("prices", "gross").computed && column("prices", "net").not_null);
+    // No two rows have the same key; that of another kind is none for `ON CONFLICT`.
+    assert_eq!(table("homes").key, ["id", "valid"]);
+    assert!(table("stays").uniques.is_empty());
+    let [temporal] = &table("stays").references[..] else {
+        panic!("{:?}", table("stays").references);
+    };
+    assert!(temporal.temporal && temporal.columns == ["id", "during"]);
+    assert!(table("seen").references.is_empty());
+    assert!(!table("loose").references[0].temporal);
+    // Rows of before have null.
+    assert!(!column("loose", "late").not_null);
 }

@@ -1,6 +1,6 @@
 //! Views: which column of which table each of their columns shows, and so their keys and references.
 
-use super::{Cells, OURS};
+use super::{Cells, OURS, TEMPORAL};
 use crate::introspect::{Column, Reference, Table};
 use crate::store::postgres::alone::Alone;
 use std::collections::HashMap;
@@ -176,13 +176,15 @@ async fn references(
     origins: &Origins,
     views: &[(u32, u32)],
 ) -> Result<(), Error> {
-    let all = "SELECT conname, conrelid, array_to_string(conkey, ' '), confrelid, array_to_string(confkey, ' ') \
-               FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 ORDER BY conrelid, conname";
+    let all = format!(
+        "SELECT conname, conrelid, array_to_string(conkey, ' '), confrelid, array_to_string(confkey, ' ') \
+         FROM pg_constraint f WHERE contype = 'f' AND conparentid = 0 AND NOT {TEMPORAL} ORDER BY conrelid, conname"
+    );
     let all_shown: Vec<(u32, Vec<(i16, Place)>)> = views
         .iter()
         .map(|(view, _)| (*view, shown(*view, origins)))
         .collect();
-    for row in alone.rows(all).await? {
+    for row in alone.rows(&all).await? {
         let mut row = Cells::of(row);
         let name = row.text();
         let mut side = || {
@@ -256,6 +258,7 @@ fn reference(name: &str, from: &Shown, to: &Shown, tables: &[Table], numbers: &N
     Some(Reference {
         name: Some(name.to_owned()),
         derived: true,
+        temporal: false,
         columns: names(from)?,
         schema: target.schema.clone(),
         table: target.name.clone(),

@@ -34,12 +34,12 @@ impl Deref for Server {
 impl Server {
     /// Starts a server and waits until it answers.
     pub(crate) fn start() -> Self {
-        Self::over(Postgres::start())
+        Self::of(Postgres::start())
     }
 
     /// With `server.pem` and `server.key` of a folder.
     pub(crate) fn start_with_tls(folder: &str) -> Self {
-        Self::over(Postgres::start_with_tls(Path::new(folder)))
+        Self::of(Postgres::start_with_tls(Path::new(folder)))
     }
 
     /// A primary with so many replicas.
@@ -47,11 +47,11 @@ impl Server {
         let Cluster { primary, replicas } = Cluster::start(replicas);
         Self {
             replicas,
-            ..Self::over(primary)
+            ..Self::of(primary)
         }
     }
 
-    fn over(postgres: Postgres) -> Self {
+    fn of(postgres: Postgres) -> Self {
         Self {
             postgres,
             replicas: Vec::new(),
@@ -88,10 +88,9 @@ impl Server {
 
     /// A store over a database.
     pub(crate) fn open(&self, resources: Vec<Resource>, url: &str) -> (Arc<Plan>, Arc<dyn Store>) {
-        let plan = Arc::new(self.plan(resources, url));
-        let store = crate::store::open(&plan, 0).unwrap();
-        watch(&*store);
-        (plan, store)
+        let plan = self.plan(resources, url);
+        let store = Self::over(plan.clone());
+        (Arc::new(plan), store)
     }
 
     /// A store over a database whose replicas may be so far behind.
@@ -105,10 +104,15 @@ impl Server {
         if let StoreKind::Postgres { max_lag, .. } = &mut plan.stores[0].kind {
             *max_lag = lag;
         }
-        let plan = Arc::new(plan);
-        let store = crate::store::open(&plan, 0).unwrap();
+        let store = Self::over(plan.clone());
+        (Arc::new(plan), store)
+    }
+
+    /// A store over what a plan says.
+    pub(crate) fn over(plan: Plan) -> Arc<dyn Store> {
+        let store = crate::store::open(&Arc::new(plan), 0).unwrap();
         watch(&*store);
-        (plan, store)
+        store
     }
 
     /// Waits until the replicas have what the primary has.

@@ -18,6 +18,13 @@ pub(super) const BASE_TYPE: &str = "(WITH RECURSIVE base AS (SELECT t.oid, t.typ
     SELECT u.oid, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype) \
     SELECT CASE typtype WHEN 'c' THEN 'record'::regtype ELSE oid END FROM base JOIN pg_type USING (oid) \
     WHERE base.typbasetype = 0)::oid";
+/// Whether no row has null in the column `a`. From PostgreSQL 18 on a column is also marked by a constraint that is
+/// `NOT VALID`: then rows of before may.
+pub(crate) const NEVER_NULL: &str = "(a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint nn \
+    WHERE nn.conrelid = a.attrelid AND nn.contype = 'n' AND nn.conkey[1] = a.attnum AND NOT nn.convalidated))";
+/// Whether the login may become the role `oid`. From PostgreSQL 16 on a member may be kept from that.
+const MAY_BECOME: &str = "pg_has_role(current_user, oid, \
+    CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)";
 /// How long all of it may take.
 const START: Duration = Duration::from_secs(10);
 /// What was found.
@@ -233,7 +240,7 @@ async fn bound(
     };
     // A view may be updatable: 4, 8 and 16 are update, insert and delete.
     let found = format!(
-        "SELECT c.relkind, a.attname, {BASE_TYPE}, a.attnotnull, pg_relation_is_updatable(c.oid, true) & 28 \
+        "SELECT c.relkind, a.attname, {BASE_TYPE}, {NEVER_NULL}, pg_relation_is_updatable(c.oid, true) & 28 \
          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
          WHERE {} AND a.attnum > 0 AND NOT a.attisdropped",
         is(named)
@@ -336,13 +343,13 @@ async fn roles(plan: &Plan, store: usize, client: &Client, target: &Target) -> R
     };
     for role in roles.allowed.iter().chain(&roles.anonymous) {
         let member = format!(
-            "SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = {}",
+            "SELECT {MAY_BECOME} FROM pg_roles WHERE rolname = {}",
             literal(role)
         );
         let member = one(client, &member).await.map_err(|e| plain(&e, &target.shown))?;
         let why = match member.as_deref() {
             Some("t") => continue,
-            Some(_) => "the store's login is no member of it: GRANT it to the login",
+            Some(_) => "the store's login may not become it: GRANT it to the login (and not WITH SET FALSE)",
             None => "the database has no such role",
         };
         return Err(StoreError::Unavailable(format!(

@@ -3,6 +3,7 @@
 mod bound;
 mod conflicts;
 mod limits;
+mod nineteen;
 mod outages;
 mod pooler;
 mod replicas;

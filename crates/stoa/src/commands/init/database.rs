@@ -70,6 +70,8 @@ pub(super) struct Reference {
     pub(super) name: Option<String>,
     /// Whether it is no constraint: a view shows the columns of one.
     pub(super) derived: bool,
+    /// Whether its last columns are periods.
+    pub(super) temporal: bool,
     /// Columns here.
     pub(super) columns: Vec<String>,
     /// Position of the other table among those found; `None` when it is not there.
@@ -351,6 +353,11 @@ fn skipped(table: &Table, reference: &Reference, tables: &[Table]) -> Option<Str
     let Some(other) = reference.table.and_then(|position| tables.get(position)) else {
         return Some(String::from("the other table is not there"));
     };
+    if reference.temporal {
+        return Some(String::from(
+            "its rows belong to those whose periods cover theirs, not to equal ones",
+        ));
+    }
     let name = &other.name;
     let ty = |table: &Table, name: &str| {
         let column = table.columns.iter().find(|c| c.name == name);

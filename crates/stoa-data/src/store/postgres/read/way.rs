@@ -17,8 +17,10 @@ use std::time::{Duration, Instant};
 use stoa_exchange::clock;
 use stoa_exchange::position::{Mark, Position};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_postgres::SimpleQueryMessage;
 
-/// The server that has `WAIT FOR LSN`.
+/// The server that has `WAIT FOR LSN`. None of this version has been met yet: the statement is as its documentation has it,
+/// and where it is refused the server is asked, as an older one is.
 const WAITS: u32 = 190_000;
 /// A replica whose connection gives no sign of life for so long while it should is left.
 const SILENT: Duration = Duration::from_secs(1);
@@ -136,22 +138,21 @@ impl Way<'_> {
         let Some((replica, wanted)) = self.replica.as_ref().and_then(|r| Some((r, r.wanted?))) else {
             return Ok(true);
         };
-        if replica.version >= WAITS {
-            let connection = self.alone(until).await?;
-            let left = until.saturating_duration_since(clock::now()).as_millis().max(1);
-            let (high, low) = (wanted.lsn >> 32, wanted.lsn & u64::from(u32::MAX));
-            let sql = format!("WAIT FOR LSN '{high:X}/{low:X}' WITH (TIMEOUT '{left}ms', NO_THROW)");
-            let waited = within(until + SILENT, connection.client.simple_query(&sql)).await?;
-            connection.keep();
-            if waited.is_ok() {
-                return Ok(true);
-            }
+        if replica.version >= WAITS
+            && let Some(there) = self.waited(wanted.lsn, until).await?
+        {
+            return Ok(there);
         }
-        let connection = self.pool.shared(until).await?;
+        let connection = match self.pool.shared(until).await {
+            // One that takes longer to make than there is to wait: another server has it.
+            Err(StoreError::Deadline) => return Ok(false),
+            connection => connection?,
+        };
         let question = Question::replayed(&connection).await?;
         let mut pause = Duration::from_millis(1);
         loop {
-            let place = within(until + SILENT, question.place()).await??;
+            let place = within(until + SILENT, question.place()).await;
+            let place = place.map_err(|_| self.pool.unanswered())??;
             if connection.started == replica.started {
                 replica.member.has_replayed(place);
             }
@@ -165,6 +166,43 @@ impl Way<'_> {
             tokio::time::sleep(pause.min(until - now)).await;
             pause = pause.saturating_mul(2);
         }
+    }
+}
+
+impl Way<'_> {
+    /// Lets the server itself wait, which says whether it came so far; `None` where it did not say, and is to be asked.
+    async fn waited(&self, lsn: u64, until: Instant) -> Run<Option<bool>> {
+        // It would hold up whoever else is on a shared connection.
+        let Ok(connection) = self.alone(until).await else {
+            return Ok(None);
+        };
+        let left = until.saturating_duration_since(clock::now());
+        let sql = wait_for(lsn, left);
+        let said = within(until + SILENT, connection.client.simple_query(&sql)).await;
+        // What it says is known, or that it refuses: nothing is under way any more.
+        let said = said.map_err(|_| self.pool.unanswered())?;
+        connection.keep();
+        Ok(said.ok().and_then(|messages| outcome(&messages)))
+    }
+}
+
+/// What waits, a millisecond at least: 0 would be for ever.
+fn wait_for(lsn: u64, left: Duration) -> String {
+    let (high, low) = (lsn >> 32, lsn & u64::from(u32::MAX));
+    let left = left.as_millis().max(1);
+    format!("WAIT FOR LSN '{high:X}/{low:X}' WITH (TIMEOUT '{left}ms', NO_THROW)")
+}
+
+/// `success` or `timeout`; a server that was promoted meanwhile says something else.
+fn outcome(messages: &[SimpleQueryMessage]) -> Option<bool> {
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    match row? {
+        "success" => Some(true),
+        "timeout" => Some(false),
+        _ => None,
     }
 }
 

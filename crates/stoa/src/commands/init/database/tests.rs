@@ -60,6 +60,7 @@ fn refs_lead_to_one_key_column_and_the_rest_are_references() {
     let to = |columns: &[&str], table, targets: &[&str]| Reference {
         name: None,
         derived: false,
+        temporal: false,
         columns: columns.iter().map(|c| (*c).to_owned()).collect(),
         table,
         targets: targets.iter().map(|c| (*c).to_owned()).collect(),
