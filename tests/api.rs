@@ -36,6 +36,17 @@ books! {
     paging postgres prefer references schemas select shards spreads tokens validation
 }
 
+/// Some go through what pools by transaction as well: it changes what a transaction is made of, and no answer.
+macro_rules! pooled {
+    ($($name:ident)+) => {
+        mod pgbouncer {
+            $(#[test] fn $name() { super::run_book(stringify!($name), "pgbouncer"); })+
+        }
+    };
+}
+
+pooled! { crud functions idempotency postgres }
+
 #[test]
 fn every_scenario_file_is_run() {
     let mut found: Vec<String> = std::fs::read_dir(repository().join("tests/api"))
@@ -72,10 +83,11 @@ fn run_book(name: &str, store: &'static str) {
         one.on
             .as_deref()
             .or(book.on.as_deref())
-            // With replicas it is the same database.
+            // With replicas it is the same database, and behind a pooler.
             .is_none_or(|on| {
+                let same = matches!(store, "replicas" | "pgbouncer");
                 on.split_whitespace()
-                    .any(|on| on == store || (on == "postgres" && store == "replicas"))
+                    .any(|on| on == store || (on == "postgres" && same))
             })
     };
     let scenarios: Vec<&Scenario> = book.scenarios.iter().filter(of_store).collect();

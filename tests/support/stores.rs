@@ -1,25 +1,30 @@
 //! The stores that tests run on.
 
-use stoa_testkit::{Cluster, Postgres};
+use stoa_testkit::{Cluster, Pgbouncer, Postgres};
 
-/// A kind of store: `sqlite`, one `postgres`, `replicas` (a primary with two), or `shards` (three, each with a replica).
+/// A kind of store: `sqlite`, one `postgres`, the same behind `pgbouncer`, `replicas` (a primary with two), or `shards`
+/// (three, each with a replica).
 pub(crate) struct Stores {
     kind: &'static str,
     postgres: Option<Cluster>,
+    pooler: Option<Pgbouncer>,
     databases: usize,
 }
 
 impl Stores {
     /// Starts the servers that the kind needs.
     pub(crate) fn start(kind: &'static str) -> Self {
+        let postgres = match kind {
+            "sqlite" => None,
+            "postgres" | "pgbouncer" => Some(Cluster::start(0)),
+            "replicas" => Some(Cluster::start(2)),
+            _ => Some(Cluster::start(1)),
+        };
+        let behind = postgres.as_ref().filter(|_| kind == "pgbouncer");
         Self {
             kind,
-            postgres: match kind {
-                "sqlite" => None,
-                "postgres" => Some(Cluster::start(0)),
-                "replicas" => Some(Cluster::start(2)),
-                _ => Some(Cluster::start(1)),
-            },
+            pooler: behind.map(|cluster| Pgbouncer::start(&cluster.primary, "")),
+            postgres,
             databases: 0,
         }
     }
@@ -42,6 +47,11 @@ impl Stores {
             "postgres" => {
                 let database = self.database(sql);
                 format!("\"{}\"", self.cluster().primary.url(&database))
+            }
+            "pgbouncer" => {
+                let database = self.database(sql);
+                let pooler = self.pooler.as_ref().expect("it runs");
+                format!("\"{}\"", pooler.url(&database))
             }
             "replicas" => {
                 let database = self.database(sql);

@@ -94,7 +94,7 @@ pub(crate) fn all() -> Outcome {
     postgres()
 }
 
-/// PostgreSQL's own programs, 15 or newer, and those by which root starts them as another user and finds them.
+/// PostgreSQL's own programs, 15 or newer, `PgBouncer`, and those by which root starts them as another user and finds them.
 pub(crate) fn postgres() -> Outcome {
     let installed = || {
         let versions = fs::read_dir("/usr/lib/postgresql")
@@ -105,13 +105,13 @@ pub(crate) fn postgres() -> Outcome {
             .into_iter()
             .any(|version| version.path().join("bin/initdb").exists())
     };
-    let needed = ["postgresql", "procps"];
-    if installed() && works("pgrep", &["--version"]) {
+    let needed = ["postgresql", "pgbouncer", "procps"];
+    if installed() && works("pgrep", &["--version"]) && works("pgbouncer", &["--version"]) {
         return Ok(());
     }
     let told = || {
         format!(
-            "the tests need PostgreSQL 15 or newer: `apt-get install {}`",
+            "the tests need PostgreSQL 15 or newer and PgBouncer: `apt-get install {}`",
             needed.join(" ")
         )
     };

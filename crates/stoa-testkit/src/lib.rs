@@ -7,9 +7,11 @@
 )]
 
 mod cluster;
+mod pooler;
 mod programs;
 
 pub use cluster::Cluster;
+pub use pooler::Pgbouncer;
 
 use programs::program;
 use std::io::{BufRead, BufReader, Write as _};
@@ -174,13 +176,7 @@ impl Postgres {
 
     /// One of its programs, as the user who may run it: not root.
     fn tool(&self, name: &str, args: &[&str]) -> Command {
-        let mut command = if is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(program(name));
-            command
-        } else {
-            Command::new(program(name))
-        };
+        let mut command = as_postgres(&program(name));
         command.args(args).current_dir(self.folder.path());
         command
     }
@@ -326,6 +322,16 @@ pub fn free_port() -> u16 {
 
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+/// A program as the user who may run it.
+fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program);
+    command
 }
 
 /// Adds to a file of a server, which is made where it is not there and belongs to who runs it.

@@ -284,7 +284,10 @@ async fn lock(shard: &PostgresShard) -> Result<Alone> {
     loop {
         let tried = async {
             alone
-                .run("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
+                .run(&format!(
+                    "BEGIN; {}SET LOCAL idle_in_transaction_session_timeout = 0",
+                    alone.unbounded()
+                ))
                 .await?;
             alone
                 .rows(&format!("SELECT pg_try_advisory_xact_lock({LOCK})"))
@@ -308,7 +311,7 @@ async fn lock(shard: &PostgresShard) -> Result<Alone> {
 
 /// The steps that belong together, with their record.
 async fn transaction(plan: &Plan, store: usize, alone: &Alone, steps: &[Step]) -> Result<()> {
-    let begin = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
+    let begin = format!("BEGIN; {}", bounds(alone));
     for tries in 1.. {
         let mut outcome = alone.run(&begin).await.map_err(|e| alone.broken(&e).into());
         for step in steps {
@@ -338,6 +341,11 @@ async fn transaction(plan: &Plan, store: usize, alone: &Alone, steps: &[Step]) -
     Ok(())
 }
 
+/// How long statements of one transaction may wait for locks, and take.
+fn bounds(alone: &Alone) -> String {
+    format!("{}SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'", alone.unbounded())
+}
+
 /// One step outside the transaction of the others, statement by statement.
 async fn tried(alone: &Alone, step: &Step) -> Result<()> {
     for part in step.sql.split(";\n") {
@@ -349,7 +357,7 @@ async fn tried(alone: &Alone, step: &Step) -> Result<()> {
         let sql = if part.contains(" CONCURRENTLY ") {
             part.to_owned()
         } else {
-            format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {part}")
+            format!("{}; {part}", bounds(alone))
         };
         again(alone, step, &sql).await?;
     }
@@ -400,10 +408,7 @@ async fn batches(alone: &Alone, step: &Step, update: &str) -> Result<()> {
         again(
             alone,
             step,
-            &format!(
-                "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {part}; {}",
-                kept(&to.to_string())
-            ),
+            &format!("{}; {part}; {}", bounds(alone), kept(&to.to_string())),
         )
         .await?;
         from = to;

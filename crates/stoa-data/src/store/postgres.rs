@@ -3,6 +3,7 @@
 
 pub(crate) mod alone;
 mod call;
+mod cancel;
 mod codec;
 pub(crate) mod computed;
 mod config;
@@ -18,6 +19,7 @@ mod pool;
 mod pools;
 mod read;
 mod routine;
+mod session;
 pub(crate) mod start;
 #[cfg(test)]
 mod tests;

@@ -238,7 +238,9 @@ pub(super) fn settle(plan: &Plan, store: usize, (shards, without): Among<'_>) ->
             let Some(Some(alone)) = all.get(*shard) else {
                 continue;
             };
-            let done = alone.run(&format!("BEGIN;\n{};\nCOMMIT", step.sql)).await;
+            let done = alone
+                .run(&format!("BEGIN;\n{}{};\nCOMMIT", alone.unbounded(), step.sql))
+                .await;
             done.map_err(|error| failed(alone, step, &error))?;
         }
         Ok(steps.into_iter().map(|(_, step)| step).collect())

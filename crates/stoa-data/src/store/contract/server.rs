@@ -80,8 +80,7 @@ impl Server {
 
     /// A new database with the tables of some resources.
     pub(crate) fn database(&self, resources: &[Resource]) -> String {
-        let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        let name = self.empty_named();
         crate::migrate::apply(&self.plan(resources.to_vec(), &self.url(&name)), 0, false).unwrap();
         name
     }
@@ -150,12 +149,14 @@ impl Server {
 
     /// The URLs of so many new databases.
     pub(crate) fn empty(&self, count: usize) -> Vec<String> {
-        let one = |_| {
-            let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
-            self.sql("postgres", &format!("CREATE DATABASE {name}"));
-            self.url(&name)
-        };
-        (0..count).map(one).collect()
+        (0..count).map(|_| self.url(&self.empty_named())).collect()
+    }
+
+    /// A new database with nothing in it.
+    pub(crate) fn empty_named(&self) -> String {
+        let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        name
     }
 
     /// A plan of some resources in these databases.

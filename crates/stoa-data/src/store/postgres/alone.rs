@@ -13,6 +13,11 @@ use tokio_postgres::{Error, SimpleQueryMessage};
 /// How long a server may take to let somebody in before it counts as away.
 const REACH: Duration = Duration::from_secs(10);
 
+/// Lets the server wait, until the transaction ends, for what takes its time. Those of the settings that it has: one of them is
+/// of PostgreSQL 17.
+const UNBOUNDED: &str = "SELECT set_config(name, '0', true) FROM pg_settings \
+    WHERE name IN ('statement_timeout', 'transaction_timeout'); ";
+
 /// One connection that nobody else uses, driven by a task of the runtime it was made in.
 pub(crate) struct Alone {
     connection: Connection,
@@ -115,11 +120,17 @@ impl Alone {
             shown: target.shown,
         };
         // What migrates takes its time; what it waits for has a bound of its own.
-        alone
-            .run("SET statement_timeout = 0")
-            .await
-            .map_err(|e| alone.broken(&e))?;
+        if !alone.connection.pooled {
+            let session = UNBOUNDED.replace("true", "false");
+            alone.run(&session).await.map_err(|e| alone.broken(&e))?;
+        }
         Ok(alone)
+    }
+
+    /// What stands in front of statements that may take their time, in one transaction with them: nothing, where the
+    /// session says so already. Where others are given the same connection next, nothing of it is left for them.
+    pub(crate) fn unbounded(&self) -> &'static str {
+        if self.connection.pooled { UNBOUNDED } else { "" }
     }
 
     /// Statements without parameters. The error is the database's own.

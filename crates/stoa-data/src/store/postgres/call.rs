@@ -47,7 +47,7 @@ pub(super) async fn run(
     let params = params(&calling.builder.sql);
     let result = pool
         .limited(deadline, async {
-            let begin = begin(shared, &calling, deadline);
+            let begin = begin(shared, &connection, &calling, deadline);
             let mut page = calling.page(&connection, &params, &begin).await?;
             if call.max_rows.is_some_and(|max| page.rows > max) {
                 return Err(StoreError::Affected(page.rows).into());
@@ -109,7 +109,7 @@ fn plain(fail: Fail, shared: &Shared) -> StoreError {
     fail.plain(shared.shown())
 }
 
-fn begin(shared: &Shared, calling: &Calling<'_>, deadline: Instant) -> String {
+fn begin(shared: &Shared, connection: &Connection, calling: &Calling<'_>, deadline: Instant) -> String {
     let call = calling.call;
     let left = deadline
         .saturating_duration_since(clock::now())
@@ -121,8 +121,9 @@ fn begin(shared: &Shared, calling: &Calling<'_>, deadline: Instant) -> String {
         (" READ ONLY", "")
     };
     format!(
-        "BEGIN{how}; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{commit}{}",
+        "BEGIN{how}; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{}{commit}{}",
         left + 1_000,
+        connection.zone(),
         if calling.sets_response { CLEAR } else { "" }
     )
 }

@@ -1,8 +1,10 @@
 //! One connection: its client, what it has prepared, and whether it may still be used.
 
+use super::cancel::cancel;
 use super::codec::Param;
 use super::config::Target;
 use super::errors::Run;
+use super::session;
 use crate::store::StoreError;
 use crate::store::slow;
 use crate::store::sql::Sql;
@@ -121,6 +123,9 @@ impl Connection {
             Err(error) if refuses_options(&error) => (connect(target).await?, None),
             Err(error) => return Err(error),
         };
+        if let (None, Some(options)) = (started, target.config.get_options()) {
+            client.batch_execute(&session::insist(options)).await?;
+        }
         // From three quarters of a life to all of it, so that not all end at once.
         let life = LIFE.mul_f64(0.75 + jitter() / 4.0);
         Ok(Self {
@@ -140,6 +145,15 @@ impl Connection {
     /// Whether a request may still be begun on it.
     pub(super) fn is_usable(&self) -> bool {
         !self.retired.load(Ordering::Relaxed) && !self.client.is_closed() && clock::now() < self.until
+    }
+
+    /// What each transaction begins with where nothing of a session holds: the zone that a direct connection is given.
+    pub(super) fn zone(&self) -> &'static str {
+        if self.pooled {
+            "; SET LOCAL TimeZone = 'UTC'"
+        } else {
+            ""
+        }
     }
 
     /// No request is begun on it any more.
@@ -202,10 +216,10 @@ impl Connection {
     /// held alone: whose request would be stopped otherwise?
     pub(super) fn stop(&self) {
         self.retire();
-        let (cancel, tls) = (self.cancel.clone(), self.target.tls.clone());
+        let (token, target) = (self.cancel.clone(), self.target.clone());
         tokio::spawn(async move {
             // A server that cannot be reached ends the statement by its own time limit.
-            let _ = tokio::time::timeout(CANCEL, cancel.cancel_query(tls)).await;
+            let _ = tokio::time::timeout(CANCEL, cancel(&token, &target)).await;
         });
     }
 }
@@ -219,9 +233,9 @@ async fn connect(target: &Target) -> Result<Client, tokio_postgres::Error> {
 
 /// What PgBouncer says of a setting that it does not know.
 fn refuses_options(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|db| {
-        *db.code() == SqlState::PROTOCOL_VIOLATION || db.message().contains("unsupported startup parameter")
-    })
+    error
+        .as_db_error()
+        .is_some_and(|db| *db.code() == SqlState::PROTOCOL_VIOLATION || session::is_refusal(db))
 }
 
 /// From 0 to 1, differently each time.

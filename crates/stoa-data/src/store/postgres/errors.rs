@@ -1,6 +1,7 @@
 //! PostgreSQL's errors in the store's words.
 
 use super::codec::Unfit;
+use super::session::{REMEDY, is_refusal};
 use crate::operation::{Change, FieldIndex, Write};
 use crate::store::sql::Unbuildable;
 use crate::store::table::{BUCKET, Table, Tables};
@@ -163,6 +164,8 @@ fn is_io(error: &Error) -> bool {
 /// Whether a connection failed because nobody is there, or not ready to serve.
 pub(super) fn is_absence(error: &Error) -> bool {
     match error.code() {
+        // That never gets better by itself.
+        Some(_) if error.as_db_error().is_some_and(is_refusal) => false,
         Some(state) => is_lost_state(state) || state.code().starts_with("53"),
         None => error.is_closed() || is_io(error),
     }
@@ -199,7 +202,11 @@ pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
             "{shown}: {} ({}){}",
             db.message(),
             code.code(),
-            remedy(code.code())
+            if is_refusal(db) {
+                REMEDY
+            } else {
+                remedy(code.code())
+            }
         );
         StoreError::Unavailable(said)
     };

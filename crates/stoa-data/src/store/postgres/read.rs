@@ -178,11 +178,12 @@ impl<'a> Reading<'a> {
     }
 
     /// `BEGIN`, with as much time as is left.
-    fn begin(&self, how: &str) -> String {
+    fn begin(&self, connection: &Connection, how: &str) -> String {
         let left = self.deadline.saturating_duration_since(clock::now());
         format!(
-            "BEGIN {how}; SET LOCAL statement_timeout = {}",
-            left.as_millis().max(1)
+            "BEGIN {how}; SET LOCAL statement_timeout = {}{}",
+            left.as_millis().max(1),
+            connection.zone()
         )
     }
 
@@ -210,7 +211,7 @@ impl<'a> Reading<'a> {
                 self.collect(rows).await
             };
             let check = pool.check(connection).await?;
-            let begin = self.begin("READ ONLY");
+            let begin = self.begin(connection, "READ ONLY");
             self.transaction(connection, &check, &begin, page).await
         };
         pool.limited(self.deadline, Box::pin(transaction)).await?
@@ -286,7 +287,7 @@ impl<'a> Reading<'a> {
                 Box::pin(async {
                     let reads = self.prepare(&connection, &self.sql, &read).await?;
                     let counts = self.prepare(&connection, &counting.sql, &count).await?;
-                    let begin = self.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
+                    let begin = self.begin(&connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY");
                     let page = async {
                         let rows = self.rows(&connection, reads.as_ref(), &self.sql, &read).await?;
                         self.collect(rows).await
@@ -372,7 +373,7 @@ impl<'a> Reading<'a> {
                         })
                     };
                     let check = pool.check(&connection).await?;
-                    self.transaction(&connection, &check, &self.begin("READ ONLY"), value)
+                    self.transaction(&connection, &check, &self.begin(&connection, "READ ONLY"), value)
                         .await
                 }),
             )

@@ -229,8 +229,9 @@ impl Writing<'_> {
         // The fence looks at what is committed once it is held, whatever level the database prefers.
         let level = self.fence.map_or("", |_| " ISOLATION LEVEL READ COMMITTED");
         format!(
-            "BEGIN{level}; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{}{}",
+            "BEGIN{level}; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{}{}{}",
             left + 1_000,
+            self.connection.zone(),
             self.shared.commit,
             self.fence.map(Fence::take).unwrap_or_default()
         )
