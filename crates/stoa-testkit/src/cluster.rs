@@ -34,7 +34,7 @@ impl Postgres {
     /// whatever this one has written since.
     #[must_use]
     pub fn replica(&self) -> Self {
-        let mut replica = Self::fresh();
+        let mut replica = Self::fresh(self.programs.clone());
         let folder = std::path::PathBuf::from(replica.data());
         let follows = format!(
             "primary_conninfo = 'host=127.0.0.1 port={} user=stoa'\n",

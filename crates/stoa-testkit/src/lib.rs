@@ -13,7 +13,7 @@ mod programs;
 pub use cluster::Cluster;
 pub use pooler::Pgbouncer;
 
-use programs::program;
+use programs::{Programs, as_postgres};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -39,6 +39,7 @@ impl Drop for Held {
 #[derive(Debug)]
 pub struct Postgres {
     folder: tempfile::TempDir,
+    programs: Programs,
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
 }
@@ -46,16 +47,21 @@ pub struct Postgres {
 impl Postgres {
     /// Starts a server and waits until it answers.
     pub fn start() -> Self {
-        Self::start_as(None)
+        Self::start_as(Programs::chosen(), None)
+    }
+
+    /// The newest version that npm has, whatever the other tests run on.
+    pub fn start_newest() -> Self {
+        Self::start_as(Programs::newest(), None)
     }
 
     /// With `server.pem` and `server.key` of a folder.
     pub fn start_with_tls(folder: &Path) -> Self {
-        Self::start_as(Some(folder))
+        Self::start_as(Programs::chosen(), Some(folder))
     }
 
-    fn start_as(tls: Option<&Path>) -> Self {
-        let mut server = Self::fresh();
+    fn start_as(programs: Programs, tls: Option<&Path>) -> Self {
+        let mut server = Self::fresh(programs);
         if let Some(folder) = tls {
             server.certify(folder);
         }
@@ -64,20 +70,25 @@ impl Postgres {
     }
 
     /// A server with the files of the template, not started.
-    fn fresh() -> Self {
-        let server = Self::nowhere();
-        run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
+    fn fresh(programs: Programs) -> Self {
+        let template = template(&programs);
+        let server = Self::nowhere(programs);
+        run(Command::new("cp").arg("-a").arg(template).arg(server.data()));
         server
     }
 
     /// A folder for a server.
-    fn nowhere() -> Self {
+    fn nowhere(programs: Programs) -> Self {
         // A short path: a socket's name has a bound.
         let folder = tempfile::tempdir_in("/tmp").expect("a folder for the server");
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
         }
-        Self { folder, port: 0 }
+        Self {
+            folder,
+            programs,
+            port: 0,
+        }
     }
 
     /// Makes the files of a server without a database of its own.
@@ -176,7 +187,7 @@ impl Postgres {
 
     /// One of its programs, as the user who may run it: not root.
     fn tool(&self, name: &str, args: &[&str]) -> Command {
-        let mut command = as_postgres(&program(name));
+        let mut command = as_postgres(&self.programs.path(name));
         command.args(args).current_dir(self.folder.path());
         command
     }
@@ -189,7 +200,7 @@ impl Postgres {
     /// A transaction that has run a statement and stays open until it is dropped.
     pub fn hold(&self, database: &str, sql: &str) -> Held {
         let url = self.url(database);
-        let mut client = Command::new(program("psql"))
+        let mut client = Command::new(self.programs.path("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -212,7 +223,16 @@ impl Postgres {
     /// Statements in a database.
     pub fn sql(&self, database: &str, sql: &str) {
         let url = self.url(database);
-        run(Command::new(program("psql")).args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql]));
+        run(Command::new(self.programs.path("psql")).args([
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            &url,
+            "-c",
+            sql,
+        ]));
     }
 
     /// The one value that a statement gives, as text.
@@ -230,7 +250,7 @@ impl Postgres {
             "-c",
             sql,
         ];
-        let output = Command::new(program("psql"))
+        let output = Command::new(self.programs.path("psql"))
             .args(words)
             .output()
             .expect("psql starts");
@@ -244,7 +264,7 @@ impl Postgres {
 
     /// What a database has beside rows, as SQL.
     pub fn dump(&self, database: &str) -> String {
-        let mut command = Command::new(program("pg_dump"));
+        let mut command = Command::new(self.programs.path("pg_dump"));
         let output = command
             .args(["--schema-only", "-d", &self.url(database)])
             .output()
@@ -266,18 +286,9 @@ impl Postgres {
         while self.ask("postgres", &count) != "0" {}
     }
 
-    /// The major version that the server is of.
-    pub fn major(&self) -> u32 {
-        let version = programs::version();
-        let digits = version.split(|c: char| !c.is_ascii_digit()).next();
-        digits
-            .and_then(|n| n.parse().ok())
-            .expect("a version begins with a number")
-    }
-
     /// The path of one of the server's own programs, `pgbench` say.
     pub fn program(&self, name: &str) -> PathBuf {
-        program(name)
+        self.programs.path(name)
     }
 
     /// The folder it lives in.
@@ -296,13 +307,11 @@ impl Drop for Postgres {
 
 /// The files of a new server, made once by the first test that wants one and copied by all: making them takes ten times
 /// as long. So servers that were started on their own have one system identifier.
-fn template() -> PathBuf {
-    let version = programs::version();
-    let user = std::fs::metadata("/proc/self").map_or(0, |m| std::os::unix::fs::MetadataExt::uid(&m));
-    let name = format!("stoa-tests-postgres-{version}-{user}");
+fn template(programs: &Programs) -> PathBuf {
+    let name = format!("stoa-tests-postgres-{}-{}", programs.version(), user());
     let template = Path::new("/tmp").join(name);
     if !template.exists() {
-        let new = Postgres::nowhere();
+        let new = Postgres::nowhere(programs.clone());
         new.initialise();
         // Whoever is first has made it; who comes later finds it there.
         let made = std::fs::rename(new.data(), &template);
@@ -321,17 +330,12 @@ pub fn free_port() -> u16 {
 }
 
 fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+    user() == 0
 }
 
-/// A program as the user who may run it.
-fn as_postgres(program: &Path) -> Command {
-    if !is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("runuser");
-    command.args(["-u", "postgres", "--"]).arg(program);
-    command
+/// Whose process this is.
+fn user() -> u32 {
+    std::fs::metadata("/proc/self").map_or(0, |m| std::os::unix::fs::MetadataExt::uid(&m))
 }
 
 /// Adds to a file of a server, which is made where it is not there and belongs to who runs it.

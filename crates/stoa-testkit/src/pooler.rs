@@ -1,6 +1,7 @@
 //! `PgBouncer` in front of a server.
 
-use crate::{Postgres, TRIES, as_postgres, free_port, is_root, run};
+use crate::programs::as_postgres;
+use crate::{Postgres, TRIES, free_port, is_root, run};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

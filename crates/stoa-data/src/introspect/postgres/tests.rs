@@ -245,9 +245,8 @@ const NEW: &str = "
     ALTER TABLE loose ADD CONSTRAINT late_there NOT NULL late NOT VALID";
 
 #[test]
-#[ignore = "needs PostgreSQL 18: `cargo xtask test` runs it there"]
 fn what_postgresql_18_has_is_read() {
-    let postgres = Postgres::start();
+    let postgres = Postgres::start_newest();
     let tables = read(&postgres, "new", NEW);
     let table = |name: &str| tables.iter().find(|t| t.name == name).unwrap();
     let column = |of: &str, name: &str| table(of).columns.iter().find(|c| c.name == name).unwrap().clone();
