@@ -37,6 +37,11 @@ impl Server {
         Self::of(Postgres::start())
     }
 
+    /// The newest version that there is for tests, whatever the others run on.
+    pub(crate) fn start_newest() -> Self {
+        Self::of(Postgres::start_newest())
+    }
+
     /// With `server.pem` and `server.key` of a folder.
     pub(crate) fn start_with_tls(folder: &str) -> Self {
         Self::of(Postgres::start_with_tls(Path::new(folder)))

@@ -7,10 +7,11 @@ use crate::store::contract::fixture::{
     try_write, update,
 };
 use crate::store::contract::server::Server;
+use crate::store::postgres::alone::Alone;
 use crate::value::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use stoa_config::plan::Type;
+use stoa_config::plan::{Secret, Type};
 use stoa_exchange::clock;
 
 #[test]
@@ -231,4 +232,31 @@ fn every_type_in_a_row_a_list_and_a_cursor() {
     );
     assert_eq!(found.last, vec![Value::Time(-1), Value::Uuid(id)]);
     assert_eq!(done(&*store, delete(0, is(0, Value::Uuid(id)))).affected, 1);
+}
+
+/// From PostgreSQL 17 on a server may end the session whose transaction takes longer than it lets one.
+#[test]
+fn a_server_that_bounds_transactions_ends_a_write_and_no_migration() {
+    let server = Server::start_newest();
+    let (_plan, store) = server.store(vec![things(), parts()]);
+    let url = server.url("d0");
+    drop(store);
+    server.sql(
+        "d0",
+        "ALTER DATABASE d0 SET transaction_timeout = '200ms';
+         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(9); RETURN new; END';
+         CREATE TRIGGER slow BEFORE INSERT ON parts FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    let (_plan, store) = server.open(vec![things(), parts()], &url);
+    let late = try_write(&*store, insert(1, &[0], vec![vec![Value::Int(1)]]));
+    assert!(matches!(late, Err(StoreError::Deadline)), "{late:?}");
+    assert_eq!(
+        done(&*store, insert(0, &[0], vec![vec![Value::Int(1)]])).affected,
+        1
+    );
+    run(async {
+        let alone = Alone::open(&Secret::new(url.as_str())).await.unwrap();
+        let rows = alone.rows("SHOW transaction_timeout").await.unwrap();
+        assert_eq!(rows, [[Some("0".to_owned())]]);
+    });
 }
