@@ -299,6 +299,19 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        // One that is killed leaves a segment of shared memory behind, and a machine has only so many.
+        let file = std::fs::read_to_string(Path::new(&self.data()).join("postmaster.pid"));
+        let file = file.unwrap_or_default();
+        let segment = file
+            .lines()
+            .nth(6)
+            .and_then(|line| line.split_whitespace().nth(1));
+        if let Some(segment) = segment {
+            let _ = Command::new("ipcrm")
+                .args(["-m", segment])
+                .stderr(Stdio::null())
+                .status();
+        }
         for process in self.processes() {
             let _ = Command::new("kill").args(["-9", &process]).status();
         }
