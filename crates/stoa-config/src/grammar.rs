@@ -8,6 +8,7 @@ pub(crate) mod literal;
 pub(crate) mod name;
 pub(crate) mod net;
 pub(crate) mod policy;
+mod postgres;
 pub(crate) mod route;
 pub(crate) mod units;
 

@@ -60,6 +60,21 @@ impl Postgres {
         Self::start_as(Programs::chosen(), Some(folder))
     }
 
+    /// The newest version that npm has, with `server.pem` and `server.key` of a folder.
+    pub fn start_newest_with_tls(folder: &Path) -> Self {
+        Self::start_as(Programs::newest(), Some(folder))
+    }
+
+    /// Puts a line in front of those by which it lets somebody in.
+    pub fn let_in(&self, line: &str) {
+        let file = PathBuf::from(self.data()).join("pg_hba.conf");
+        let before = std::fs::read_to_string(&file).expect("the file of a server");
+        std::fs::write(&file, format!("{line}\n{before}")).expect("it can be written");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let first = "SELECT auth_method FROM pg_hba_file_rules ORDER BY line_number LIMIT 1";
+        while !line.ends_with(&self.ask("postgres", first)) {}
+    }
+
     fn start_as(programs: Programs, tls: Option<&Path>) -> Self {
         let mut server = Self::fresh(programs);
         if let Some(folder) = tls {

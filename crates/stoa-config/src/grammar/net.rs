@@ -1,6 +1,6 @@
 //! Addresses, networks, URLs.
 
-use super::{Flaw, Grammar, Words};
+use super::{Flaw, Grammar, Words, postgres};
 use crate::{
     fault::codes,
     plan::{Endpoint, Host},
@@ -73,7 +73,7 @@ pub(crate) static SHARED_WORDS: Words = Words::new(
 
 pub(crate) static POSTGRES: Grammar<String> = Grammar {
     words: &POSTGRES_WORDS,
-    parse: postgres,
+    parse: postgres::postgres,
 };
 pub(crate) static POSTGRES_WORDS: Words = Words::new(
     "the URL of a PostgreSQL database",
@@ -167,8 +167,8 @@ fn cidr(text: &str) -> Result<ipnet::IpNet, Flaw> {
     Ok(net)
 }
 
-/// Parses a URL with one of `schemes`. The flaw never repeats the text: it may hold a password.
-fn url(text: &str, schemes: &[&str]) -> Result<Url, Flaw> {
+/// What stands before the `://`, one of `schemes`.
+pub(super) fn scheme<'t>(text: &'t str, schemes: &[&str]) -> Result<&'t str, Flaw> {
     let wanted = schemes
         .iter()
         .map(|s| format!("`{s}://`"))
@@ -187,6 +187,12 @@ fn url(text: &str, schemes: &[&str]) -> Result<Url, Flaw> {
             None => flaw,
         });
     }
+    Ok(scheme)
+}
+
+/// Parses a URL with one of `schemes`. The flaw never repeats the text: it may hold a password.
+fn url(text: &str, schemes: &[&str]) -> Result<Url, Flaw> {
+    scheme(text, schemes)?;
     let url = Url::parse(text).map_err(|e| {
         let what = match e {
             url::ParseError::InvalidPort => "its port is out of range: 1 to 65535".to_owned(),
@@ -247,30 +253,6 @@ fn shared(text: &str) -> Result<String, Flaw> {
     url(text, &["redis", "rediss", "memcached"]).map(|_| text.to_owned())
 }
 
-fn postgres(text: &str) -> Result<String, Flaw> {
-    let url = url(text, &["postgres", "postgresql"])?;
-    let mode = url.query_pairs().find(|(key, _)| key == "sslmode");
-    if let Some((_, mode)) = mode.filter(|(_, mode)| !SSL_MODES.contains(&&**mode)) {
-        let at = text.find("sslmode=").unwrap_or(0);
-        let end = text[at..]
-            .find(['&', '#'])
-            .map_or(text.len(), |length| at + length);
-        return Err(Flaw::at(at..end, format!("`{mode}` is not an `sslmode`"))
-            .help(format!("write one of {}", SSL_MODES.join(", "))));
-    }
-    Ok(text.to_owned())
-}
-
-/// How far a connection to PostgreSQL is encrypted and its server known, from not at all.
-const SSL_MODES: [&str; 6] = [
-    "disable",
-    "allow",
-    "prefer",
-    "require",
-    "verify-ca",
-    "verify-full",
-];
-
 fn store(text: &str) -> Result<StoreUrl, Flaw> {
     if let Some(path) = text.strip_prefix("sqlite:") {
         return sqlite(path)
@@ -278,7 +260,7 @@ fn store(text: &str) -> Result<StoreUrl, Flaw> {
             .map_err(|flaw| flaw.shifted("sqlite:".len()));
     }
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return postgres(text).map(StoreUrl::Postgres);
+        return postgres::postgres(text).map(StoreUrl::Postgres);
     }
     let scheme = text.split(':').next().unwrap_or_default();
     let plain = scheme.len() < text.len() && scheme.bytes().all(|b| b.is_ascii_alphanumeric());

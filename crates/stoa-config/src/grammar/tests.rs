@@ -32,6 +32,73 @@ fn a_password_that_ends_a_url_early_is_named() {
 }
 
 #[test]
+fn urls_of_databases() {
+    let fine = [
+        "postgres://u:p%40x@h/db",
+        "postgresql://u@h1:1,h2:2/db",
+        "postgres://u@h1,h2:5433/db?target_session_attrs=prefer-standby",
+        "postgres://u@[::1]:5432,[::2]/db",
+        "postgres://u@%2Frun%2Fpostgresql/db",
+        "postgres:///db?host=/run/postgresql&user=u",
+        "postgres://u@h/db?sslmode=require&channel_binding=require&sslnegotiation=direct",
+        "postgres://u@h/db?hostaddr=10.0.0.1,::1&gssencmode=disable&options=-csearch_path%3Da",
+        "postgres://h",
+    ];
+    for text in fine {
+        assert!((net::POSTGRES.parse)(text).is_ok(), "{text}");
+    }
+    let flawed = [
+        ("postgres://u:p@ss@h/db", "two `@`", "%40"),
+        ("postgres://u:p%zz@h/db", "two digits", "%25"),
+        ("postgres://u@h:0/db", "out of range", ""),
+        ("postgres://u@h:1,h:x/db", "out of range", ""),
+        ("postgres://u@[::g]/db", "invalid IPv6", ""),
+        ("postgres://u@/db", "no host", "%2Frun"),
+        ("postgres://u@h,/db", "no host", ""),
+        ("postgres:///db?hostaddr=10.0.0.1", "no host", ""),
+        ("postgres://u@h/db#x", "before the `#`", "%23"),
+        ("postgres://u@h/db?options", "NAME=VALUE", ""),
+        (
+            "postgres://u@h/db?sslmod=require",
+            "no parameter",
+            "did you mean `sslmode`",
+        ),
+        ("postgres://u@h/db?passfile=/x", "no parameter", "DATABASE_URL"),
+        ("postgres://u@h/db?sslcert=x", "no parameter", "password"),
+        ("postgres://u@h/db?hostaddr=h", "not a `hostaddr`", "10.0.0.1"),
+        (
+            "postgres://u@h/db?gssencmode=require",
+            "not a `gssencmode`",
+            "prefer",
+        ),
+        (
+            "postgres://u@h/db?channel_binding=require",
+            "encrypted",
+            "sslmode=require",
+        ),
+        (
+            "postgres://u@h/db?sslnegotiation=direct&sslmode=prefer",
+            "encrypted",
+            "verify-full",
+        ),
+        (
+            "postgres://u@h/db?connect_timeout=3s",
+            "not a `connect_timeout`",
+            "whole",
+        ),
+    ];
+    for (text, why, help) in flawed {
+        let flaw = (net::POSTGRES.parse)(text).expect_err(text);
+        let helps = flaw.help.unwrap_or_default();
+        assert!(
+            flaw.message.contains(why) && helps.contains(help),
+            "{text}: {} {helps}",
+            flaw.message
+        );
+    }
+}
+
+#[test]
 fn durations_sizes_percentages() {
     table(
         &units::DURATION,

@@ -42,6 +42,11 @@ impl Server {
         Self::of(Postgres::start_newest())
     }
 
+    /// The same, with `server.pem` and `server.key` of a folder.
+    pub(crate) fn start_newest_with_tls(folder: &str) -> Self {
+        Self::of(Postgres::start_newest_with_tls(Path::new(folder)))
+    }
+
     /// With `server.pem` and `server.key` of a folder.
     pub(crate) fn start_with_tls(folder: &str) -> Self {
         Self::of(Postgres::start_with_tls(Path::new(folder)))

@@ -4,7 +4,7 @@ use super::tls::{Tls, Verify};
 use crate::store::StoreError;
 use std::time::Duration;
 use tokio_postgres::Config;
-use tokio_postgres::config::{ChannelBinding, Host, SslMode};
+use tokio_postgres::config::{Host, SslMode};
 
 /// How long one host may take to answer.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -39,6 +39,8 @@ impl Target {
             StoreError::Unavailable(format!("the URL of the database: {}", cause(&error)))
         })?;
         config.ssl_mode(match verify {
+            // As with libpq: on a socket nobody listens.
+            _ if is_local(&config) => SslMode::Disable,
             Verify::Disable => SslMode::Disable,
             Verify::Prefer => SslMode::Prefer,
             Verify::Require | Verify::Ca | Verify::Full => SslMode::Require,
@@ -51,7 +53,6 @@ impl Target {
         }
         config.tcp_user_timeout(UNANSWERED);
         config.keepalives_idle(UNANSWERED);
-        config.channel_binding(ChannelBinding::Disable);
         let shown = shown(&config);
         let tls = Tls::new(verify, root.as_deref(), &shown)?;
         let address = addresses(&config).into_iter().next().unwrap_or_default();
@@ -111,7 +112,12 @@ impl Target {
         }
         let ports = from.get_ports();
         config.port(ports.get(index).or(ports.first()).copied().unwrap_or(5432));
-        config.ssl_mode(own.get_ssl_mode());
+        config.ssl_mode(if is_local(&config) {
+            SslMode::Disable
+        } else {
+            own.get_ssl_mode()
+        });
+        config.ssl_negotiation(from.get_ssl_negotiation());
         config.channel_binding(own.get_channel_binding());
         config.connect_timeout(own.get_connect_timeout().copied().unwrap_or(CONNECT));
         config.tcp_user_timeout(UNANSWERED);
@@ -126,7 +132,14 @@ impl Target {
     }
 }
 
-/// Takes `sslmode` and `sslrootcert` out of a URL: tokio-postgres knows only some of their values.
+/// Whether every host is a socket of this machine.
+fn is_local(config: &Config) -> bool {
+    let hosts = config.get_hosts();
+    let tcp = hosts.iter().any(|host| matches!(host, Host::Tcp(_)));
+    !hosts.is_empty() && !tcp && config.get_hostaddrs().is_empty()
+}
+
+/// Takes `sslmode` and the like out of a URL: tokio-postgres knows only some of their values.
 fn ssl_options(url: &str) -> Result<(String, Verify, Option<String>), StoreError> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let (mut verify, mut root) = (None, None);
@@ -145,6 +158,15 @@ fn ssl_options(url: &str) -> Result<(String, Verify, Option<String>), StoreError
                 })?);
             }
             "sslrootcert" => root = Some(value),
+            // What there is none of is not asked for.
+            "gssencmode" => {}
+            // Where it matters, the servers are looked at.
+            "target_session_attrs" => match &*value {
+                "primary" => kept.push("target_session_attrs=read-write"),
+                "standby" => kept.push("target_session_attrs=read-only"),
+                "prefer-standby" => {}
+                _ => kept.push(pair),
+            },
             _ => kept.push(pair),
         }
     }

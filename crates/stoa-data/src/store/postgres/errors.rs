@@ -182,6 +182,9 @@ fn is_lost_state(state: &SqlState) -> bool {
     code.starts_with("08") || code.starts_with("57P") || *state == SqlState::READ_ONLY_SQL_TRANSACTION
 }
 
+/// What the driver says where the server wants to know what it was not told.
+const NO_PASSWORD: &str = "password missing";
+
 /// Errors without a look at the values behind them.
 pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
     let Some(db) = error.as_db_error() else {
@@ -191,6 +194,10 @@ pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
             StoreError::Refused(unfit.to_string())
         } else if error.is_closed() || is_io(error) {
             StoreError::Unavailable(format!("{shown}: {error}{why}"))
+        } else if why.contains(NO_PASSWORD) {
+            StoreError::Unavailable(format!(
+                "{shown} asks for a password, and the store's URL has none"
+            ))
         } else {
             // What could not be bound or was not to be read.
             StoreError::Internal(format!("{shown}: {error}{why}"))

@@ -1,5 +1,7 @@
 //! TLS to the server, as `sslmode` asks for it.
 
+mod binding;
+
 use crate::store::StoreError;
 use std::future::Future;
 use std::io;
@@ -176,7 +178,10 @@ where
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, domain: &str) -> io::Result<Connect> {
-        let name = ServerName::try_from(domain.to_owned())
+        // Of a socket there is none, nor TLS.
+        let name = (!domain.is_empty()).then(|| ServerName::try_from(domain.to_owned()));
+        let name = name
+            .transpose()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         Ok(Connect {
             connector: TlsConnector::from(Arc::clone(&self.config)),
@@ -188,7 +193,7 @@ where
 /// A handshake with one host.
 pub(super) struct Connect {
     connector: TlsConnector,
-    name: ServerName<'static>,
+    name: Option<ServerName<'static>>,
 }
 
 impl<S> TlsConnect<S> for Connect
@@ -201,7 +206,10 @@ where
 
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
-            let stream = self.connector.connect(self.name, stream).await?;
+            let name = self
+                .name
+                .ok_or_else(|| io::Error::other("the URL names no host for TLS"))?;
+            let stream = self.connector.connect(name, stream).await?;
             Ok(Stream(Box::new(stream)))
         })
     }
@@ -212,7 +220,10 @@ pub(super) struct Stream<S>(Box<client::TlsStream<S>>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        let (_, connection) = self.0.get_ref();
+        let own = connection.peer_certificates().and_then(<[_]>::first);
+        own.and_then(|certificate| binding::of(certificate))
+            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
 
