@@ -14,7 +14,7 @@ use crate::support::{
 };
 use scenario::{Book, Scenario, Step};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Mutex, thread};
 
 /// What a write's reply says on a store with replicas, and the reads after it hand back.
 const WRITTEN: &str = "stoa-consistency";
@@ -25,7 +25,6 @@ macro_rules! books {
             #[test] fn sqlite() { super::run_book(stringify!($name), "sqlite"); }
             #[test] fn postgres() { super::run_book(stringify!($name), "postgres"); }
             #[test] fn replicas() { super::run_book(stringify!($name), "replicas"); }
-            #[test] fn shards() { super::run_book(stringify!($name), "shards"); }
         })+
         const BOOKS: &[&str] = &[$(stringify!($name)),+];
     };
@@ -69,8 +68,48 @@ fn every_scenario_file_is_run() {
     );
 }
 
-/// Runs every scenario of a file on a store; reports all failures together.
+/// Books that run at once on the shards.
+const LANES: usize = 3;
+
+/// All books over one set of three shards, each a primary with a replica: six servers take longer to start than a book to
+/// run. `BOOK=filters` in the environment runs that one alone.
+#[test]
+fn on_three_shards() {
+    let only = std::env::var("BOOK").ok();
+    let wanted = |name: &&&str| only.as_ref().is_none_or(|only| only == **name);
+    let books = Mutex::new(BOOKS.iter().filter(wanted));
+    let (stores, failures) = (Stores::start("shards"), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                let next = || books.lock().expect("no lane panicked").next();
+                while let Some(name) = next() {
+                    let failed = scenarios(name, "shards", || stores.shared());
+                    failures.lock().expect("no lane panicked").extend(failed);
+                }
+            });
+        }
+    });
+    assert_none(&failures.into_inner().expect("no lane panicked"));
+}
+
+/// Runs every scenario of a file on a store of its own.
 fn run_book(name: &str, store: &'static str) {
+    assert_none(&scenarios(name, store, || Stores::start(store)));
+}
+
+/// Reports all failures together.
+fn assert_none(failures: &[String]) {
+    let count = failures.len();
+    assert!(
+        count == 0,
+        "{count} scenarios failed\n\n{}",
+        failures.join("\n\n")
+    );
+}
+
+/// Runs the scenarios of a file that are for this kind of store; gives what failed.
+fn scenarios(name: &str, store: &'static str, stores: impl FnOnce() -> Stores) -> Vec<String> {
     let path = repository().join("tests/api").join(format!("{name}.yaml"));
     let text = std::fs::read_to_string(&path).expect("the scenario file can be read");
     // `on` and `n` are names here, not booleans.
@@ -91,24 +130,18 @@ fn run_book(name: &str, store: &'static str) {
             })
     };
     let scenarios: Vec<&Scenario> = book.scenarios.iter().filter(of_store).collect();
-    if scenarios.is_empty() {
-        return;
-    }
     let mut failures = Vec::new();
-    let mut stores = Stores::start(store);
+    if scenarios.is_empty() {
+        return failures;
+    }
+    let mut stores = stores();
     for one in &scenarios {
         let database = stores.fresh(book.sql.as_deref());
         if let Err(why) = run_scenario(&book, &one.steps, &database) {
             failures.push(format!("{name}.yaml on {store}: {}\n{why}", one.name));
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} of {} scenarios failed\n\n{}",
-        failures.len(),
-        scenarios.len(),
-        failures.join("\n\n")
-    );
+    failures
 }
 
 fn run_scenario(book: &Book, steps: &[Step], store: &str) -> Result<(), String> {
