@@ -375,7 +375,11 @@ fn indexes(compared: &Compared<'_>, planned: &mut Vec<Planned>, later: &mut Vec<
         empty,
         ..
     } = *compared;
-    for index in &found.indexes {
+    let half_made = database.half_made.iter().filter(|(table, index)| {
+        // One that is wanted is dropped where it is made anew.
+        found.is_called(&wanted.name) == table && wanted.indexes.iter().all(|w| w.name != index.name)
+    });
+    for index in found.indexes.iter().chain(half_made.map(|(_, index)| index)) {
         let kept = wanted
             .indexes
             .iter()
@@ -419,12 +423,10 @@ fn indexes(compared: &Compared<'_>, planned: &mut Vec<Planned>, later: &mut Vec<
         }
         let kind = if index.unique { "unique index" } else { "index" };
         let why = format!("table {}: {kind} on {}", wanted.name, index.columns.join(", "));
-        let mut sql = index.create(&wanted.name);
-        if !empty {
-            sql = sql.replacen("INDEX", "INDEX CONCURRENTLY", 1);
-            if database.broken.contains(&index.name) {
-                sql = format!("DROP INDEX CONCURRENTLY {};\n{sql}", quote(&index.name));
-            }
+        let how = if empty { "INDEX" } else { "INDEX CONCURRENTLY" };
+        let mut sql = index.create(&wanted.name).replacen("INDEX", how, 1);
+        if database.broken.contains(&index.name) {
+            sql = format!("DROP {how} {};\n{sql}", quote(&index.name));
         }
         let list = if empty { &mut *planned } else { &mut *later };
         list.push(Planned::Step(additive(sql, why), !empty));

@@ -17,7 +17,7 @@ const COLUMNS: &str = "SELECT c.relname, c.relkind IN ('v', 'm'), a.attname, for
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
     AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.relname, a.attnum";
 /// Their indexes. One over an expression has fewer columns here than it has.
-const INDEXES: &str = "SELECT t.relname, i.relname, x.indisunique, x.indisprimary, x.indisvalid AND x.indpred IS NULL, \
+const INDEXES: &str = "SELECT t.relname, i.relname, x.indisunique, x.indisprimary, x.indisvalid, x.indpred IS NULL, \
     (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(x.indkey) WITH ORDINALITY k(attnum, n) \
     JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.attnum AND k.n <= x.indnkeyatts) \
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
@@ -34,8 +34,10 @@ const REFERENCES: &str = "SELECT t.relname, a.attname, o.relname, oa.attname, c.
 #[derive(Debug, Default)]
 pub(super) struct Database {
     pub(super) schema: Schema,
-    /// Indexes that a build left behind half made.
+    /// Indexes that are not as their name says: over a part of the rows, or half made.
     pub(super) broken: BTreeSet<String>,
+    /// Those of them that a build left behind half made, with their tables.
+    pub(super) half_made: Vec<(String, FoundIndex)>,
     /// Table, column, constraint, and whether it was validated.
     pub(super) constraints: Vec<(String, String, String, bool)>,
     /// Columns that hold the same under two names.
@@ -89,21 +91,28 @@ pub(super) async fn read(alone: &Alone) -> Result<Database, Error> {
     }
     for row in alone.rows(INDEXES).await? {
         let mut row = Cells(row.into_iter());
-        let (table, name, unique, primary, valid) = (row.text(), row.text(), row.yes(), row.yes(), row.yes());
+        let (table, name, unique, primary) = (row.text(), row.text(), row.yes(), row.yes());
+        let (valid, whole) = (row.yes(), row.yes());
         let columns: Vec<String> = serde_json::from_str(&row.text()).unwrap_or_default();
-        let Some(table) = database.schema.tables.get_mut(&table) else {
+        let Some(found) = database.schema.tables.get_mut(&table) else {
             continue;
         };
         if primary {
-            table.key = columns;
-        } else if valid {
-            table.indexes.push(FoundIndex {
-                name,
-                unique,
-                columns,
-            });
-        } else {
-            database.broken.insert(name);
+            found.key = columns;
+            continue;
+        }
+        let index = FoundIndex {
+            name,
+            unique,
+            columns,
+        };
+        if valid && whole {
+            found.indexes.push(index);
+            continue;
+        }
+        database.broken.insert(index.name.clone());
+        if !valid {
+            database.half_made.push((table, index));
         }
     }
     for row in alone.rows(REFERENCES).await? {
