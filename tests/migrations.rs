@@ -1,8 +1,12 @@
 //! Migrations of PostgreSQL by real processes: many at once, one that is killed, old and new ones side by side.
 
-use crate::support::server::{Server, Setup, folder_with, stoa_with};
+use crate::support::{
+    client::Client,
+    server::{Server, Setup, folder_with, stoa_with},
+};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 use stoa_testkit::Postgres;
 
 const BEFORE: &str = r#"
@@ -246,4 +250,50 @@ fn a_process_that_is_killed_while_it_fills_is_gone_on_from() {
         ),
         "0"
     );
+}
+
+/// A process that migrates, or waits for one that does, lives and says what it does; its port is open when it can serve.
+#[test]
+fn a_process_that_migrates_says_so_on_its_admin_port() {
+    let postgres = Postgres::start();
+    let url = database(&postgres);
+    let (_keep, folder) = folder_with(BEFORE);
+    drop(Server::start(&serve(&folder, &url)));
+    std::fs::write(
+        folder.join("stoa.yaml"),
+        BEFORE.replace("note: \"", "more: \"int, optional\", note: \""),
+    )
+    .expect("written");
+    // Somebody reads the table and does not end: the migration waits for the table's lock, and tries again.
+    let held = postgres.hold("library", "LOCK TABLE books IN ACCESS SHARE MODE");
+    let mut server = Server::launched(&serve(&folder, &url));
+    let admin = Client::new(&server.admin);
+    let until = |path: &str, status: u16, part: &str| {
+        let began = stoa_exchange::clock::now();
+        loop {
+            let answer = admin.try_send("GET", path, &[], None);
+            if answer
+                .as_ref()
+                .is_ok_and(|a| a.status == status && a.text.contains(part))
+            {
+                return;
+            }
+            assert!(
+                began.elapsed() < Duration::from_mins(1),
+                "{path}: {:?}",
+                answer.map(|a| a.text)
+            );
+        }
+    };
+    until("/readyz", 503, "migrating the store main: step 1 of 1: ");
+    until("/livez", 200, "ok");
+    until("/metrics", 200, "stoa_ready 0");
+    assert!(
+        server.client.try_send("GET", "/books", &[], None).is_err(),
+        "it does not serve yet"
+    );
+    drop(held);
+    until("/readyz", 200, "");
+    assert_eq!(server.client.get("/books").status, 200);
+    server.wait_for_line("serving library");
 }

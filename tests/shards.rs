@@ -4,6 +4,7 @@
 //! come back.
 
 mod away;
+mod kept;
 mod status;
 
 use crate::support::{
@@ -121,7 +122,8 @@ fn misfortunes_lose_nothing_double_nothing_and_misplace_nothing() {
             drop(addresses);
             progress(&shared, "with a new process");
         }
-        move_buckets(&clusters[0].primary, &clusters[1].primary);
+        let (from, to) = (&clusters[0].primary, &clusters[1].primary);
+        move_buckets((from, to), MOVED, &["customers", "orders"]);
         progress(&shared, "after buckets moved");
         clusters[2].primary.kill();
         clusters[2].replicas[0].promote();
@@ -263,10 +265,10 @@ fn client<'c>(shared: &Shared, clients: &'c mut HashMap<String, Client>, turn: u
         .or_insert_with_key(|address| Client::new(address))
 }
 
-/// Moves buckets as the fence asks of whoever does it: nobody owns them while their rows, and the replies that are
-/// kept for keys, are copied.
-fn move_buckets(from: &Postgres, to: &Postgres) {
-    let ((space, every), (low, high)) = (LOCKS, MOVED);
+/// Moves buckets of some tables from the first shard to the second as the fence asks of whoever does it: nobody owns them
+/// while their rows, and the replies that are kept for keys, are copied.
+fn move_buckets((from, to): (&Postgres, &Postgres), (low, high): (u16, u16), tables: &[&str]) {
+    let (space, every) = LOCKS;
     let sql = |server: &Postgres, text: String| server.sql("postgres", &text);
     let of = format!("_bucket BETWEEN {low} AND {high}");
     sql(
@@ -278,7 +280,7 @@ fn move_buckets(from: &Postgres, to: &Postgres) {
         ),
     );
     let folder = from.folder().display();
-    for table in ["customers", "orders"] {
+    for table in tables {
         let file = format!("{folder}/{table}.copy");
         sql(
             from,
@@ -298,7 +300,7 @@ fn move_buckets(from: &Postgres, to: &Postgres) {
              INSERT INTO _stoa_idempotency SELECT * FROM kept ON CONFLICT DO NOTHING; COMMIT"
         ),
     );
-    for table in ["orders", "customers"] {
+    for table in tables.iter().rev() {
         sql(from, format!("DELETE FROM {table} WHERE {of}"));
     }
     sql(

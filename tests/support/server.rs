@@ -85,6 +85,13 @@ impl Server {
 
     /// One try to start it.
     pub(crate) fn try_start(setup: &Setup<'_>) -> Result<Self, String> {
+        let mut server = Self::launched(setup);
+        server.wait_ready()?;
+        Ok(server)
+    }
+
+    /// Starts it and waits for nothing.
+    pub(crate) fn launched(setup: &Setup<'_>) -> Self {
         let [http, admin] = free_ports();
         let mut program = match setup.files_max {
             None => command(setup.folder),
@@ -110,16 +117,14 @@ impl Server {
             });
         }
         let client = Client::new(&format!("http://{http}"));
-        let mut server = Self {
+        Self {
             child,
             lines: Mutex::new(lines),
             said: Vec::new(),
             http: format!("http://{http}"),
             admin: format!("http://{admin}"),
             client,
-        };
-        server.wait_ready()?;
-        Ok(server)
+        }
     }
 
     fn wait_ready(&mut self) -> Result<(), String> {

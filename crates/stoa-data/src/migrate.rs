@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use serde_json::Value as Json;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use stoa_config::plan::{Plan, PostgresShard, StoreKind};
 
@@ -55,6 +56,63 @@ pub struct Applied {
     pub steps: Vec<Step>,
     /// Destructive ones that were left out and that the plan can do without.
     pub left: Vec<Step>,
+}
+
+/// How far a migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// Another process migrates and is waited for.
+    Waits,
+    /// A step is under way.
+    Step {
+        /// Which, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// Why it is made, for people.
+        why: &'a str,
+    },
+}
+
+impl fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waits => f.write_str("waits for another process that does"),
+            Self::Step { number, of, why } => write!(f, "step {number} of {of}: {why}"),
+        }
+    }
+}
+
+/// Who is told how far a migration is.
+pub type Told<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
+
+/// Counts the steps for who is told.
+struct Count<'a> {
+    told: Told<'a>,
+    /// How many were expected.
+    of: usize,
+    begun: AtomicUsize,
+}
+
+impl Count<'_> {
+    /// Nobody is told.
+    fn silent() -> Count<'static> {
+        Count {
+            told: &|_| {},
+            of: 0,
+            begun: AtomicUsize::new(0),
+        }
+    }
+
+    fn begins(&self, step: &Step) {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let (of, why) = (self.of.max(number), step.why.as_str());
+        (self.told)(Progress::Step { number, of, why });
+    }
+
+    fn waits(&self) {
+        (self.told)(Progress::Waits);
+    }
 }
 
 /// Where a store stands.
@@ -133,10 +191,19 @@ fn plan_without(plan: &Plan, store_index: usize, without: &[usize]) -> Result<Mi
 /// Makes it so, in one transaction; of several processes that start at once one does it and the others find it
 /// done. Steps that lose data are made only with `allow_destructive`.
 pub fn apply(plan: &Plan, store_index: usize, allow_destructive: bool) -> Result<Applied, MigrateError> {
+    apply_counted(plan, store_index, allow_destructive, &Count::silent())
+}
+
+fn apply_counted(
+    plan: &Plan,
+    store_index: usize,
+    allow_destructive: bool,
+    count: &Count<'_>,
+) -> Result<Applied, MigrateError> {
     let path = match place(plan, store_index)? {
         Place::File(path) => path,
         Place::Servers(shards) => {
-            return postgres::apply(plan, store_index, (shards, &[]), allow_destructive);
+            return postgres::apply(plan, store_index, (shards, &[]), (allow_destructive, count));
         }
     };
     if !manages(plan, store_index) {
@@ -150,7 +217,7 @@ pub fn apply(plan: &Plan, store_index: usize, allow_destructive: bool) -> Result
     // Tables are made anew while others refer to them; the references are checked as a whole at the end.
     conn.pragma_update(None, "foreign_keys", "OFF").map_err(failed)?;
     conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-    let result = apply_within(plan, store_index, path, &conn, allow_destructive);
+    let result = apply_within(plan, store_index, path, &conn, (allow_destructive, count));
     match &result {
         Ok(_) => conn.execute_batch("COMMIT").map_err(failed)?,
         Err(_) if !conn.is_autocommit() => conn.execute_batch("ROLLBACK").map_err(failed)?,
@@ -184,12 +251,10 @@ pub fn status(plan: &Plan, store_index: usize) -> Result<Status, MigrateError> {
     Ok(status)
 }
 
-/// The shards of a store, but for the first, that a process which starts cannot reach. The first one must be there: it
-/// has the map of the buckets, the rows without a shard key, and the key that signs cursors. Empty for a store that is
-/// in one piece.
+/// The shards of a store that a process which starts cannot reach. Empty for a store that is in one piece.
 ///
 /// # Errors
-/// [`MigrateError`] when nothing can be asked at all.
+/// [`MigrateError`] when none can be reached, or nothing can be asked at all.
 pub fn away(plan: &Plan, store_index: usize) -> Result<Vec<Away>, MigrateError> {
     match place(plan, store_index)? {
         Place::Servers(shards) if shards.len() > 1 => postgres::away(shards),
@@ -198,41 +263,59 @@ pub fn away(plan: &Plan, store_index: usize) -> Result<Vec<Away>, MigrateError> 
 }
 
 /// What a start needs of a store: makes the steps that lose nothing, on all shards but those that are away. A store that
-/// needs none is not opened to write. Gives what was noted and done.
+/// needs none is not opened to write. Gives what was noted and done; how far it is goes to `told`.
 ///
 /// # Errors
 /// As [`apply`] has them; a store whose buckets were never given out needs every shard.
-pub fn fit(plan: &Plan, store_index: usize, away: &[Away]) -> Result<(Vec<String>, Applied), MigrateError> {
+pub fn fit(
+    plan: &Plan,
+    store_index: usize,
+    away: &[Away],
+    told: Told<'_>,
+) -> Result<(Vec<String>, Applied), MigrateError> {
     let without: Vec<usize> = away.iter().map(|a| a.shard).collect();
-    fit_without(plan, store_index, &without)
+    fit_without(plan, store_index, &without, told)
 }
 
 fn fit_without(
     plan: &Plan,
     store_index: usize,
     without: &[usize],
+    told: Told<'_>,
 ) -> Result<(Vec<String>, Applied), MigrateError> {
     let needed = plan_without(plan, store_index, without)?;
     if needed.steps.is_empty() {
         return Ok((needed.notes, Applied::default()));
     }
+    let count = Count {
+        told,
+        of: needed.steps.iter().filter(|step| !step.destructive).count(),
+        begun: AtomicUsize::new(0),
+    };
     let applied = match place(plan, store_index)? {
-        Place::Servers(shards) => postgres::apply(plan, store_index, (shards, without), false)?,
-        Place::File(_) => apply(plan, store_index, false)?,
+        Place::Servers(shards) => postgres::apply(plan, store_index, (shards, without), (false, &count))?,
+        Place::File(_) => apply_counted(plan, store_index, false, &count)?,
     };
     Ok((needed.notes, applied))
 }
 
-/// Makes one shard that was away as the plan says, losing nothing. Gives how many steps were made.
+/// Makes one shard that was away as the plan says, losing nothing, and looks whether it belongs to the same store as one
+/// that is served. Gives how many steps were made.
 ///
 /// # Errors
 /// As [`fit`] and [`check_schema`] have them.
-pub(crate) fn join(plan: &Plan, store_index: usize, shard: usize) -> Result<usize, MigrateError> {
+pub(crate) fn join(
+    plan: &Plan,
+    store_index: usize,
+    shard: usize,
+    served: Option<usize>,
+) -> Result<usize, MigrateError> {
     let Place::Servers(shards) = place(plan, store_index)? else {
         return Ok(0);
     };
-    let others: Vec<usize> = (1..shards.len()).filter(|other| *other != shard).collect();
-    let (_, applied) = fit_without(plan, store_index, &others)?;
+    let looked_at = |one: &usize| *one == shard || Some(*one) == served;
+    let others: Vec<usize> = (0..shards.len()).filter(|one| !looked_at(one)).collect();
+    let (_, applied) = fit_without(plan, store_index, &others, &|_| {})?;
     check_without(plan, store_index, &others)?;
     Ok(applied.steps.len())
 }
@@ -333,7 +416,7 @@ fn apply_within(
     store: usize,
     path: &Path,
     conn: &Connection,
-    allow_destructive: bool,
+    (allow_destructive, count): (bool, &Count<'_>),
 ) -> Result<Applied, MigrateError> {
     let migration = compute(plan, store, path, Some(conn))?;
     let (steps, left): (Vec<Step>, Vec<Step>) = migration
@@ -348,6 +431,7 @@ fn apply_within(
         return Ok(Applied { steps, left });
     }
     for step in &steps {
+        count.begins(step);
         conn.execute_batch(&step.sql)
             .map_err(|error| step_failed(step, path, &error))?;
     }

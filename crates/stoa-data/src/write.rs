@@ -33,14 +33,15 @@ struct Ready<'a> {
     change: Change,
     returning: Option<Vec<Item>>,
     shape: Shape,
-    /// The bucket, when it is the same at every repetition of the request.
+    /// A bucket of the rows, when one is the same at every repetition of the request.
     bucket: Option<u16>,
     bytes: &'a Bytes,
     /// The key in the path.
     id: Option<&'a Value>,
 }
 
-/// What the idempotency key of the request claims.
+/// What the idempotency key of the request claims. Its reply moves with `bucket`, which is therefore one of those that the
+/// request writes in; where nothing fixes those, the request writes in all of them, and one is as good as another.
 fn claim(call: &Call<'_>, scope: [u8; 32], bucket: Option<u16>, bytes: &Bytes) -> IdempotencyClaim {
     IdempotencyClaim {
         scope,

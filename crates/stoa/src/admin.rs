@@ -13,7 +13,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -41,7 +41,27 @@ pub(crate) struct Status {
     /// Reloads that were taken and that were refused.
     taken: AtomicU64,
     refused: AtomicU64,
-    probes: Box<dyn Probes>,
+    starting: Arc<Starting>,
+    /// There once the process serves.
+    probes: OnceLock<Box<dyn Probes>>,
+}
+
+/// What the process does until it serves, for who asks whether it is ready.
+#[derive(Debug, Default)]
+pub(crate) struct Starting(Mutex<String>);
+
+impl Starting {
+    /// What it does now.
+    pub(crate) fn says(&self, text: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    fn said(&self) -> String {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
+            "" => String::from("starting"),
+            said => said.to_owned(),
+        }
+    }
 }
 
 /// What only the running parts know.
@@ -60,8 +80,8 @@ pub(crate) type Readiness = Vec<(String, Result<(), String>)>;
 pub(crate) type ProbeFuture<'a> = std::pin::Pin<Box<dyn Future<Output = Readiness> + Send + 'a>>;
 
 impl Status {
-    /// A process that is up.
-    pub(crate) fn new(telemetry: Arc<Telemetry>, probes: Box<dyn Probes>) -> Arc<Self> {
+    /// A process that starts: it lives and is not ready.
+    pub(crate) fn new(telemetry: Arc<Telemetry>, starting: Arc<Starting>) -> Arc<Self> {
         Arc::new(Self {
             telemetry,
             draining: AtomicBool::new(false),
@@ -69,8 +89,15 @@ impl Status {
             told: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            probes,
+            starting,
+            probes: OnceLock::new(),
         })
+    }
+
+    /// From now on the process serves: it is as ready as these parts are.
+    pub(crate) fn serves(&self, probes: Box<dyn Probes>) {
+        // It begins to serve once.
+        let _ = self.probes.set(probes);
     }
 
     /// From now on `/readyz` says no.
@@ -91,11 +118,21 @@ impl Status {
 
     /// Requests under way.
     pub(crate) fn active(&self) -> usize {
-        self.probes.active()
+        self.probes.get().map_or(0, |probes| probes.active())
+    }
+
+    fn servers(&self) -> Vec<(String, Server)> {
+        self.probes
+            .get()
+            .map(|probes| probes.servers())
+            .unwrap_or_default()
     }
 
     async fn readiness(&self) -> (bool, Readiness) {
-        let mut parts = self.probes.ready().await;
+        let mut parts = match self.probes.get() {
+            Some(probes) => probes.ready().await,
+            None => vec![(String::from("process"), Err(self.starting.said()))],
+        };
         let draining = self.draining.load(Ordering::SeqCst);
         if draining {
             parts.push((String::from("process"), Err(String::from("draining"))));
@@ -105,15 +142,19 @@ impl Status {
 
     fn metrics(&self) -> String {
         self.telemetry.metrics.render(&Gauges {
-            servers: self.probes.servers(),
-            active: self.probes.active(),
+            servers: self
+                .probes
+                .get()
+                .map(|probes| probes.servers())
+                .unwrap_or_default(),
+            active: self.active(),
             lines_dropped: self.telemetry.writer.dropped(),
             reloads: [
                 self.taken.load(Ordering::Relaxed),
                 self.refused.load(Ordering::Relaxed),
             ],
             panics: panics::count(),
-            ready: !self.draining.load(Ordering::SeqCst),
+            ready: self.probes.get().is_some() && !self.draining.load(Ordering::SeqCst),
         })
     }
 }
@@ -219,7 +260,7 @@ async fn readyz(status: &Status, query: Option<&str>) -> Response<Full<Bytes>> {
             Err(why) => writeln!(body, "[-] {name}: {why}"),
         };
     }
-    for (store, server) in status.probes.servers().iter().filter(|_| verbose) {
+    for (store, server) in status.servers().iter().filter(|_| verbose) {
         let (name, role) = (&server.name, server.role);
         let _ = match &server.out {
             None => writeln!(body, "[+] store {store}: {name} {role}"),

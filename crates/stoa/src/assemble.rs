@@ -2,6 +2,7 @@
 //! knows both halves.
 
 use crate::{
+    admin::Starting,
     docs_page,
     run::{self, Mode, Refused, Setup},
     seed,
@@ -12,8 +13,8 @@ use std::{collections::HashMap, sync::Arc};
 use stoa_config::plan::Plan;
 use stoa_data::{
     Data, allow,
-    migrate::{self, MigrateError, Step},
-    store::{self, Away, Store},
+    migrate::{self, MigrateError, Progress, Step},
+    store::{self, Away, Role, Server, Store},
 };
 use stoa_edge::{Gateway, Parts};
 use stoa_exchange::{Context, Handler, HandlerFuture, Observer, Problem, Record, Request, codes};
@@ -28,9 +29,9 @@ pub(crate) struct OpenStore {
 }
 
 /// What outlives a reload: the data half, as long as nothing of it changed.
-#[derive(Default)]
 pub(crate) struct Assembly {
     kept: Option<Kept>,
+    starting: Arc<Starting>,
 }
 
 struct Kept {
@@ -52,6 +53,11 @@ pub(crate) struct Built {
 }
 
 impl Assembly {
+    /// Nothing is open yet; what is done until something serves is told to `starting`.
+    pub(crate) fn new(starting: Arc<Starting>) -> Self {
+        Self { kept: None, starting }
+    }
+
     /// Opens what the plan needs, keeps what an earlier plan opened, and builds the gateway. `tree` is the plan
     /// in the shape of the file; `before` is the gateway that will be replaced.
     pub(crate) async fn build(
@@ -87,8 +93,9 @@ impl Assembly {
                 if !faults.is_empty() {
                     return Err(Refused::Faults(faults));
                 }
-                let away = fit_tables(plan, setup.mode, &mut notes)?;
+                let away = fit_tables(plan, setup.mode, &self.starting, &mut notes)?;
                 let (stores, data) = open(plan, &away, |name| setup.serves(name))?;
+                notes.extend(stores.iter().flat_map(unfit));
                 if setup.mode == Mode::Dev {
                     sow(plan, &away, &mut notes).await?;
                 }
@@ -132,12 +139,17 @@ type AwayByStore = HashMap<usize, Vec<Away>>;
 
 /// Makes what is missing and loses nothing. `serve` refuses what is still not as the file says; `dev` says so. Shards that
 /// cannot be reached are left out; they are looked at when they join.
-fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<AwayByStore, Refused> {
+fn fit_tables(
+    plan: &Plan,
+    mode: Mode,
+    starting: &Starting,
+    notes: &mut Vec<String>,
+) -> Result<AwayByStore, Refused> {
     let (mut words, mut all) = (Vec::new(), AwayByStore::new());
     for position in stores_in_use(plan) {
         let name = &plan.stores[position].name;
         let fitted = migrate::away(plan, position).and_then(|away| {
-            fit(plan, position, &away, notes)?;
+            fit(plan, position, (&away, starting), notes)?;
             if mode == Mode::Serve {
                 migrate::check_schema_without(plan, position, &away)?;
             }
@@ -160,9 +172,15 @@ fn fit_tables(plan: &Plan, mode: Mode, notes: &mut Vec<String>) -> Result<AwayBy
 }
 
 /// Makes the steps of one store that lose nothing. A store that needs none is not opened to write.
-fn fit(plan: &Plan, position: usize, away: &[Away], notes: &mut Vec<String>) -> Result<(), MigrateError> {
+fn fit(
+    plan: &Plan,
+    position: usize,
+    (away, starting): (&[Away], &Starting),
+    notes: &mut Vec<String>,
+) -> Result<(), MigrateError> {
     let name = &plan.stores[position].name;
-    let (noted, applied) = migrate::fit(plan, position, away)?;
+    let told = |progress: Progress<'_>| starting.says(format!("migrating the store {name}: {progress}"));
+    let (noted, applied) = migrate::fit(plan, position, away, &told)?;
     notes.extend(noted.iter().map(|note| format!("{name}: {note}")));
     let done = |step: &Step| format!("{name}: {}", step.why);
     notes.extend(applied.steps.iter().map(done));
@@ -202,6 +220,17 @@ fn open(
         .collect();
     let data = Data::open(Arc::clone(plan), in_order).map_err(|e| Refused::words(e.to_string()))?;
     Ok((stores, Some(data.only(serves))))
+}
+
+/// The servers of a store that are there and given nothing. One that is away is told of by whoever looks at it.
+fn unfit(store: &OpenStore) -> Vec<String> {
+    let servers = store.store.servers();
+    let unfit = servers.iter().filter(|server| server.role != Role::Down);
+    let told = |server: &Server| {
+        let (name, shard, at) = (&store.name, server.shard, &server.name);
+        Some(format!("{name}: shard {shard}: {at} {}", server.out.as_ref()?))
+    };
+    unfit.filter_map(told).collect()
 }
 
 /// Loads the file's first rows into tables that are empty, past the access rules. Rows that are refused are

@@ -13,7 +13,7 @@ pub(crate) use seen::written;
 pub(crate) use signals::Event;
 
 use crate::{
-    admin::{self, Status},
+    admin::{self, Starting, Status},
     assemble::Assembly,
     changes,
     cli::{Addresses, ProfiledFile},
@@ -109,7 +109,9 @@ pub(crate) struct Live {
 impl Live {
     async fn start(setup: Setup) -> Result<Self, Failure> {
         let began = clock::now();
-        let (mut assembly, mut telemetry) = (Assembly::default(), None);
+        let starting = Arc::new(Starting::default());
+        let mut assembly = Assembly::new(Arc::clone(&starting));
+        let mut up = None;
         let read = next::read(&setup);
         let form = match setup.mode {
             Mode::Serve => Form::Json,
@@ -120,7 +122,16 @@ impl Live {
         let mut observe = |plan: &Plan| -> Result<Arc<Telemetry>, Refused> {
             let started = Telemetry::start(form, &plan.api).map_err(|e| Refused::words(e.to_string()))?;
             panics::watch(&started);
-            telemetry = Some(Arc::clone(&started));
+            // A migration may take long: whoever watches the process is told so meanwhile.
+            let status = Status::new(Arc::clone(&started), Arc::clone(&starting));
+            let admin = match plan.server.admin {
+                None => None,
+                Some(at) => Some(
+                    admin::start(at, Arc::clone(&status))
+                        .map_err(|e| Refused::words(cannot_listen("admin", at, &e)))?,
+                ),
+            };
+            up = Some((Arc::clone(&started), status, admin));
             Ok(started)
         };
         let next = match next::build(&setup, read, &mut assembly, &mut observe, None).await {
@@ -130,22 +141,16 @@ impl Live {
                 return Err(Failure::Said);
             }
         };
-        let telemetry = telemetry.expect("a plan that was built is observed");
+        let (telemetry, status, admin) = up.expect("a plan that was built is observed");
         let watcher = watch::Watcher::start()
             .map_err(|e| Failure::input(format!("the system gives no thread: {e}")))?;
         watcher.take(&next.stores, &telemetry, setup.mode);
         let http = next.plan.server.http;
         let edge = Edge::start(&next.plan, Arc::clone(&next.gateway))
-            .map_err(|e| cannot_listen("http", http, &e))?;
+            .map_err(|e| Failure::input(cannot_listen("http", http, &e)))?;
         let http = edge.address();
         let parts = Arc::new(Parts::new(edge, next.stores));
-        let status = Status::new(Arc::clone(&telemetry), Box::new(Arc::clone(&parts)));
-        let admin = match next.plan.server.admin {
-            None => None,
-            Some(at) => {
-                Some(admin::start(at, Arc::clone(&status)).map_err(|e| cannot_listen("admin", at, &e))?)
-            }
-        };
+        status.serves(Box::new(Arc::clone(&parts)));
         let live = Self {
             setup,
             seen: Seen::new(&next.plan, next.loaded.sources),
@@ -348,13 +353,13 @@ fn needs_restart(before: &Plan, after: &Plan) -> Vec<String> {
     .collect()
 }
 
-fn cannot_listen(name: &str, at: SocketAddr, why: &io::Error) -> Failure {
+fn cannot_listen(name: &str, at: SocketAddr, why: &io::Error) -> String {
     let hint = if why.kind() == io::ErrorKind::AddrInUse {
         format!("another process holds it; choose another with --{name} ADDR or `server.{name}`")
     } else {
         why.to_string()
     };
-    Failure::input(format!("cannot listen on {at}: {hint}"))
+    format!("cannot listen on {at}: {hint}")
 }
 
 /// A line that needs attention.

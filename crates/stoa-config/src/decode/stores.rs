@@ -272,6 +272,9 @@ fn postgres(node: &Node, report: &mut Report<'_>) -> Option<StoreKind> {
             .get("read")
             .map(|n| list(n, "read", report))
             .unwrap_or_default();
+        if let Some(write) = &write {
+            not_the_primary(write, replicas, report);
+        }
         let replicas: Vec<Secret> = replicas
             .iter()
             .filter_map(|n| grammar::scalar(n, &net::POSTGRES, report))
@@ -297,6 +300,22 @@ fn postgres(node: &Node, report: &mut Report<'_>) -> Option<StoreKind> {
         durability: durability.unwrap_or_default(),
         roles: read.get("roles").and_then(|n| roles(n, report)),
     })
+}
+
+/// A primary's own address among those of its replicas gives no replica. Whether another address leads to it is seen where
+/// the servers are.
+fn not_the_primary(write: &str, replicas: &[Node], report: &mut Report<'_>) {
+    for node in replicas {
+        if node.scalar().is_some_and(|url| url.text == write) {
+            report
+                .warn(
+                    codes::STORE,
+                    node.span,
+                    "`read` names the primary itself, which is no replica",
+                )
+                .help("name a streaming replica of it, or leave `read` out: reads go to the primary then");
+        }
+    }
 }
 
 fn roles(node: &Node, report: &mut Report<'_>) -> Option<DatabaseRoles> {

@@ -14,7 +14,7 @@ mod identity;
 mod references;
 mod renames;
 
-use super::{Applied, MigrateError, Migration, Status, Step};
+use super::{Applied, Count, MigrateError, Migration, Status, Step};
 use crate::store::postgres::alone::{Alone, apart};
 use crate::store::postgres::idempotency;
 use crate::store::shards::is_fenced;
@@ -85,7 +85,12 @@ pub(super) fn plan(plan: &Plan, store: usize, among: Among<'_>) -> Result<Migrat
 }
 
 /// Makes it so, shard by shard.
-pub(super) fn apply(plan: &Plan, store: usize, among: Among<'_>, allow: bool) -> Result<Applied> {
+pub(super) fn apply(
+    plan: &Plan,
+    store: usize,
+    among: Among<'_>,
+    (allow, counted): (bool, &Count<'_>),
+) -> Result<Applied> {
     let count = among.0.len();
     let found = each(among, async |position, shard| {
         let alone = Alone::primary(shard).await.map_err(|e| of(position, count, e))?;
@@ -99,7 +104,7 @@ pub(super) fn apply(plan: &Plan, store: usize, among: Among<'_>, allow: bool) ->
     }
     let all = each(among, async |position, shard| {
         let name = label(position, count);
-        apply_to(plan, store, shard, allow, (position == 0, &name)).await
+        apply_to(plan, store, shard, (allow, counted), (position == 0, &name)).await
     })?;
     let mut applied = Applied::default();
     for one in all.into_iter().flatten() {
@@ -107,22 +112,30 @@ pub(super) fn apply(plan: &Plan, store: usize, among: Among<'_>, allow: bool) ->
         applied.left.extend(one.left);
     }
     if is_fenced(plan, store) {
-        applied.steps.extend(identity::settle(plan, store, among)?);
+        applied
+            .steps
+            .extend(identity::settle(plan, store, among, counted)?);
     }
     Ok(applied)
 }
 
-/// The shards behind the first that have no server which takes writes, all asked at once.
+/// The shards that have no server which takes writes, all asked at once. One must be there.
 pub(super) fn away(shards: &[PostgresShard]) -> Result<Vec<Away>> {
     apart(async || {
-        let behind = shards.iter().enumerate().skip(1);
-        let asked = behind.map(async |(shard, urls)| (shard, Alone::away(urls).await));
+        let all = shards.iter().enumerate();
+        let asked = all.map(async |(shard, urls)| (shard, Alone::away(urls).await));
         let mut away = Vec::new();
         for (shard, answer) in futures_util::future::join_all(asked).await {
             let answer = answer.map_err(|error| of(shard, shards.len(), error))?;
             away.extend(answer.map(|why| Away { shard, why }));
         }
-        Ok(away)
+        match away.first() {
+            Some(first) if away.len() == shards.len() => {
+                let why = StoreError::Unavailable(first.why.clone());
+                Err(of(first.shard, shards.len(), why))
+            }
+            _ => Ok(away),
+        }
     })
 }
 
@@ -237,7 +250,7 @@ async fn apply_to(
     plan: &Plan,
     store: usize,
     shard: &PostgresShard,
-    allow: bool,
+    (allow, count): (bool, &Count<'_>),
     (first, name): (bool, &str),
 ) -> Result<Applied> {
     if !super::manages(plan, store) {
@@ -245,7 +258,7 @@ async fn apply_to(
         compute(plan, store, &Alone::primary(shard).await?, first).await?;
         return Ok(Applied::default());
     }
-    let _lock = lock(shard).await?;
+    let _lock = lock(shard, count).await?;
     let alone = Alone::primary(shard).await?;
     let planned = compute(plan, store, &alone, first).await?;
     let steps = planned.into_iter().filter_map(|one| match one {
@@ -264,9 +277,10 @@ async fn apply_to(
         later.into_iter().map(|(step, _)| step).collect(),
     );
     if !done.is_empty() {
-        transaction(plan, store, &alone, &done).await?;
+        transaction(plan, store, &alone, (&done, count)).await?;
     }
     for step in later {
+        count.begins(&step);
         tried(&alone, &step).await?;
         done.push(step);
     }
@@ -278,7 +292,7 @@ async fn apply_to(
 
 /// Holds the lock of migrations until it is dropped. Whoever waits for it has no transaction open meanwhile: an index
 /// that is built concurrently waits for those.
-async fn lock(shard: &PostgresShard) -> Result<Alone> {
+async fn lock(shard: &PostgresShard, count: &Count<'_>) -> Result<Alone> {
     let alone = Alone::primary(shard).await?;
     let until = clock::now() + OTHER;
     loop {
@@ -305,18 +319,27 @@ async fn lock(shard: &PostgresShard) -> Result<Alone> {
                 OTHER.as_secs()
             )]));
         }
+        count.waits();
         tokio::time::sleep(LOOK).await;
     }
 }
 
 /// The steps that belong together, with their record.
-async fn transaction(plan: &Plan, store: usize, alone: &Alone, steps: &[Step]) -> Result<()> {
+async fn transaction(
+    plan: &Plan,
+    store: usize,
+    alone: &Alone,
+    (steps, count): (&[Step], &Count<'_>),
+) -> Result<()> {
     let begin = format!("BEGIN; {}", bounds(alone));
     for tries in 1.. {
         let mut outcome = alone.run(&begin).await.map_err(|e| alone.broken(&e).into());
         for step in steps {
             if outcome.is_err() {
                 break;
+            }
+            if tries == 1 {
+                count.begins(step);
             }
             outcome = alone.run(&step.sql).await.map_err(|e| failed(alone, step, &e));
         }

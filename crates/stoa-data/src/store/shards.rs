@@ -15,9 +15,11 @@ mod slot;
 mod status;
 #[cfg(test)]
 mod tests;
+mod without_first;
 mod write;
 
 pub(crate) use map::{Map, READ};
+pub(crate) use route::one_of;
 pub use slot::Away;
 pub use status::{ReplicaStatus, ShardStatus, status};
 
@@ -58,10 +60,13 @@ pub(crate) struct Sharded {
     store: usize,
     shards: Arc<Vec<Slot>>,
     known: Arc<Known>,
+    /// The first shard's key of cursors.
+    key: [u8; 32],
 }
 
 impl Sharded {
-    /// Looks at every shard that is not away and reads the map. They must be migrated; the first one must be there.
+    /// Looks at every shard that is not away and reads the map; where the first shard is away, what the others own. They
+    /// must be migrated.
     pub(crate) fn open(
         plan: &Arc<Plan>,
         store: usize,
@@ -71,19 +76,31 @@ impl Sharded {
         let first = shards
             .first()
             .ok_or_else(|| StoreError::Internal("a store without shards".to_owned()))?;
-        let map = apart(async || {
-            let alone = Alone::primary(first).await?;
-            let rows = alone.rows(READ).await.map_err(|error| alone.broken(&error))?;
-            Map::read(&rows, shards.len())
-        })?;
+        let (map, recorded) = if away.iter().any(|a| a.shard == 0) {
+            let (map, key) = without_first::look(shards, away)?;
+            (map, Some(key))
+        } else {
+            let map = apart(async || {
+                let alone = Alone::primary(first).await?;
+                let rows = alone.rows(READ).await.map_err(|error| alone.broken(&error))?;
+                Map::read(&rows, shards.len())
+            })?;
+            (map, None)
+        };
         let slots: Result<Vec<Slot>, StoreError> = (0..shards.len())
             .map(|shard| Slot::open(plan, store, shard, away))
             .collect();
+        let slots = slots?;
+        let own = slots
+            .first()
+            .and_then(|slot| slot.get().ok())
+            .map(Store::cursor_key);
         Ok(Self {
             plan: Arc::clone(plan),
             store,
-            shards: Arc::new(slots?),
+            shards: Arc::new(slots),
             known: Arc::new(Known::new(map)),
+            key: recorded.or(own).unwrap_or([0; 32]),
         })
     }
 
@@ -250,9 +267,7 @@ impl Store for Sharded {
     }
 
     fn cursor_key(&self) -> [u8; 32] {
-        // The first shard is there before the store is.
-        let first = self.shards.first().and_then(|slot| slot.get().ok());
-        first.map_or([0; 32], Store::cursor_key)
+        self.key
     }
 
     fn servers(&self) -> Vec<Server> {

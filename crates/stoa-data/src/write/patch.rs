@@ -21,7 +21,7 @@ use crate::{
     prepare, read,
     refusal::Result,
     render,
-    store::Written,
+    store::{Written, shards::one_of},
     trouble,
     validate::{self, Check},
     value::Value,
@@ -151,7 +151,8 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
         .and(asked.readable.clone())
         .and(allowed.filter.clone());
     let bucket = prepare::bucket(call.resource, &found);
-    if let Some(reply) = replayed(call, &asked, bucket, &bytes).await? {
+    let kept_in = bucket.or_else(|| one_of(call.resource, &found));
+    if let Some(reply) = replayed(call, &asked, kept_in, &bytes).await? {
         return Ok(reply);
     }
     let known = known(call, &filter, row, payload.texts).await?;
@@ -183,7 +184,7 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
             change,
             returning,
             shape,
-            bucket,
+            bucket: kept_in,
             bytes: &bytes,
             id: None,
         },
@@ -277,6 +278,7 @@ async fn delete(
     let shape = asked.shape(call, What::Deleted { many }, returning.is_some());
     let filter = filter.and(allowed.filter).and(shown);
     let bucket = prepare::bucket(call.resource, &filter);
+    let kept_in = bucket.or_else(|| one_of(call.resource, &filter));
     let change = Change::Delete {
         filter,
         bucket,
@@ -286,7 +288,7 @@ async fn delete(
         change,
         returning,
         shape,
-        bucket,
+        bucket: kept_in,
         bytes: &Bytes::new(),
         id,
     };

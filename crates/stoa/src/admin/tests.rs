@@ -65,7 +65,8 @@ fn get(at: SocketAddr, path: &str) -> String {
 
 fn serve(state: Result<(), String>) -> (SocketAddr, Arc<Status>) {
     let telemetry = Telemetry::start(Form::Human { colour: false }, "shop").unwrap();
-    let status = Status::new(telemetry, Box::new(Parts(state)));
+    let status = Status::new(telemetry, Arc::default());
+    status.serves(Box::new(Parts(state)));
     let at = start(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::clone(&status)).unwrap();
     (at, status)
 }
@@ -85,6 +86,29 @@ fn probes_say_how_the_process_is() {
     );
     assert!(get(at, "/livez").starts_with("HTTP/1.1 200"));
     assert!(!status.balancer_unaware());
+}
+
+#[test]
+fn a_process_that_starts_lives_and_says_what_it_does() {
+    let telemetry = Telemetry::start(Form::Human { colour: false }, "shop").unwrap();
+    let starting = Arc::new(Starting::default());
+    let status = Status::new(telemetry, Arc::clone(&starting));
+    let at = start(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::clone(&status)).unwrap();
+    let unready = |says: &str| {
+        let reply = get(at, "/readyz");
+        assert!(
+            reply.starts_with("HTTP/1.1 503") && reply.contains(says),
+            "{reply}"
+        );
+    };
+    unready("[-] process: starting");
+    starting.says(String::from("migrating: step 2 of 3"));
+    unready("[-] process: migrating: step 2 of 3");
+    assert!(get(at, "/livez").starts_with("HTTP/1.1 200"));
+    assert!(get(at, "/metrics").contains("stoa_ready 0\n"));
+    status.serves(Box::new(Parts(Ok(()))));
+    assert!(get(at, "/readyz").starts_with("HTTP/1.1 200"));
+    assert!(get(at, "/metrics").contains("stoa_ready 1\n"));
 }
 
 #[test]

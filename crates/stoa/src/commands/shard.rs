@@ -46,8 +46,15 @@ fn show(store: &str, shard: &ShardStatus) {
     let (good, warn) = (style::GOOD, style::WARN);
     let buckets = match (shard.mapped, shard.owned) {
         (None, None) => String::new(),
-        (Some(mapped), Some(owned)) if mapped == owned => {
+        (Some(mapped), Some(owned)) if mapped == owned && shard.differing == 0 => {
             format!(", {}", terminal::count(usize::from(owned), "bucket"))
+        }
+        (Some(mapped), Some(owned)) if mapped == owned => {
+            format!(
+                ", {warn}{}, {} of which are not those of the map{warn:#}",
+                terminal::count(usize::from(owned), "bucket"),
+                shard.differing.div_ceil(2)
+            )
         }
         (mapped, owned) => {
             let said = |n: Option<u16>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
@@ -70,10 +77,14 @@ fn show(store: &str, shard: &ShardStatus) {
         "{store}: shard {}: {primary}{buckets}{epoch}",
         shard.shard
     ));
+    if let Some(why) = &shard.misplaced {
+        terminal::result(format_args!("  {warn}{why}{warn:#}"));
+    }
     for replica in &shard.replicas {
+        let (role, shown) = (replica.role, &replica.shown);
         match &replica.lag_bytes {
-            Ok(bytes) => terminal::result(format_args!("  replica: {}, {bytes} bytes behind", replica.shown)),
-            Err(why) => terminal::result(format_args!("  replica: {}: {warn}{why}{warn:#}", replica.shown)),
+            Ok(bytes) => terminal::result(format_args!("  {role}: {shown}, {bytes} bytes behind")),
+            Err(why) => terminal::result(format_args!("  {role}: {shown}: {warn}{why}{warn:#}")),
         }
     }
 }
@@ -82,6 +93,7 @@ fn to_json(shard: &ShardStatus) -> Value {
     let replica = |r: &store::ReplicaStatus| {
         json!({
             "server": r.shown,
+            "role": r.role.to_string(),
             "lag_bytes": r.lag_bytes.as_ref().ok(),
             "fault": r.lag_bytes.as_ref().err(),
         })
@@ -89,9 +101,10 @@ fn to_json(shard: &ShardStatus) -> Value {
     json!({
         "shard": shard.shard,
         "primary": shard.primary.as_ref().ok(),
-        "fault": shard.primary.as_ref().err(),
+        "fault": shard.primary.as_ref().err().or(shard.misplaced.as_ref()),
         "buckets": shard.owned,
         "buckets_by_map": shard.mapped,
+        "buckets_differing": shard.differing,
         "epoch": shard.epoch,
         "replicas": shard.replicas.iter().map(replica).collect::<Vec<_>>(),
     })

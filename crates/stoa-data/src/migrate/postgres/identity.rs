@@ -2,7 +2,7 @@
 //! changed places in the file are noticed before anything is read or written.
 
 use super::super::diff::additive;
-use super::super::{MigrateError, Step};
+use super::super::{Count, MigrateError, Step};
 use super::{Among, Result, failed, label, lock, of};
 use crate::bucket::BUCKETS;
 use crate::store::postgres::alone::{Alone, TextRow, apart};
@@ -29,6 +29,10 @@ pub(super) struct Found {
     store: Option<String>,
     /// Its position among them.
     shard: Option<usize>,
+    /// The key that signs cursors, as hexadecimal digits: the store's own on the first shard.
+    key: Option<String>,
+    /// The first shard's key as it was recorded here, once the buckets were given out. It never changes.
+    key_of_store: Option<String>,
     /// Rows of the map; empty where there is none.
     map: Vec<TextRow>,
     /// Tables of sharded resources that have rows.
@@ -43,7 +47,9 @@ pub(super) async fn look(plan: &Plan, store: usize, alone: &Alone) -> std::resul
     let is_there = |at: usize| tables.get(at).is_some_and(Option::is_some);
     if is_there(0) {
         let marks = "SELECT (SELECT encode(value, 'hex') FROM \"_stoa_meta\" WHERE name = 'store'), \
-            (SELECT convert_from(value, 'UTF8') FROM \"_stoa_meta\" WHERE name = 'shard')";
+            (SELECT convert_from(value, 'UTF8') FROM \"_stoa_meta\" WHERE name = 'shard'), \
+            (SELECT encode(value, 'hex') FROM \"_stoa_meta\" WHERE name = 'cursor_key'), \
+            (SELECT encode(value, 'hex') FROM \"_stoa_meta\" WHERE name = 'store_key')";
         let mut row = alone
             .rows(marks)
             .await?
@@ -53,6 +59,8 @@ pub(super) async fn look(plan: &Plan, store: usize, alone: &Alone) -> std::resul
             .into_iter();
         found.store = row.next().flatten();
         found.shard = row.next().flatten().and_then(|n| n.parse().ok());
+        found.key = row.next().flatten();
+        found.key_of_store = row.next().flatten();
     }
     if is_there(1) {
         found.map = alone.rows(READ).await?;
@@ -81,8 +89,7 @@ fn sharded(plan: &Plan, store: usize) -> impl Iterator<Item = &str> {
     plan.resources.iter().filter(made).map(|r| r.name.as_str())
 }
 
-/// Whether the databases are the shards of one store, in the order of the file. `None` is one that was not looked at; the
-/// first one was.
+/// Whether the databases are the shards of one store, in the order of the file. `None` is one that was not looked at.
 ///
 /// # Errors
 /// [`MigrateError::Refused`] with everything that is wrong.
@@ -90,10 +97,8 @@ pub(super) fn judge(found: &[Option<Found>]) -> Result<()> {
     let mut wrong = Vec::new();
     let several = found.len() > 1;
     let map = map(found)?;
-    let store = found
-        .first()
-        .and_then(Option::as_ref)
-        .and_then(|f| f.store.as_ref());
+    // All shards of a store have its number; those behind the first have it before the first one does.
+    let store = found.iter().flatten().find_map(|f| f.store.as_ref());
     for (position, one) in found.iter().enumerate() {
         let Some(one) = one else { continue };
         let name = if several {
@@ -106,7 +111,7 @@ pub(super) fn judge(found: &[Option<Found>]) -> Result<()> {
                 "{name} of the file is shard {own} of the store: the order of `shards` never changes, put the URLs back in their places"
             )),
             Some(_) if store.is_some() && one.store.as_ref() != store => {
-                wrong.push(format!("{name} belongs to another store than the first shard: is its URL right?"));
+                wrong.push(format!("{name} belongs to another store than the shards before it: is its URL right?"));
             }
             None if map.as_ref().is_some_and(|m| m.share(position).buckets > 0) => wrong.push(format!(
                 "{name} holds {} buckets by the map on the first shard, but its database was never a shard: is its URL right?",
@@ -114,7 +119,15 @@ pub(super) fn judge(found: &[Option<Found>]) -> Result<()> {
             )),
             _ => {}
         }
-        if position > 0 && map.is_none() {
+        if position > 0 {
+            wrong.extend(by_the_first(
+                &name,
+                one,
+                found.first().and_then(Option::as_ref),
+                map.is_some(),
+            ));
+        }
+        if position > 0 && map.is_none() && found.first().is_some_and(Option::is_some) {
             wrong.extend(one.filled.iter().map(|table| {
                 format!("{name} has rows of {table}, and no map says which buckets are its own: use an empty database")
             }));
@@ -133,6 +146,23 @@ pub(super) fn judge(found: &[Option<Found>]) -> Result<()> {
     }
 }
 
+/// What is wrong with a shard behind the first by what it has recorded of the first one: that the buckets were given out,
+/// with the key that signs cursors.
+fn by_the_first(name: &str, one: &Found, first: Option<&Found>, is_mapped: bool) -> Option<String> {
+    match (first, &one.key_of_store) {
+        (None, None) => Some(format!(
+            "the first shard cannot be reached, and {name} has not recorded that the buckets were given out: a process must start once while all shards are there"
+        )),
+        (Some(_), Some(_)) if !is_mapped => Some(format!(
+            "the first shard has no map of the buckets, and {name} has recorded that there is one: is the first URL right?"
+        )),
+        (Some(first), Some(key)) if first.key.as_ref().is_some_and(|own| own != key) => Some(format!(
+            "the first shard has another key of cursors than {name} has recorded: is the first URL right?"
+        )),
+        _ => None,
+    }
+}
+
 /// The map on the first shard, when there is one.
 fn map(found: &[Option<Found>]) -> Result<Option<Map>> {
     match found.first().and_then(Option::as_ref) {
@@ -148,6 +178,10 @@ fn map(found: &[Option<Found>]) -> Result<Option<Map>> {
 /// [`MigrateError::Refused`] when there is no map yet and a shard was not looked at.
 pub(super) fn steps(found: &[Option<Found>]) -> Result<Vec<(usize, Step)>> {
     let shards = found.len();
+    if found.first().is_none_or(Option::is_none) {
+        // Only a store whose buckets were given out is looked at without its first shard.
+        return Ok(Vec::new());
+    }
     let map = map(found)?;
     if let (None, Some(away)) = (&map, found.iter().position(Option::is_none)) {
         return Err(MigrateError::Refused(vec![format!(
@@ -176,6 +210,7 @@ pub(super) fn steps(found: &[Option<Found>]) -> Result<Vec<(usize, Step)>> {
                 );
                 steps.push((position, additive(mark, why)));
             }
+            steps.extend(key(position, &name, own, first));
             continue;
         }
         let own = |position: usize| match (all_on_first, position) {
@@ -205,46 +240,75 @@ pub(super) fn steps(found: &[Option<Found>]) -> Result<Vec<(usize, Step)>> {
     Ok(steps)
 }
 
+/// Records the first shard's key of cursors on another one, once, so that a process can start without the first.
+fn key(position: usize, name: &str, own: &Found, first: Option<&Found>) -> Option<(usize, Step)> {
+    let key = first?.key.as_ref()?;
+    if position == 0 || own.key_of_store.is_some() {
+        return None;
+    }
+    // Digits that the database itself has written.
+    let sql = format!(
+        "INSERT INTO \"_stoa_meta\" VALUES ('store_key', decode('{key}', 'hex')) ON CONFLICT DO NOTHING"
+    );
+    let why =
+        format!("{name}it keeps the store's key of cursors, so that processes start without the first shard");
+    let step = Step {
+        required: false,
+        ..additive(sql, why)
+    };
+    Some((position, step))
+}
+
 /// The buckets of a shard when all are given out evenly.
 fn split(position: usize, shards: usize) -> std::ops::Range<u16> {
     let at = |n: usize| u16::try_from(n * usize::from(BUCKETS) / shards.max(1)).unwrap_or(BUCKETS);
     at(position)..at(position + 1)
 }
 
-/// Records which shard each database is and which buckets it owns, once.
-pub(super) fn settle(plan: &Plan, store: usize, (shards, without): Among<'_>) -> Result<Vec<Step>> {
+/// Records which shard each database is and which buckets it owns, once; then, on those behind the first, that it was
+/// done.
+pub(super) fn settle(plan: &Plan, store: usize, among: Among<'_>, count: &Count<'_>) -> Result<Vec<Step>> {
+    let (shards, without) = among;
     apart(async || {
         let _lock = match shards.first() {
-            Some(first) => lock(first).await?,
-            None => return Ok(Vec::new()),
+            Some(first) if !without.contains(&0) => lock(first, count).await?,
+            _ => return Ok(Vec::new()),
         };
-        let (mut all, mut found) = (Vec::new(), Vec::new());
-        for (position, shard) in shards.iter().enumerate() {
-            if without.contains(&position) {
-                found.push(None);
-                all.push(None);
-                continue;
-            }
-            let alone = Alone::primary(shard)
-                .await
-                .map_err(|e| of(position, shards.len(), e))?;
-            let one = look(plan, store, &alone).await;
-            found.push(Some(one.map_err(|e| alone.broken(&e))?));
-            all.push(Some(alone));
+        let mut done = settle_once(plan, store, among).await?;
+        if !done.is_empty() {
+            done.extend(settle_once(plan, store, among).await?);
         }
-        judge(&found)?;
-        let steps = steps(&found)?;
-        for (shard, step) in &steps {
-            let Some(Some(alone)) = all.get(*shard) else {
-                continue;
-            };
-            let done = alone
-                .run(&format!("BEGIN;\n{}{};\nCOMMIT", alone.unbounded(), step.sql))
-                .await;
-            done.map_err(|error| failed(alone, step, &error))?;
-        }
-        Ok(steps.into_iter().map(|(_, step)| step).collect())
+        Ok(done)
     })
+}
+
+async fn settle_once(plan: &Plan, store: usize, (shards, without): Among<'_>) -> Result<Vec<Step>> {
+    let (mut all, mut found) = (Vec::new(), Vec::new());
+    for (position, shard) in shards.iter().enumerate() {
+        if without.contains(&position) {
+            found.push(None);
+            all.push(None);
+            continue;
+        }
+        let alone = Alone::primary(shard)
+            .await
+            .map_err(|e| of(position, shards.len(), e))?;
+        let one = look(plan, store, &alone).await;
+        found.push(Some(one.map_err(|e| alone.broken(&e))?));
+        all.push(Some(alone));
+    }
+    judge(&found)?;
+    let steps = steps(&found)?;
+    for (shard, step) in &steps {
+        let Some(Some(alone)) = all.get(*shard) else {
+            continue;
+        };
+        let done = alone
+            .run(&format!("BEGIN;\n{}{};\nCOMMIT", alone.unbounded(), step.sql))
+            .await;
+        done.map_err(|error| failed(alone, step, &error))?;
+    }
+    Ok(steps.into_iter().map(|(_, step)| step).collect())
 }
 
 /// What is worth knowing: shards that own nothing.

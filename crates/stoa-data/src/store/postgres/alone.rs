@@ -4,7 +4,7 @@ use super::config::Target;
 use super::connection::Connection;
 use super::errors;
 use super::group::Group;
-use crate::store::StoreError;
+use crate::store::{Role, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use stoa_config::plan::{PostgresShard, Secret};
@@ -23,6 +23,27 @@ pub(crate) struct Alone {
     connection: Connection,
     /// Hosts and database, for people; never the password.
     pub(crate) shown: String,
+}
+
+/// A server that does not take a shard's writes.
+pub(crate) struct Found {
+    /// What it is.
+    pub(crate) role: Role,
+    /// Why it is given nothing.
+    pub(crate) out: Option<String>,
+    /// Host and database, for people; never the password.
+    pub(crate) shown: String,
+    target: Target,
+}
+
+impl Found {
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// As [`Alone::open`].
+    pub(crate) async fn open(self) -> Result<Alone, StoreError> {
+        Alone::to(self.target).await
+    }
 }
 
 /// Runs something in a runtime of its own, for callers that may not wait.
@@ -80,6 +101,34 @@ impl Alone {
         let primary = group.members.get(group.lead()?);
         let target = primary.map(|member| member.write.as_ref().clone());
         Self::to(target.ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?).await
+    }
+
+    /// The server of a shard that takes writes, and what each of the others is.
+    pub(crate) async fn all(shard: &PostgresShard) -> (Result<Self, StoreError>, Vec<Found>) {
+        let group = match Group::new(0, shard, Duration::ZERO, &[]) {
+            Ok(group) => group,
+            Err(error) => return (Err(error), Vec::new()),
+        };
+        if group.is_watched() {
+            super::watch::look_first(&group).await;
+        }
+        let lead = group.lead();
+        let view = group.view();
+        let others = group.members.iter().zip(&view.seen).enumerate();
+        let others = others.filter(|(index, _)| lead.as_ref().ok() != Some(index));
+        let others = others.map(|(_, (member, seen))| Found {
+            role: seen.role,
+            out: seen.out.clone(),
+            shown: member.read.shown.clone(),
+            target: member.read.as_ref().clone(),
+        });
+        let others = others.collect();
+        let primary = match lead.map(|lead| group.members.get(lead)) {
+            Ok(Some(member)) => Self::to(member.write.as_ref().clone()).await,
+            Ok(None) => Err(StoreError::Internal(String::from("the shard has no primary"))),
+            Err(error) => Err(error),
+        };
+        (primary, others)
     }
 
     /// Why the server of a shard that takes writes cannot be reached: none answers, or none takes writes. `None` when one

@@ -89,8 +89,7 @@ impl Group {
     ) -> Result<Self, StoreError> {
         let write = Target::parse(urls.write.expose())?;
         let mut members: Vec<Member> = Vec::new();
-        let alone = urls.read.is_empty() && write.hosts() < 2;
-        if alone {
+        if urls.read.is_empty() && write.hosts() < 2 {
             // Whatever stands behind the one address decides by itself who takes writes.
             members.push(Member::new(write.clone(), write.clone()));
         } else {
@@ -105,6 +104,7 @@ impl Group {
                 }
             }
         }
+        let alone = members.len() == 1;
         let widest = bounds.iter().copied().fold(max_lag, Duration::max);
         let narrowest = bounds.iter().copied().fold(EVERY * 4, Duration::min);
         let unknown = Seen {
@@ -123,7 +123,7 @@ impl Group {
         };
         Ok(Self {
             shard,
-            reads: !urls.read.is_empty(),
+            reads: !urls.read.is_empty() && !alone,
             max_lag,
             every: (narrowest / 4).clamp(EVERY_MIN, EVERY),
             view: RwLock::new(Arc::new(View {

@@ -197,7 +197,8 @@ async fn cursor_key(client: &Client, manages: bool, target: &Target) -> Result<[
     })
 }
 
-fn from_hex(text: &str) -> Option<[u8; 32]> {
+/// A key of 32 bytes from hexadecimal digits.
+pub(crate) fn from_hex(text: &str) -> Option<[u8; 32]> {
     let mut key = [0; 32];
     for (index, byte) in key.iter_mut().enumerate() {
         *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;

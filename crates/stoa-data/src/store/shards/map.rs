@@ -5,6 +5,7 @@ use crate::bucket::BUCKETS;
 use crate::store::StoreError;
 use crate::store::postgres::alone::TextRow;
 use crate::store::sql::Share;
+use std::collections::BTreeMap;
 
 /// Reads the map, on the first shard.
 pub(crate) const READ: &str = "SELECT bucket, shard, epoch FROM \"_stoa_map\"";
@@ -46,6 +47,38 @@ impl Map {
         Ok(map)
     }
 
+    /// From what shards say that they own, `(bucket, epoch)`, while the map itself cannot be read. What nobody says lies on
+    /// `rest`, where only one shard was not asked.
+    pub(super) fn from_owners(
+        owned: &[(usize, Vec<(u16, i64)>)],
+        rest: Option<usize>,
+        shards: usize,
+    ) -> Self {
+        let mut latest: BTreeMap<u16, (i64, usize)> = BTreeMap::new();
+        for (shard, buckets) in owned {
+            for (bucket, epoch) in buckets {
+                let known = latest.entry(*bucket).or_insert((*epoch, *shard));
+                *known = (*known).max((*epoch, *shard));
+            }
+        }
+        let mut map = Self {
+            shard_of: vec![NOWHERE; usize::from(BUCKETS)],
+            shares: vec![Share::default(); shards],
+        };
+        for (bucket, place) in map.shard_of.iter_mut().enumerate() {
+            let known = u16::try_from(bucket).ok().and_then(|bucket| latest.get(&bucket));
+            let Some((epoch, shard)) = known.copied().or(rest.map(|shard| (0, shard))) else {
+                continue;
+            };
+            *place = u8::try_from(shard).unwrap_or(NOWHERE);
+            if let Some(share) = map.shares.get_mut(shard) {
+                share.buckets += 1;
+                share.epoch = share.epoch.max(epoch);
+            }
+        }
+        map
+    }
+
     /// The shard that owns a bucket; `None` when it is none of the file's.
     pub(crate) fn shard(&self, bucket: u16) -> Option<usize> {
         let shard = *self.shard_of.get(usize::from(bucket))?;
@@ -71,4 +104,27 @@ impl Map {
 fn numbers(row: &TextRow) -> Option<[i64; 3]> {
     let cell = |at: usize| row.get(at)?.as_deref()?.parse::<i64>().ok();
     Some([cell(0)?, cell(1)?, cell(2)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_make_a_map() {
+        let owned = [(1, vec![(3, 1), (4, 2)]), (2, vec![(4, 5), (5, 1)])];
+        let known = Map::from_owners(&owned, Some(0), 3);
+        assert!(known.is_whole());
+        assert_eq!(
+            [3, 4, 5, 6].map(|b| known.shard(b)),
+            [Some(1), Some(2), Some(2), Some(0)]
+        );
+        assert_eq!(
+            [1, 2].map(|s| (known.share(s).buckets, known.share(s).epoch)),
+            [(1, 1), (2, 5)]
+        );
+        let several_away = Map::from_owners(&owned, None, 4);
+        assert!(!several_away.is_whole());
+        assert_eq!((several_away.shard(3), several_away.shard(6)), (Some(1), None));
+    }
 }

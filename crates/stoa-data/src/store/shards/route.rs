@@ -38,6 +38,11 @@ pub(super) fn buckets(resource: &Resource, condition: &Condition) -> Option<BTre
     }
 }
 
+/// One of the buckets that hold the rows of a condition, the same at every repetition; `None` when any bucket may.
+pub(crate) fn one_of(resource: &Resource, condition: &Condition) -> Option<u16> {
+    buckets(resource, condition)?.first().copied()
+}
+
 /// The bucket of the rows whose field has this value, when the field says it.
 fn bucket_by(resource: &Resource, field: usize, value: &Value) -> Option<u16> {
     let key = matches!(resource.key[..], [key] if key == field);

@@ -154,8 +154,12 @@ async fn wait(
         }
         tokio::time::sleep(EVERY).await;
         let plan = Arc::clone(plan);
+        let served = slots
+            .upgrade()?
+            .iter()
+            .position(|slot| slot.store.get().is_some());
         // Migrating and looking at tables wait, each with bounds of its own; the task that watches must not.
-        let tried = tokio::task::spawn_blocking(move || join(&plan, store, shard)).await;
+        let tried = tokio::task::spawn_blocking(move || join(&plan, store, shard, served)).await;
         let slots = slots.upgrade()?;
         let slot = slots.get(shard)?;
         match tried {
@@ -177,8 +181,13 @@ async fn wait(
 
 /// Makes what is missing and loses nothing, looks whether the tables are as the plan says, and opens the shard. Gives how
 /// many steps were made.
-fn join(plan: &Arc<Plan>, store: usize, shard: usize) -> Result<(PgStore, usize), String> {
-    let steps = migrate::join(plan, store, shard).map_err(|error| error.to_string())?;
+fn join(
+    plan: &Arc<Plan>,
+    store: usize,
+    shard: usize,
+    served: Option<usize>,
+) -> Result<(PgStore, usize), String> {
+    let steps = migrate::join(plan, store, shard, served).map_err(|error| error.to_string())?;
     let opened = open(plan, store, shard).map_err(|error| error.to_string())?;
     Ok((opened, steps))
 }

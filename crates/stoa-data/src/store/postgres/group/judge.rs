@@ -129,8 +129,23 @@ pub(super) fn judge(
         State::Up(seen) | State::Hung { last: Some(seen), .. } => role(seen, foreign(seen), &lead, memory),
         State::Hung { last: None, .. } => (Role::Down, Some(String::from("does not answer"))),
     };
-    let judged = states.iter().map(of).collect();
+    let mut judged: Vec<Judged> = states.iter().map(of).collect();
+    if let Lead::One(first) = lead {
+        for (index, (role, out)) in judged.iter_mut().enumerate() {
+            if index != first && *role == Role::Primary && out.is_none() {
+                *out = Some(twice(names.get(first)));
+            }
+        }
+    }
     (lead, judged)
+}
+
+/// Why a second address of the primary is given nothing.
+fn twice(first: Option<&Arc<str>>) -> String {
+    format!(
+        "is the shard's primary, which {} leads to as well, and no replica: `read` has the addresses of replicas, or is left out",
+        first.map_or("another address", |name| name)
+    )
 }
 
 fn role(seen: &Sighting, foreign: bool, lead: &Lead, memory: &Memory) -> Judged {

@@ -66,6 +66,12 @@ fn a_database_knows_which_shard_it_is() {
         migrate::plan(&plan(&[urls[0].clone(), other[1].clone(), urls[2].clone()]), 0),
         "shard 1 belongs to another store",
     );
+    // Another database where the first one was: the others know that there was a map.
+    let fresh = server.empty(1).remove(0);
+    refused(
+        migrate::plan(&plan(&[fresh, urls[1].clone(), urls[2].clone()]), 0),
+        "the first shard has no map of the buckets",
+    );
     // One more takes part, and owns nothing.
     let four = plan(&urls);
     migrate::apply(&four, 0, false).unwrap();

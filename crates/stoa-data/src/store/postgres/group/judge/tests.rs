@@ -120,7 +120,7 @@ fn the_later_timeline_wins_and_one_timeline_has_one_primary() {
             "one server by two addresses",
             [primary(1, 1), primary(1, 1), replica(1, 3)],
             Some(0),
-            "PPR",
+            "PpR",
         ),
     ]);
 }
