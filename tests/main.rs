@@ -7,6 +7,7 @@ mod api;
 mod clients;
 mod commands;
 mod crash;
+mod data;
 mod examples;
 mod existing;
 mod fault;

@@ -11,6 +11,7 @@ pub mod introspect;
 pub mod migrate;
 pub mod operation;
 pub mod store;
+pub mod transfer;
 pub mod value;
 
 mod consistency;

@@ -113,6 +113,8 @@ pub(crate) struct Check<'a> {
     pub(crate) texts: bool,
     /// A patch may set the key of an existing table.
     pub(crate) rekey: bool,
+    /// Rows that were made elsewhere bring along what the server fills in.
+    pub(crate) is_whole: bool,
     pub(crate) bad: Vec<Bad>,
 }
 
@@ -130,6 +132,7 @@ pub(crate) struct Completion<'a> {
 }
 
 /// A whole new row, one entry per field of the resource, and its bucket. `None` where the database fills in.
+#[derive(Clone)]
 pub(crate) struct NewRow {
     pub(crate) values: Vec<Option<Value>>,
     pub(crate) bucket: u16,
@@ -143,6 +146,7 @@ impl<'a> Check<'a> {
             now_micros: now_micros(),
             texts: false,
             rekey: false,
+            is_whole: false,
             bad: Vec::new(),
         }
     }
@@ -240,7 +244,11 @@ impl<'a> Check<'a> {
             let is_key = resource.key.contains(&position);
             match values[position].take() {
                 // A key may be written, unless the table alone counts it up.
-                Some(_) if field.auto && (!is_key || (field.generated && completion.key.is_none())) => {
+                Some(_)
+                    if !self.is_whole
+                        && field.auto
+                        && (!is_key || (field.generated && completion.key.is_none())) =>
+                {
                     self.say(
                         at,
                         &field.name,

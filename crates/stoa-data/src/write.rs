@@ -24,7 +24,7 @@ use shape::{Shape, What};
 use stoa_config::plan::Shard;
 use stoa_exchange::Reply;
 
-pub(crate) use create::create;
+pub(crate) use create::{columns_of, create};
 pub(crate) use patch::{delete_many, delete_one, patch_many, patch_one};
 pub(crate) use replace::{replace, replace_filtered};
 

@@ -83,6 +83,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         file: ProfiledFile,
     },
+    /// All rows out of the stores, and into others
+    #[command(subcommand)]
+    Data(Data),
     /// Which route and policies a request meets; nothing is sent
     #[command(after_help = "Example:\n  stoa route GET /products -H 'host: api.example.com'")]
     Route(Route),
@@ -244,6 +247,26 @@ pub(crate) enum Shard {
     /// Shards, replicas, lag, buckets; exit code 1 when something is not as it should be
     #[command(after_help = "Example:\n  stoa shard status --profile prod")]
     Status(ProfiledFile),
+}
+
+/// `stoa data …`
+#[derive(Subcommand, Debug)]
+pub(crate) enum Data {
+    /// The rows of every resource as lines of JSON; nothing should be written meanwhile
+    #[command(after_help = "Example:\n  stoa data export > rows.jsonl")]
+    Export(DataFile),
+    /// The rows that `export` wrote, from stdin; may be run again
+    #[command(after_help = "Example:\n  stoa data export | stoa data import --profile prod")]
+    Import(DataFile),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DataFile {
+    #[command(flatten)]
+    pub(crate) file: ProfiledFile,
+    /// These resources only
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
 }
 
 /// `stoa migrate …`

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod completions;
 mod config;
+mod data;
 mod dev;
 mod diff;
 mod explain;
@@ -88,6 +89,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Route(arguments)) => route::run(&arguments, json),
         Some(Command::Diff { new, file }) => diff::run(&new, &file, json),
         Some(Command::Migrate(arguments)) => migrate::run(&arguments, json),
+        Some(Command::Data(arguments)) => data::run(&arguments, json),
         Some(Command::Backup { to, file }) => backup::run(&to, &file, json),
         None => Err(Failure::Usage(String::from(
             "no command was given; `stoa --help` lists them",

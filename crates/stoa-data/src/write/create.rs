@@ -241,7 +241,7 @@ fn repeated(resource: &Resource, asked: &Asked) -> Option<u16> {
 }
 
 /// Rows as the store takes them: the fields that any row sets, and one value for each.
-fn columns_of(rows: Vec<NewRow>, width: usize) -> (Vec<FieldIndex>, Vec<Vec<Value>>, Vec<u16>) {
+pub(crate) fn columns_of(rows: Vec<NewRow>, width: usize) -> (Vec<FieldIndex>, Vec<Vec<Value>>, Vec<u16>) {
     let set = |field: &usize| rows.iter().any(|row| row.values[*field].is_some());
     let fields: Vec<FieldIndex> = (0..width).filter(set).collect();
     let buckets = rows.iter().map(|row| row.bucket).collect();
