@@ -62,7 +62,7 @@ fn seed() -> u64 {
 
 #[test]
 fn kills_lose_nothing_and_double_nothing_on_sqlite() {
-    let folder = killed_again_and_again("sqlite:crashes.db", || ());
+    let folder = killed_again_and_again("sqlite:crashes.db", 1, || ());
     is_whole(&folder.path().join("crashes.db"));
 }
 
@@ -71,12 +71,19 @@ fn kills_lose_nothing_and_double_nothing_on_postgres() {
     let postgres = Postgres::start();
     postgres.sql("postgres", "CREATE DATABASE crashes");
     // The server finishes what it was sent, also for a client that is dead.
-    killed_again_and_again(&postgres.url("crashes"), || postgres.wait_without("stoa"));
+    killed_again_and_again(&postgres.url("crashes"), 1, || postgres.wait_without("stoa"));
 }
 
-/// Lives and kills of one process over a store, of whose last requests nothing can be done any more once `settle`
-/// returns. Gives the folder it lived in.
-fn killed_again_and_again(store: &str, settle: impl Fn()) -> tempfile::TempDir {
+#[test]
+fn kills_of_three_processes_lose_nothing_and_double_nothing_on_postgres() {
+    let postgres = Postgres::start();
+    postgres.sql("postgres", "CREATE DATABASE crashes");
+    killed_again_and_again(&postgres.url("crashes"), 3, || postgres.wait_without("stoa"));
+}
+
+/// Lives and kills of so many processes over a store, of whose last requests nothing can be done any more once `settle`
+/// returns. Gives the folder they lived in.
+fn killed_again_and_again(store: &str, processes: usize, settle: impl Fn()) -> tempfile::TempDir {
     let mut rng = fastrand::Rng::with_seed(seed());
     let values = AtomicU64::new(1);
     let (keep, folder) = folder_with(FILE);
@@ -84,8 +91,9 @@ fn killed_again_and_again(store: &str, settle: impl Fn()) -> tempfile::TempDir {
     let mut before = vec![None; ROWS];
     let mut unanswered: Vec<Sent> = Vec::new();
     let (mut requests, mut replayed) = (0, 0);
-    for life in 0..kills() {
-        let server = Server::start(&setup());
+    for life in 0..kills().div_ceil(processes) {
+        let servers = start_together(processes, &setup);
+        let server = &servers[life % processes];
         let after: Vec<Row> = (0..ROWS).map(|row| read(&server.client, row).0).collect();
         // The repeats of the last life's requests say what became of them there.
         let (told, repeated) = repeat(&server.client, unanswered.drain(..));
@@ -94,13 +102,13 @@ fn killed_again_and_again(store: &str, settle: impl Fn()) -> tempfile::TempDir {
             .filter(|s| matches!(s.event.told, Told::Done(_)))
             .count();
         check(life, &told, &before, &after);
-        let mut sent = live(&server, &values, &mut rng);
+        let mut sent = live(&servers, &values, &mut rng);
         settle();
         let settled = clock::now();
         for one in sent.iter_mut().filter(|s| s.event.told == Told::Nothing) {
             one.event.ended = settled;
         }
-        drop(server);
+        drop(servers);
         requests += sent.len();
         before = after;
         unanswered = repeated.into_iter().chain(sent).collect();
@@ -112,10 +120,20 @@ fn killed_again_and_again(store: &str, settle: impl Fn()) -> tempfile::TempDir {
     drop(server);
     eprintln!("{requests} requests, {replayed} that were done without an answer");
     assert!(
-        requests > kills() * CALLERS,
+        requests > kills() / processes * CALLERS,
         "the callers hardly asked: {requests}"
     );
     keep
+}
+
+fn start_together<'a>(processes: usize, setup: &(dyn Fn() -> Setup<'a> + Sync)) -> Vec<Server> {
+    thread::scope(|scope| {
+        let start = || Server::start(&setup());
+        let all: Vec<_> = (0..processes).map(|_| scope.spawn(start)).collect();
+        all.into_iter()
+            .map(|one| one.join().expect("it starts"))
+            .collect()
+    })
 }
 
 /// Each row's history of one life.
@@ -136,13 +154,13 @@ fn check(life: usize, sent: &[Sent], before: &[Row], after: &[Row]) {
     }
 }
 
-/// Asks from several callers until the process is killed, at a moment that nobody knows.
-fn live(server: &Server, values: &AtomicU64, rng: &mut fastrand::Rng) -> Vec<Sent> {
+/// Asks from several callers until their processes are killed, one after the other, at moments that nobody knows.
+fn live(servers: &[Server], values: &AtomicU64, rng: &mut fastrand::Rng) -> Vec<Sent> {
     let sent = Mutex::new(Vec::new());
-    let life = LIFE_MAX.mul_f64(rng.f64());
     let (begun, beginning) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        for _ in 0..CALLERS {
+        for caller in 0..CALLERS {
+            let server = &servers[caller % servers.len()];
             let (sent, begun) = (&sent, begun.clone());
             let mut rng = rng.fork();
             scope.spawn(move || {
@@ -153,9 +171,11 @@ fn live(server: &Server, values: &AtomicU64, rng: &mut fastrand::Rng) -> Vec<Sen
         beginning.recv().expect("a caller asks");
         // Not a wait for something: the moment of the kill is what is chosen.
         let (_never, nothing) = mpsc::channel::<()>();
-        let _ = nothing.recv_timeout(life);
-        server.signal("KILL");
-        server.is_gone();
+        for server in servers {
+            let _ = nothing.recv_timeout(LIFE_MAX.mul_f64(rng.f64()));
+            server.signal("KILL");
+            server.is_gone();
+        }
     });
     sent.into_inner().expect("no caller panicked")
 }

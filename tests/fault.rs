@@ -3,6 +3,7 @@
 use crate::support::{
     client::{Answer, Client},
     server::{Server, Setup, folder_with, stoa},
+    stores::Stores,
 };
 use serde_json::{Value, json};
 use std::{
@@ -14,7 +15,10 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
+use stoa_exchange::clock;
+use stoa_testkit::Postgres;
 
 const FILE: &str = "
 api: faults
@@ -184,7 +188,15 @@ fn racing_retries_of_one_key_write_one_row() {
 
 #[test]
 fn one_of_many_conditional_writes_wins() {
-    let (_keep, folder) = folder_with(FILE);
+    for kind in ["sqlite", "postgres", "shards"] {
+        eprintln!("on {kind}");
+        let mut stores = Stores::start(kind);
+        one_of_many_wins(&FILE.replace("sqlite:faults.db", &stores.fresh(None)));
+    }
+}
+
+fn one_of_many_wins(file: &str) {
+    let (_keep, folder) = folder_with(file);
     let server = start(&folder);
     let created = server
         .client
@@ -215,6 +227,71 @@ fn one_of_many_conditional_writes_wins() {
         assert_eq!(statuses[0], 200, "{statuses:?}");
         assert!(statuses[1..].iter().all(|s| *s == 412), "{statuses:?}");
         tag = server.client.get(&path).header("etag").expect("a row has a tag");
+    }
+}
+
+/// Callers of a database that hangs.
+const STUCK: usize = 40;
+/// Requests beside them that have nothing to do with it.
+const BESIDE: usize = 50;
+/// How long a request that has nothing to do with it may take, on a machine that does much else.
+const UNTOUCHED: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_database_that_hangs_holds_up_nobody_else() {
+    let postgres = Postgres::start();
+    let (_keep, folder) = folder_with(&format!(
+        "api: a
+stores: {{ here: sqlite:here.db, there: \"{}\" }}
+resources:
+  near: {{ store: here, read: public, write: public, fields: {{ n: int }} }}
+  far: {{ store: there, read: public, write: public, fields: {{ n: int }} }}
+",
+        postgres.url("postgres")
+    ));
+    let server = start(&folder);
+    assert_eq!(server.client.get("/far").status, 200);
+    postgres.signal("-STOP");
+    let asked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for n in 0..STUCK {
+            let (server, asked) = (&server, &asked);
+            scope.spawn(move || {
+                let client = Client::new(&server.http);
+                asked.fetch_add(1, SeqCst);
+                let stuck = match n % 2 {
+                    0 => client.get("/far"),
+                    _ => client.send("POST", "/far", &[], Some(&json!({ "n": n }))),
+                };
+                let is_refused = stuck.status == 503 && stuck.header("retry-after").is_some();
+                assert!(
+                    is_refused || matches!(stuck.status, 200 | 201),
+                    "{} {}",
+                    stuck.status,
+                    stuck.text
+                );
+            });
+        }
+        while asked.load(SeqCst) < STUCK {
+            thread::yield_now();
+        }
+        let beside = |n: usize| {
+            let began = clock::now();
+            let made = server.client.send("POST", "/near", &[], Some(&json!({ "n": n })));
+            let seen = server.client.get("/near?limit=1");
+            (made.status, seen.status, began.elapsed())
+        };
+        let beside: Vec<_> = (0..BESIDE).map(beside).collect();
+        // However this ends, who is stuck is answered.
+        postgres.signal("-CONT");
+        for (made, seen, took) in beside {
+            assert_eq!((made, seen), (201, 200));
+            assert!(took < UNTOUCHED, "{took:?}");
+        }
+    });
+    let back = clock::now();
+    while server.client.get("/far").status != 200 {
+        assert!(back.elapsed() < UNTOUCHED, "it is not used again");
     }
 }
 

@@ -297,3 +297,23 @@ fn a_process_that_migrates_says_so_on_its_admin_port() {
     assert_eq!(server.client.get("/books").status, 200);
     server.wait_for_line("serving library");
 }
+
+/// A start needs its one PostgreSQL: it ends with the reason and what was asked, soon, also where nobody answers.
+#[test]
+fn a_server_that_is_away_ends_the_start_within_a_bound() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = silent.local_addr().expect("it is bound").port();
+    let closed = stoa_testkit::free_port();
+    let (_keep, folder) = folder_with(BEFORE);
+    for (port, why) in [(closed, "refused"), (silent, "does not answer")] {
+        let began = stoa_exchange::clock::now();
+        let url = format!("postgres://stoa@127.0.0.1:{port}/library");
+        let ended = Server::try_start(&serve(&folder, &url)).err().expect("it ends");
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?}: {ended}");
+        assert!(
+            ended.contains(&format!("127.0.0.1:{port}")) && ended.contains(why),
+            "{ended}"
+        );
+    }
+}

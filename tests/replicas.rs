@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{
     sync::{
         Once,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +19,10 @@ use stoa_testkit::{Cluster, Postgres};
 const ROUNDS: u32 = 2_000;
 /// Callers at once.
 const CALLERS: u32 = 4;
+/// Callers who read beside one who writes.
+const READERS: usize = 72;
+/// Writes that are timed.
+const WRITES: u32 = 60;
 /// How long something may take to be noticed on a machine that does much else.
 const NOTICE: Duration = Duration::from_secs(20);
 
@@ -150,6 +154,75 @@ fn who_has_written_sees_it_and_others_read_from_replicas() {
     let reads = |r: &Postgres| metric(&admin, "stoa_store_server_reads_total", &name(r)).unwrap_or(0.0);
     let counted: f64 = cluster.replicas.iter().map(reads).sum();
     assert!(counted >= f64::from(elsewhere), "{counted} are counted");
+}
+
+/// The replica applies everything a minute late and answers nothing any more, so the primary answers all readers, who are
+/// more than it lets in at once. Writes beside them take about as long as when the replica answered.
+#[test]
+fn writes_take_no_longer_when_the_primary_answers_all_reads() {
+    let cluster = Cluster::start(1);
+    let shown = file(&cluster).replace("      shards:", "      max_lag: 1s\n      shards:");
+    let (_keep, folder) = folder_with(&shown);
+    let server = Server::start(&Setup::new("serve", &folder));
+    let admin = Client::new(&server.admin);
+    let late = &cluster.replicas[0];
+    let in_use = |wanted: f64| metric(&admin, "stoa_store_server_in_use", &name(late)) == Some(wanted);
+    let rows: Vec<Value> = (0..500).map(|id| json!({ "id": id, "n": 0 })).collect();
+    let made = send(&server.client, "POST", "/things", &[], Some(json!(rows)));
+    assert_eq!(made.status, 201, "{}", made.text);
+    until("the replica answers", || in_use(1.0));
+    let before = beside_readers(&server);
+    late.delay_replay(Duration::from_mins(1));
+    until("it is too late", || {
+        let wrote = send(&server.client, "PATCH", "/things/1", &[], Some(json!({ "n": 1 })));
+        assert_eq!(wrote.status, 200, "{}", wrote.text);
+        in_use(0.0)
+    });
+    let after = beside_readers(&server);
+    assert!(in_use(0.0));
+    let instead = metric(
+        &admin,
+        "stoa_store_server_fallback_reads_total",
+        &name(&cluster.primary),
+    );
+    assert!(instead.is_some_and(|reads| reads > 100.0), "{instead:?}");
+    eprintln!("writes take {before:?} at most, then {after:?}");
+    assert!(
+        after < before * 3 + Duration::from_millis(100),
+        "{before:?}, then {after:?}"
+    );
+}
+
+/// How long writes take at most, but for one of a hundred, while many callers read.
+fn beside_readers(server: &Server) -> Duration {
+    let done = AtomicBool::new(false);
+    let mut took: Vec<Duration> = std::thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(|| {
+                let client = Client::new(&server.http);
+                while !done.load(Ordering::Relaxed) {
+                    let seen = send(&client, "GET", "/things?limit=5", &[], None);
+                    let is_busy = seen.status == 503 && seen.header("retry-after").is_some();
+                    assert!(seen.status == 200 || is_busy, "{} {}", seen.status, seen.text);
+                }
+            });
+        }
+        let write = |n: u32| {
+            let began = clock::now();
+            let path = format!("/things/{}", n % 500);
+            let wrote = send(&server.client, "PATCH", &path, &[], Some(json!({ "n": n })));
+            (wrote, began.elapsed())
+        };
+        let wrote: Vec<(Answer, Duration)> = (0..WRITES).map(write).collect();
+        done.store(true, Ordering::Relaxed);
+        let took = |(wrote, took): (Answer, Duration)| {
+            assert_eq!(wrote.status, 200, "{}", wrote.text);
+            took
+        };
+        wrote.into_iter().map(took).collect()
+    });
+    took.sort_unstable();
+    took[took.len() * 99 / 100]
 }
 
 #[test]

@@ -161,19 +161,21 @@ impl Alone {
     }
 
     async fn to(target: Target) -> Result<Self, StoreError> {
-        let connection = Connection::open(&target)
-            .await
-            .map_err(|error| errors::plain(&error, &target.shown))?;
-        let alone = Self {
-            connection,
-            shown: target.shown,
-        };
-        // What migrates takes its time; what it waits for has a bound of its own.
-        if !alone.connection.pooled {
-            let session = UNBOUNDED.replace("true", "false");
-            alone.run(&session).await.map_err(|e| alone.broken(&e))?;
+        let shown = target.shown.clone();
+        // What migrates takes its time, and what it waits for has a bound of its own; a server that says nothing has this one.
+        let entered = tokio::time::timeout(REACH, async {
+            let connection = Connection::open(&target).await?;
+            if !connection.pooled {
+                let session = UNBOUNDED.replace("true", "false");
+                connection.client.batch_execute(&session).await?;
+            }
+            Ok(connection)
+        });
+        match entered.await {
+            Ok(Ok(connection)) => Ok(Self { connection, shown }),
+            Ok(Err(error)) => Err(errors::plain(&error, &shown)),
+            Err(_) => Err(StoreError::Unavailable(format!("{shown} does not answer"))),
         }
-        Ok(alone)
     }
 
     /// What stands in front of statements that may take their time, in one transaction with them: nothing, where the

@@ -2,6 +2,7 @@
 
 mod bound;
 mod conflicts;
+mod cuts;
 mod limits;
 mod nineteen;
 mod outages;

@@ -208,6 +208,7 @@ fn a_full_disk_is_said_and_breaks_nothing() {
 fn wrong_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
+    let nowhere = plan(std::path::Path::new("/proc/x.db"), vec![things()]);
     let plan = Arc::new(plan(&path, vec![things()]));
     let said = |plan| match crate::store::open(plan, 0).map(drop) {
         Err(StoreError::Unavailable(text)) => text,
@@ -222,6 +223,11 @@ fn wrong_files_are_named() {
     assert!(said(&plan).contains("is not a SQLite database"));
     std::fs::write(&path, "").unwrap();
     assert!(said(&plan).contains("stoa migrate apply"));
+    // Nobody can make a file there, not even root.
+    match crate::migrate::apply(&nowhere, 0, false) {
+        Err(error) => assert!(error.to_string().contains("/proc/x.db"), "{error}"),
+        Ok(made) => panic!("{made:?}"),
+    }
 }
 
 #[test]
