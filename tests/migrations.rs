@@ -252,6 +252,22 @@ fn a_process_that_is_killed_while_it_fills_is_gone_on_from() {
     );
 }
 
+/// Asks the admin port until its answer fits.
+fn answers(admin: &Client, path: &str, status: u16, part: &str) {
+    let began = stoa_exchange::clock::now();
+    loop {
+        let answer = admin.try_send("GET", path, &[], None);
+        if answer
+            .as_ref()
+            .is_ok_and(|a| a.status == status && a.text.contains(part))
+        {
+            return;
+        }
+        let told = answer.map(|a| a.text);
+        assert!(began.elapsed() < Duration::from_mins(1), "{path}: {told:?}");
+    }
+}
+
 /// A process that migrates, or waits for one that does, lives and says what it does; its port is open when it can serve.
 #[test]
 fn a_process_that_migrates_says_so_on_its_admin_port() {
@@ -268,23 +284,7 @@ fn a_process_that_migrates_says_so_on_its_admin_port() {
     let held = postgres.hold("library", "LOCK TABLE books IN ACCESS SHARE MODE");
     let mut server = Server::launched(&serve(&folder, &url));
     let admin = Client::new(&server.admin);
-    let until = |path: &str, status: u16, part: &str| {
-        let began = stoa_exchange::clock::now();
-        loop {
-            let answer = admin.try_send("GET", path, &[], None);
-            if answer
-                .as_ref()
-                .is_ok_and(|a| a.status == status && a.text.contains(part))
-            {
-                return;
-            }
-            assert!(
-                began.elapsed() < Duration::from_mins(1),
-                "{path}: {:?}",
-                answer.map(|a| a.text)
-            );
-        }
-    };
+    let until = |path: &str, status: u16, part: &str| answers(&admin, path, status, part);
     until("/readyz", 503, "migrating the store main: step 1 of 1: ");
     until("/livez", 200, "ok");
     until("/metrics", 200, "stoa_ready 0");
@@ -292,6 +292,13 @@ fn a_process_that_migrates_says_so_on_its_admin_port() {
         server.client.try_send("GET", "/books", &[], None).is_err(),
         "it does not serve yet"
     );
+    // Who is told to stop does not wait for it.
+    server.signal("TERM");
+    assert!(server.wait().success());
+    server = Server::launched(&serve(&folder, &url));
+    let admin = Client::new(&server.admin);
+    let until = |path: &str, status: u16, part: &str| answers(&admin, path, status, part);
+    until("/readyz", 503, "migrating");
     drop(held);
     until("/readyz", 200, "");
     assert_eq!(server.client.get("/books").status, 200);

@@ -277,7 +277,7 @@ pub(crate) fn stoa_with(folder: &Path, words: &[&str], env: &[(&str, &str)]) -> 
         .envs(env.iter().copied())
         .stdin(Stdio::null())
         .output();
-    ran(output.expect("the built binary starts"))
+    ran(&output.expect("the built binary starts"))
 }
 
 /// As [`stoa`], with this on its stdin.
@@ -286,10 +286,10 @@ pub(crate) fn stoa_fed(folder: &Path, words: &[&str], input: &str) -> Ran {
     std::fs::write(&file, input).expect("the input can be written");
     let file = std::fs::File::open(&file).expect("the input can be read");
     let output = command(folder).args(words).stdin(file).output();
-    ran(output.expect("the built binary starts"))
+    ran(&output.expect("the built binary starts"))
 }
 
-fn ran(output: std::process::Output) -> Ran {
+fn ran(output: &std::process::Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

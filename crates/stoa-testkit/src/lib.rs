@@ -94,8 +94,7 @@ impl Postgres {
 
     /// A folder for a server.
     fn nowhere(programs: Programs) -> Self {
-        // A short path: a socket's name has a bound.
-        let folder = tempfile::tempdir_in("/tmp").expect("a folder for the server");
+        let folder = tempfile::tempdir_in(home()).expect("a folder for the server");
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
         }
@@ -110,7 +109,8 @@ impl Postgres {
     fn initialise(&self) {
         let data = self.data();
         let words = ["-D", &data, "-U", "stoa", "-A", "trust", "--no-sync"];
-        let kept = ["-E", "UTF8", "--locale=C.UTF-8"];
+        // Small files of its log: most servers write little before they are gone.
+        let kept = ["-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1"];
         run(&mut self.tool("initdb", &[&words[..], &kept[..]].concat()));
     }
 
@@ -154,7 +154,7 @@ impl Postgres {
     fn start_again(&self) -> bool {
         let options = format!(
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=200 \
-             -c shared_buffers=16MB -c wal_keep_size=64MB",
+             -c shared_buffers=16MB -c wal_keep_size=64MB -c max_wal_size=512MB -c dynamic_shared_memory_type=mmap",
             self.port,
             self.folder.path().display()
         );
@@ -314,36 +314,59 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // One that is killed leaves a segment of shared memory behind, and a machine has only so many.
-        let file = std::fs::read_to_string(Path::new(&self.data()).join("postmaster.pid"));
-        let file = file.unwrap_or_default();
-        let segment = file
-            .lines()
-            .nth(6)
-            .and_then(|line| line.split_whitespace().nth(1));
-        if let Some(segment) = segment {
-            let _ = Command::new("ipcrm")
-                .args(["-m", segment])
-                .stderr(Stdio::null())
-                .status();
-        }
+        let known =
+            std::fs::read_to_string(Path::new(&self.data()).join("postmaster.pid")).unwrap_or_default();
         for process in self.processes() {
             let _ = Command::new("kill").args(["-9", &process]).status();
         }
+        // One that is killed leaves its segment of shared memory, by which the next one knows it; a system has a bound of
+        // them. The file names it: its key, then its id.
+        let segment = known
+            .lines()
+            .nth(6)
+            .and_then(|line| line.split_whitespace().nth(1));
+        if let Some(id) = segment {
+            let removing = Command::new("ipcrm")
+                .args(["-m", id])
+                .stderr(Stdio::null())
+                .status();
+            drop(removing);
+        }
+    }
+}
+
+/// Where the servers live: in memory where there is plenty of it, since files take longer to be copied to a disk and removed
+/// from it than a server takes to start. A short path: a socket's name has a bound.
+fn home() -> &'static str {
+    const MEMORY: &str = "/dev/shm";
+    const PLENTY_KIB: u64 = 4 * 1024 * 1024;
+    let asked = Command::new("df").args(["-k", "--output=avail", MEMORY]).output();
+    let said = asked.map(|a| String::from_utf8_lossy(&a.stdout).into_owned());
+    let free = said
+        .ok()
+        .and_then(|text| text.lines().last()?.trim().parse::<u64>().ok());
+    if free.is_some_and(|free| free >= PLENTY_KIB) {
+        MEMORY
+    } else {
+        "/tmp"
     }
 }
 
 /// The files of a new server, made once by the first test that wants one and copied by all: making them takes ten times
 /// as long. So servers that were started on their own have one system identifier.
 fn template(programs: &Programs) -> PathBuf {
-    let name = format!("stoa-tests-postgres-{}-{}", programs.version(), user());
+    let name = format!("stoa-tests-postgres-{}-{}-small", programs.version(), user());
     let template = Path::new("/tmp").join(name);
     if !template.exists() {
         let new = Postgres::nowhere(programs.clone());
         new.initialise();
+        // It may live on another file system: copied beside first, then put in its place at once.
+        let beside = PathBuf::from(format!("{}.{}", template.display(), std::process::id()));
+        run(Command::new("cp").arg("-a").arg(new.data()).arg(&beside));
         // Whoever is first has made it; who comes later finds it there.
-        let made = std::fs::rename(new.data(), &template);
+        let made = std::fs::rename(&beside, &template);
         assert!(made.is_ok() || template.exists(), "{made:?}");
+        let _ = std::fs::remove_dir_all(&beside);
     }
     template
 }

@@ -93,7 +93,7 @@ impl Assembly {
                 if !faults.is_empty() {
                     return Err(Refused::Faults(faults));
                 }
-                let away = fit_tables(plan, setup.mode, &self.starting, &mut notes)?;
+                let away = self.fit(plan, setup.mode, &mut notes).await?;
                 let (stores, data) = open(plan, &away, |name| setup.serves(name))?;
                 notes.extend(stores.iter().flat_map(unfit));
                 if setup.mode == Mode::Dev {
@@ -123,6 +123,27 @@ impl Assembly {
             stores,
             notes,
         })
+    }
+}
+
+impl Assembly {
+    /// As [`fit_tables`], beside the main loop: who stops the process does not wait for a migration.
+    async fn fit(
+        &self,
+        plan: &Arc<Plan>,
+        mode: Mode,
+        notes: &mut Vec<String>,
+    ) -> Result<AwayByStore, Refused> {
+        let (plan, starting) = (Arc::clone(plan), Arc::clone(&self.starting));
+        let fitting = tokio::task::spawn_blocking(move || {
+            let mut notes = Vec::new();
+            fit_tables(&plan, mode, &starting, &mut notes).map(|away| (away, notes))
+        });
+        let (away, noted) = fitting
+            .await
+            .map_err(|e| Refused::words(format!("looking at the tables ended early: {e}")))??;
+        notes.extend(noted);
+        Ok(away)
     }
 }
 

@@ -74,14 +74,41 @@ pub(crate) fn run(setup: Setup) -> Outcome {
         .enable_all()
         .build()
         .map_err(|e| Failure::input(format!("the system gives no event loop: {e}")))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let (sender, mut events) = mpsc::channel(EVENTS_MAX);
         signals::listen(&sender).map_err(|e| Failure::input(format!("signals cannot be caught: {e}")))?;
-        let mut live = Live::start(setup).await?;
+        let mut reload = false;
+        let started = tokio::select! {
+            started = Live::start(setup) => Some(started?),
+            () = stopped(&mut events, &mut reload) => None,
+        };
+        let Some(mut live) = started else {
+            terminal::say(
+                "stopped before it served; what a migration has done stays, and the next start goes on",
+            );
+            return Ok(());
+        };
+        if reload {
+            live.reload(true).await;
+        }
         let ended = live.serve(&sender, &mut events).await;
         live.telemetry.writer.close();
         ended
-    })
+    });
+    // A migration that is under way ends with the process.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Waits for the word to stop; notes the word to reload.
+async fn stopped(events: &mut mpsc::Receiver<Event>, reload: &mut bool) {
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Stop => return,
+            Event::Reload => *reload = true,
+            Event::Saved | Event::Key(_) => {}
+        }
+    }
 }
 
 /// The process while it serves.

@@ -102,15 +102,21 @@ pub(super) fn apply(
         // Refused before anything is done, when the buckets cannot be given out.
         identity::steps(&found)?;
     }
-    let all = each(among, async |position, shard| {
-        let name = label(position, count);
-        apply_to(plan, store, shard, (allow, counted), (position == 0, &name)).await
+    let (shards, without) = among;
+    // One after the other: where one fails, those behind it are as they were.
+    let mut applied = apart(async || {
+        let mut applied = Applied::default();
+        for (position, shard) in shards.iter().enumerate() {
+            if without.contains(&position) {
+                continue;
+            }
+            let name = label(position, count);
+            let one = apply_to(plan, store, shard, (allow, counted), (position == 0, &name)).await?;
+            applied.steps.extend(one.steps);
+            applied.left.extend(one.left);
+        }
+        Ok::<_, MigrateError>(applied)
     })?;
-    let mut applied = Applied::default();
-    for one in all.into_iter().flatten() {
-        applied.steps.extend(one.steps);
-        applied.left.extend(one.left);
-    }
     if is_fenced(plan, store) {
         applied
             .steps
@@ -182,22 +188,21 @@ pub(super) fn status(plan: &Plan, store: usize, shards: &[PostgresShard]) -> Res
     })
 }
 
-/// Asks every shard that is not left out, in a runtime of its own: these functions are called where nothing may be waited
+/// Asks every shard that is not left out, all at once, in a runtime of its own: these functions are called where nothing may be waited
 /// for.
 fn each<T: Send>(
     (shards, without): Among<'_>,
     ask: impl AsyncFn(usize, &PostgresShard) -> Result<T> + Sync + Send,
 ) -> Result<Vec<Option<T>>> {
     apart(async || {
-        let mut answers = Vec::with_capacity(shards.len());
-        for (position, shard) in shards.iter().enumerate() {
-            answers.push(if without.contains(&position) {
-                None
-            } else {
-                Some(ask(position, shard).await?)
-            });
-        }
-        Ok(answers)
+        let one = async |(position, shard)| {
+            if without.contains(&position) {
+                return Ok(None);
+            }
+            ask(position, shard).await.map(Some)
+        };
+        let all = shards.iter().enumerate().map(one);
+        futures_util::future::join_all(all).await.into_iter().collect()
     })
 }
 

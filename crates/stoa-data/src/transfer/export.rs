@@ -61,9 +61,10 @@ async fn rows_of(plan: &Plan, stores: &Stores, at: usize, out: &mut dyn Write) -
         if !page.more {
             return Ok(rows);
         }
-        read.limit = match page.json.len() > LINE_BYTES {
-            true => (read.limit / 2).max(1),
-            false => (read.limit * 2).min(ROWS_MAX),
+        read.limit = if page.json.len() > LINE_BYTES {
+            (read.limit / 2).max(1)
+        } else {
+            (read.limit * 2).min(ROWS_MAX)
         };
         read.after = Some(page.last);
     }

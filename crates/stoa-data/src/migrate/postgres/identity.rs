@@ -274,28 +274,31 @@ pub(super) fn settle(plan: &Plan, store: usize, among: Among<'_>, count: &Count<
             Some(first) if !without.contains(&0) => lock(first, count).await?,
             _ => return Ok(Vec::new()),
         };
-        let mut done = settle_once(plan, store, among).await?;
+        let mut all = Vec::with_capacity(shards.len());
+        for (position, shard) in shards.iter().enumerate() {
+            let alone = if without.contains(&position) {
+                None
+            } else {
+                let alone = Alone::primary(shard).await;
+                Some(alone.map_err(|e| of(position, shards.len(), e))?)
+            };
+            all.push(alone);
+        }
+        let mut done = settle_once(plan, store, &all).await?;
         if !done.is_empty() {
-            done.extend(settle_once(plan, store, among).await?);
+            done.extend(settle_once(plan, store, &all).await?);
         }
         Ok(done)
     })
 }
 
-async fn settle_once(plan: &Plan, store: usize, (shards, without): Among<'_>) -> Result<Vec<Step>> {
-    let (mut all, mut found) = (Vec::new(), Vec::new());
-    for (position, shard) in shards.iter().enumerate() {
-        if without.contains(&position) {
-            found.push(None);
-            all.push(None);
-            continue;
-        }
-        let alone = Alone::primary(shard)
-            .await
-            .map_err(|e| of(position, shards.len(), e))?;
-        let one = look(plan, store, &alone).await;
-        found.push(Some(one.map_err(|e| alone.broken(&e))?));
-        all.push(Some(alone));
+async fn settle_once(plan: &Plan, store: usize, all: &[Option<Alone>]) -> Result<Vec<Step>> {
+    let mut found = Vec::with_capacity(all.len());
+    for alone in all {
+        found.push(match alone {
+            Some(alone) => Some(look(plan, store, alone).await.map_err(|e| alone.broken(&e))?),
+            None => None,
+        });
     }
     judge(&found)?;
     let steps = steps(&found)?;
