@@ -165,6 +165,31 @@ fn the_first_may_be_away_too(clusters: &[Cluster], folder: &Path, ids: &[String]
     );
     let again = client.get(&next);
     assert_eq!((again.status, again.text), (200, rest.text), "the cursor goes on");
+    drop(server);
+    with_another_nobody_knows_what_is_missing(clusters, folder, ids);
+}
+
+/// Without the first and one more, nobody knows which of the two has a bucket that none of the others owns: what those own
+/// is served, and no list claims to know what it leaves out.
+fn with_another_nobody_knows_what_is_missing(clusters: &[Cluster], folder: &Path, ids: &[String]) {
+    for away in [0, 1] {
+        clusters[away].primary.kill();
+    }
+    let server = start(folder);
+    let client = &server.client;
+    for (shard, id) in ids.iter().enumerate() {
+        let seen = client.get(&format!("/customers/{id}"));
+        assert_eq!(seen.status, if shard < 2 { 503 } else { 200 }, "{}", seen.text);
+    }
+    let partial = [("prefer", "partial=allow")];
+    is_refused_by(0, &client.send("GET", "/customers", &partial, None));
+    for away in [1, 0] {
+        clusters[away].primary.resume();
+    }
+    let all = until("the list is whole", client, "/customers?limit=100", |answer| {
+        answer.status == 200
+    });
+    assert_eq!(all.json().as_array().map(Vec::len), Some(30));
 }
 
 fn others_are_served(server: &mut Server, ids: &[String]) {
