@@ -175,6 +175,7 @@ fn servers_that_are_not_where_the_file_says_are_told() {
     has(lines.lines().nth(1).unwrap_or_default(), &told);
     let mut server = Server::start(&Setup::new("serve", &folder));
     server.wait_for_line("main: shard 0: localhost:");
+    server.wait_for_line("is given nothing: is the shard's primary");
     drop(server);
     write(&[(a.clone(), Some(a.clone())), (b.clone(), None)]);
     let checked = stoa(&folder, &["check"]);

@@ -57,6 +57,18 @@ pub(super) async fn look_first(group: &Group) {
 
 /// Looks at every server for as long as the store is there.
 pub(super) async fn watch(shared: Weak<Shared>, group: Arc<Group>, tell: Tell) {
+    // What was found before the store served is told as what changes is.
+    for (member, seen) in group.members.iter().zip(&group.view().seen) {
+        if let Some(why) = &seen.out {
+            tell(&Change {
+                grave: true,
+                server: Arc::clone(&member.name),
+                shard: group.shard,
+                role: seen.role,
+                text: given_nothing(member, why),
+            });
+        }
+    }
     let each = (0..group.members.len()).map(|index| follow(&shared, &group, index, &tell));
     futures_util::future::join_all(each).await;
 }
@@ -161,6 +173,10 @@ async fn ask(connection: &Connection, began: Instant) -> Result<Option<Sighting>
     Ok(read())
 }
 
+fn given_nothing(member: &Member, why: &str) -> String {
+    format!("{} is given nothing: {why}", member.name)
+}
+
 /// Tells what has changed, and counts who left the rotation and who came back.
 fn report(group: &Group, before: &View, after: &View, tell: &Tell) {
     for ((member, old), new) in group.members.iter().zip(&before.seen).zip(&after.seen) {
@@ -177,7 +193,7 @@ fn report(group: &Group, before: &View, after: &View, tell: &Tell) {
                 shard: group.shard,
                 role: new.role,
                 text: match &new.out {
-                    Some(why) => format!("{} is given nothing: {why}", member.name),
+                    Some(why) => given_nothing(member, why),
                     None => format!("{} is the shard's {}", member.name, new.role),
                 },
             });
