@@ -31,7 +31,7 @@ macro_rules! books {
 }
 
 books! {
-    access aggregates alias bodies computed conditional cors crud edge embed_access embeds filters functions idempotency operators
+    access aggregates alias bodies computed computed_relations conditional cors crud edge embed_access embeds filters functions idempotency operators
     paging postgres prefer references schemas select shards spreads tokens validation
 }
 

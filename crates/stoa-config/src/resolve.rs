@@ -47,7 +47,7 @@ pub(crate) fn resources(
         only_private(&bound, resource, stores, report);
         found.push(bound);
     }
-    references::bind(raw, &mut found, report);
+    references::bind(raw, &mut found, stores, report);
     shards::place(raw, &mut found, report);
     found
 }
@@ -191,6 +191,7 @@ fn bind(
         fields,
         key,
         references: Vec::new(),
+        by_function: Vec::new(),
         list,
         rules,
         cache,

@@ -44,6 +44,8 @@ pub struct Table {
     pub key: Vec<String>,
     /// Foreign keys.
     pub references: Vec<Reference>,
+    /// Functions that lead from a row to rows of a table.
+    pub leads: Vec<Lead>,
     /// Columns that are unique together.
     pub uniques: Vec<Vec<String>>,
     /// Rows that were looked at.
@@ -96,6 +98,19 @@ pub struct Reference {
     pub table: String,
     /// Columns there.
     pub targets: Vec<String>,
+}
+
+/// A function in a table's schema that takes a row of it and returns rows of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// Name.
+    pub function: String,
+    /// Schema of the table whose rows it returns.
+    pub schema: Option<String>,
+    /// That table.
+    pub table: String,
+    /// Whether it is one row at most.
+    pub one: bool,
 }
 
 /// Reads a SQLite file. Nothing is written.
@@ -153,6 +168,7 @@ fn table(limited: &Limited, name: &str, kind: &str, without_rowid: bool) -> rusq
         columns: columns(conn, name)?,
         key: Vec::new(),
         references: references(conn, name)?,
+        leads: Vec::new(),
         uniques: uniques(conn, name)?,
         rows_seen: 0,
         complete: false,

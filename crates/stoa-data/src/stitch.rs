@@ -105,7 +105,10 @@ fn needs_one_statement(embed: &Embed, grouped: bool) -> Option<&'static str> {
         Some("spreading it needs one statement")
     } else if is_grouped(&embed.select) {
         Some("aggregates of it need one statement")
-    } else if matches!(embed.join, Join::Through(_) | Join::Along(_)) {
+    } else if matches!(
+        embed.join,
+        Join::Through(_) | Join::Along(_) | Join::Called { .. }
+    ) {
         Some("what lies between them needs one statement")
     } else if embed.order.iter().any(|entry| entry.embed.is_some()) {
         Some("sorting it by what it embeds needs one statement")
@@ -131,7 +134,7 @@ fn leaves(plan: &Plan, parent: ResourceIndex, embed: &Embed) -> bool {
         Join::ToOne { field } => lie_together(from, *field, to),
         Join::ToMany { field } | Join::OneToOne { field } => lie_together(to, *field, from),
         // Of existing tables only, which lie on one shard.
-        Join::Along(_) => from.shard == Shard::Single && to.shard == Shard::Single,
+        Join::Along(_) | Join::Called { .. } => from.shard == Shard::Single && to.shard == Shard::Single,
         Join::Through(through) => {
             let between = &plan.resources[through.resource];
             let with = |pairs: &[(FieldIndex, FieldIndex)], end| match pairs {

@@ -1,6 +1,6 @@
 //! `references:` of a resource, entry by entry.
 
-use super::resources::NAMES_SHAPE;
+use super::resources::{NAMES_SHAPE, TABLE_WORDS};
 use crate::{
     grammar::name,
     spec::{Key, MapSpec, Shape},
@@ -13,10 +13,15 @@ pub(crate) static REFERENCE: MapSpec = MapSpec {
         Key::new(
             "name",
             Shape::Value(&name::TEXT_WORDS),
-            "What the constraint is called, which callers may write in place of the resource or as a hint. Left out: PostgreSQL's own name for it.",
+            "What the constraint is called, which callers may write in place of the resource or as a hint. Left out: PostgreSQL's own name for it. With `function`: what callers embed it by; left out, the function's name.",
             "shift",
         ),
-        Key::new("fields", NAMES_SHAPE, "The fields here.", "[unit, day]").needed(),
+        Key::new(
+            "fields",
+            NAMES_SHAPE,
+            "The fields here. Needed, unless there is a `function`.",
+            "[unit, day]",
+        ),
         Key::new(
             "to",
             Shape::Value(&name::NAME_WORDS),
@@ -34,6 +39,19 @@ pub(crate) static REFERENCE: MapSpec = MapSpec {
             "derived",
             Shape::Bool,
             "Whether the database has no such constraint: a view shows its columns. Where a name means several ways, those with a constraint win.",
+            "true",
+        )
+        .or("false"),
+        Key::new(
+            "function",
+            Shape::Value(&TABLE_WORDS),
+            "In place of `fields`: the function of PostgreSQL that takes a row of this table and returns rows of the table of `to`. Without a schema, in this table's.",
+            "public.authors_of",
+        ),
+        Key::new(
+            "one",
+            Shape::Bool,
+            "Whether the function leads to one row at most, so that an embed is an object or null, no list: it returns no set, or says `ROWS 1`.",
             "true",
         )
         .or("false"),

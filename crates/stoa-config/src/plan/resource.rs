@@ -22,6 +22,8 @@ pub struct Resource {
     pub key: Vec<usize>,
     /// `references`: what an existing table or view refers to beside its `ref` fields.
     pub references: Vec<Reference>,
+    /// The entries of `references` that a function gives.
+    pub by_function: Vec<ByFunction>,
     /// `list`.
     pub list: List,
     /// `read`, `write` and the finer rules.
@@ -87,6 +89,19 @@ pub struct Reference {
     pub targets: Vec<usize>,
     /// Whether it is no constraint of the database: a view shows the columns of one.
     pub derived: bool,
+}
+
+/// An entry of `references` with `function`: a way to embed what a function of PostgreSQL gives for a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByFunction {
+    /// What callers embed it by.
+    pub name: String,
+    /// The function that takes a row of the table. Without a schema, in the table's.
+    pub function: TableName,
+    /// Position in [`super::Plan::resources`] of what it leads to: its function returns rows of that one's table.
+    pub resource: usize,
+    /// `one`: whether it leads to one row at most.
+    pub one: bool,
 }
 
 /// A table or view in a database.

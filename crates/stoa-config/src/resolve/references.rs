@@ -8,12 +8,17 @@ use crate::{
     fault::codes,
     grammar::name,
     node::{Node, Span, Value},
-    plan::{Field, Reference, Resource},
+    plan::{ByFunction, Field, Reference, Resource, Store, StoreKind},
     report::{Report, did_you_mean},
 };
 
 /// Binds the references of every resource. A faulty one is left out.
-pub(crate) fn bind(raw: &[RawResource<'_>], found: &mut [Resource], report: &mut Report<'_>) {
+pub(crate) fn bind(
+    raw: &[RawResource<'_>],
+    found: &mut [Resource],
+    stores: &[Store],
+    report: &mut Report<'_>,
+) {
     for (position, resource) in raw.iter().enumerate() {
         let Some(node) = resource.read.get("references") else {
             continue;
@@ -37,21 +42,39 @@ pub(crate) fn bind(raw: &[RawResource<'_>], found: &mut [Resource], report: &mut
                 .help("such as `[{ fields: [a, b], to: others, targets: [a, b] }]`");
             continue;
         };
-        let bound: Vec<Reference> = items
-            .iter()
-            .filter_map(|item| one(item, position, found, report))
-            .collect();
+        let (mut bound, mut by_function): (Vec<Reference>, Vec<ByFunction>) = (Vec::new(), Vec::new());
+        for item in items {
+            let Some(read) = Reader::open(&references::REFERENCE, item, "a reference", report) else {
+                continue;
+            };
+            if read.has("function") {
+                by_function.extend(called(&read, position, found, stores, report));
+            } else {
+                bound.extend(one(item, &read, position, found, report));
+            }
+        }
+        let names = |names: &[String]| (1..names.len()).find(|at| names[..*at].contains(&names[*at]));
+        let all: Vec<String> = by_function.iter().map(|entry| entry.name.clone()).collect();
+        if let Some(twice) = names(&all) {
+            report
+                .add(
+                    codes::DUPLICATE_VALUE,
+                    node.span,
+                    format!("two functions are embedded by the name `{}`", all[twice]),
+                )
+                .help("give one of them another `name`");
+        }
         if let Some(resource) = found.get_mut(position) {
-            resource.references = bound;
+            (resource.references, resource.by_function) = (bound, by_function);
         }
     }
 }
 
-fn one(node: &Node, position: usize, found: &[Resource], report: &mut Report<'_>) -> Option<Reference> {
-    let read = Reader::open(&references::REFERENCE, node, "a reference", report)?;
+/// The resource that an entry leads to.
+fn target(read: &Reader<'_>, position: usize, found: &[Resource], report: &mut Report<'_>) -> Option<usize> {
     let from = found.get(position)?;
     let to_span = read.get("to").map_or_else(Span::default, |n| n.span);
-    let to = read.value("to", &name::TEXT, report)?;
+    let to: String = read.value("to", &name::TEXT, report)?;
     let Some(resource) = found.iter().position(|r| r.name == to) else {
         report
             .add(
@@ -71,9 +94,100 @@ fn one(node: &Node, position: usize, found: &[Resource], report: &mut Report<'_>
         );
         return None;
     }
-    let fields = positions(&read, "fields", from, report)?;
+    Some(resource)
+}
+
+/// An entry with `function`.
+fn called(
+    read: &Reader<'_>,
+    position: usize,
+    found: &[Resource],
+    stores: &[Store],
+    report: &mut Report<'_>,
+) -> Option<ByFunction> {
+    let from = found.get(position)?;
+    let store = stores.get(from.store);
+    if let Some(store) = store.filter(|s| matches!(s.kind, StoreKind::Sqlite { .. })) {
+        report
+            .add(
+                codes::CONSTRAINT,
+                read.key_span("function"),
+                format!(
+                    "`{}` is a SQLite store, which has no functions of rows",
+                    store.name
+                ),
+            )
+            .help("leave the entry out; a `ref` or an entry with `fields` leads along values");
+        return None;
+    }
+    for key in ["fields", "targets", "derived"] {
+        if read.has(key) {
+            report
+                .add(
+                    codes::EXCLUSIVE,
+                    read.key_span(key),
+                    format!("a function leads there, and `{key}` compares columns"),
+                )
+                .help("keep one of them");
+            return None;
+        }
+    }
+    let resource = target(read, position, found, report)?;
+    let function = resources::table(read.get("function")?, "function", report)?;
+    if found.get(resource)?.table.is_none() {
+        report
+            .add(
+                codes::CONSTRAINT,
+                read.key_span("to"),
+                String::from("a function of the database returns no rows of a table that Stoa makes"),
+            )
+            .help("name a resource with `table:`");
+        return None;
+    }
+    let name = read.value("name", &name::TEXT, report);
+    Some(ByFunction {
+        name: name.unwrap_or_else(|| function.name.clone()),
+        function,
+        resource,
+        one: read.flag("one", report) == Some(true),
+    })
+}
+
+/// An entry that compares columns.
+fn one(
+    node: &Node,
+    read: &Reader<'_>,
+    position: usize,
+    found: &[Resource],
+    report: &mut Report<'_>,
+) -> Option<Reference> {
+    if !read.has("fields") {
+        report
+            .add(
+                codes::MISSING_KEY,
+                node.span,
+                String::from("a reference has neither `fields` nor `function`"),
+            )
+            .help("add `fields: [unit, day]`, or the `function` that leads there");
+        return None;
+    }
+    if read.has("one") {
+        report
+            .add(
+                codes::EXCLUSIVE,
+                read.key_span("one"),
+                String::from(
+                    "`one` is about a `function`: columns say by themselves whether there is one row",
+                ),
+            )
+            .help("leave it out");
+        return None;
+    }
+    let resource = target(read, position, found, report)?;
+    let (from, target) = (found.get(position)?, found.get(resource)?);
+    let fields = positions(read, "fields", from, report)?;
     let targets = if read.has("targets") {
-        positions(&read, "targets", target, report)?
+        positions(read, "targets", target, report)?
     } else {
         target.key.clone()
     };
@@ -82,7 +196,7 @@ fn one(node: &Node, position: usize, found: &[Resource], report: &mut Report<'_>
             .add(
                 codes::CONSTRAINT,
                 node.span,
-                format!("the fields here do not fit those of `{to}`"),
+                format!("the fields here do not fit those of `{}`", target.name),
             )
             .help("name as many on both sides, each of the same type");
         return None;

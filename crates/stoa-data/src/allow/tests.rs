@@ -82,6 +82,7 @@ fn resource(access: Access) -> Resource {
         fields: fields(),
         key: vec![8],
         references: Vec::new(),
+        by_function: Vec::new(),
         list: List {
             filter: vec![],
             sort: vec![],

@@ -3,7 +3,7 @@
 mod types;
 mod views;
 
-use super::{Column, Reference, Table};
+use super::{Column, Lead, Reference, Table};
 use crate::store::StoreError;
 use crate::store::postgres::alone::{Alone, TextRow};
 use crate::store::postgres::start::NEVER_NULL;
@@ -68,6 +68,7 @@ async fn read(alone: &Alone) -> Result<Vec<Table>, Error> {
                 columns: Vec::new(),
                 key: Vec::new(),
                 references: Vec::new(),
+                leads: Vec::new(),
                 uniques: Vec::new(),
                 rows_seen: 0,
                 complete: false,
@@ -105,6 +106,7 @@ async fn read(alone: &Alone) -> Result<Vec<Table>, Error> {
     views::complete(alone, &mut tables, &numbers).await?;
     scales(alone, &mut tables, &unbounded).await?;
     functions(alone, &mut tables, &numbers).await?;
+    leads(alone, &mut tables, &numbers).await?;
     Ok(tables)
 }
 
@@ -252,6 +254,32 @@ async fn functions(alone: &Alone, tables: &mut [Table], numbers: &Numbers) -> Re
             function: Some(name.clone()),
             name,
         });
+    }
+    Ok(())
+}
+
+/// Functions that take one row of a table in their own schema and return rows of a table. One that returns no set, or
+/// says `ROWS 1`, leads to one row at most.
+async fn leads(alone: &Alone, tables: &mut [Table], numbers: &Numbers) -> Result<(), Error> {
+    let all = format!(
+        "SELECT c.oid, p.proname, m.nspname, o.relname, NOT p.proretset OR p.prorows = 1 \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_proc p ON p.pronamespace = n.oid AND p.pronargs = 1 AND p.proargtypes[0] = c.reltype \
+         JOIN pg_type t ON t.oid = p.prorettype JOIN pg_class o ON o.oid = t.typrelid AND o.relkind <> 'c' \
+         JOIN pg_namespace m ON m.oid = o.relnamespace \
+         WHERE p.prokind = 'f' AND {OURS} AND has_function_privilege(p.oid, 'EXECUTE') ORDER BY c.oid, p.proname"
+    );
+    for row in alone.rows(&all).await? {
+        let mut row = Cells::of(row);
+        let position = numbers.tables.get(&row.number());
+        if let Some(table) = position.and_then(|position| tables.get_mut(*position)) {
+            table.leads.push(Lead {
+                function: row.text(),
+                schema: row.next(),
+                table: row.text(),
+                one: row.yes(),
+            });
+        }
     }
     Ok(())
 }

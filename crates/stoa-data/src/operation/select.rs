@@ -244,6 +244,13 @@ pub enum Join {
     },
     /// Several fields refer to several, or not to the key.
     Along(Box<Along>),
+    /// A function of the database gives them for a row of the parent.
+    Called {
+        /// Which: its position in the parent's [`stoa_config::plan::Resource::by_function`].
+        by: usize,
+        /// Whether a parent may have several.
+        many: bool,
+    },
     /// A third resource refers to both: an array.
     Through(Box<Through>),
 }
@@ -268,6 +275,7 @@ impl Join {
             Self::ToMany { .. } | Self::Through(_) => true,
             Self::ToOne { .. } | Self::OneToOne { .. } => false,
             Self::Along(along) => along.many,
+            Self::Called { many, .. } => *many,
         }
     }
 }

@@ -14,6 +14,7 @@ mod errors;
 mod fence;
 mod group;
 pub(crate) mod idempotency;
+mod leads;
 mod place;
 mod pool;
 mod pools;

@@ -18,7 +18,7 @@ pub(crate) use shape::{Out, OutKind, Position, Shape, Within};
 pub(crate) use whole_row::WholeRow;
 
 use super::table::{Column, Table, Tables};
-use crate::operation::{Aggregate, Cast, FieldIndex, Item, Kind, PathStep, Search};
+use crate::operation::{Aggregate, Cast, Embed, FieldIndex, Item, Join, Kind, PathStep, Search};
 use crate::value::Value;
 use std::borrow::Cow;
 
@@ -197,7 +197,20 @@ pub(crate) struct Scope<'a> {
     pub(crate) alias: usize,
     /// Whether there may be no row: it was joined beside another.
     pub(crate) outer: bool,
+    /// Where the rows come from, when not from the table itself.
+    pub(crate) called: Option<Called<'a>>,
     pub(crate) items: &'a [Item],
+}
+
+/// A function that gives rows for a row of another scope.
+#[derive(Clone, Copy)]
+pub(crate) struct Called<'a> {
+    /// Quoted, with its schema.
+    function: &'a str,
+    /// The alias of the row.
+    of: usize,
+    /// Whether there may be no such row.
+    outer: bool,
 }
 
 /// For `abc%`: from `abc` to before `abd`, where texts sort by their bytes.
@@ -260,8 +273,31 @@ impl<'a> Builder<'a> {
             table,
             alias: self.next_alias(),
             outer: false,
+            called: None,
             items,
         }
+    }
+
+    /// A scope over the rows of an embed, which stand inside a row of `parent`.
+    pub(crate) fn scope_of(&mut self, embed: &'a Embed, parent: Scope<'a>) -> Built<Scope<'a>> {
+        let table = self.table(embed.resource)?;
+        let called = match embed.join {
+            Join::Called { by, .. } => {
+                let function = parent.table.leads.get(by);
+                let function =
+                    function.ok_or_else(|| Unbuildable(format!("{} leads nowhere", parent.table.label)))?;
+                Some(Called {
+                    function,
+                    of: parent.alias,
+                    outer: parent.outer,
+                })
+            }
+            _ => None,
+        };
+        Ok(Scope {
+            called,
+            ..self.scope(table, &embed.select)
+        })
     }
 
     /// An alias that nothing has.
@@ -319,8 +355,19 @@ impl<'a> Builder<'a> {
     /// ` FROM "table" AS t0`
     pub(crate) fn from(&mut self, scope: Scope<'a>) {
         self.push(" FROM ");
-        match &self.source {
-            Some(source) if scope.alias == 0 => self.sql.text.push_str(source),
+        self.rows_of(scope);
+    }
+
+    /// `"table" AS t0`, or `"schema"."function"(t0.*) AS t1`.
+    pub(crate) fn rows_of(&mut self, scope: Scope<'a>) {
+        match (&self.source, scope.called) {
+            (Some(source), _) if scope.alias == 0 => self.sql.text.push_str(source),
+            (_, Some(called)) => {
+                self.push(called.function);
+                self.push("(");
+                self.alias(called.of);
+                self.push(".*)");
+            }
             _ => self.push(&scope.table.name),
         }
         self.push(" AS ");

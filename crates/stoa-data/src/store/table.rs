@@ -54,6 +54,8 @@ pub(crate) struct Table {
     pub(crate) name: String,
     /// By the position of the field.
     pub(crate) columns: Vec<Column>,
+    /// By the position in [`Resource::by_function`]: the function, quoted with its schema, that leads on from a row.
+    pub(crate) leads: Vec<String>,
     /// Positions of the key's fields.
     pub(crate) key: Vec<FieldIndex>,
     /// Columns (quoted) that find one row again inside a transaction; none for a view.
@@ -163,6 +165,7 @@ impl Table {
                 .iter()
                 .map(|f| column(f, Storage::Native))
                 .collect(),
+            leads: Vec::new(),
             key: resource.key.clone(),
             locator,
             created: true,

@@ -207,6 +207,11 @@ fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
         table: position(&r.schema, &r.table),
         targets: r.targets,
     };
+    let lead = |l: introspect::Lead| database::Lead {
+        table: position(&l.schema, &l.table),
+        function: l.function,
+        one: l.one,
+    };
     let table = |t: introspect::Table| database::Table {
         key: key(&t),
         refuses: if t.view {
@@ -219,6 +224,7 @@ fn tables(found: Vec<introspect::Table>) -> Vec<database::Table> {
         comment: t.comment,
         columns: t.columns.into_iter().map(column).collect(),
         references: t.references.into_iter().map(reference).collect(),
+        leads: t.leads.into_iter().map(lead).collect(),
     };
     found.into_iter().map(table).collect()
 }

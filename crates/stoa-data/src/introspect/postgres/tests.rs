@@ -123,6 +123,8 @@ fn functions_of_a_row_are_read_with_its_table() {
         CREATE FUNCTION taken(a) RETURNS int LANGUAGE sql AS 'SELECT 1';
         CREATE FUNCTION many(a) RETURNS SETOF int LANGUAGE sql AS 'SELECT 1';
         CREATE FUNCTION row_of(a) RETURNS b LANGUAGE sql AS 'SELECT NULL::b';
+        CREATE FUNCTION children(a) RETURNS SETOF a LANGUAGE sql AS 'SELECT $1.*';
+        CREATE FUNCTION first(a) RETURNS SETOF b LANGUAGE sql ROWS 1 AS 'SELECT $1.id';
         CREATE FUNCTION nothing(a) RETURNS void LANGUAGE sql AS 'SELECT';
         CREATE FUNCTION two(a, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
         CREATE FUNCTION list(a[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
@@ -140,6 +142,16 @@ fn functions_of_a_row_are_read_with_its_table() {
         "Full Name: text; mood: enum(sad, glad); price: decimal(10,2)"
     );
     assert_eq!(given(&tables[1]), "price: list of int");
+    let leads = tables[0].leads.iter();
+    let leads: Vec<_> = leads.map(|l| (&*l.function, &*l.table, l.one)).collect();
+    assert_eq!(
+        leads,
+        [
+            ("children", "a", false),
+            ("first", "b", true),
+            ("row_of", "b", true)
+        ]
+    );
     assert_eq!(tables[0].columns[2].comment.as_deref(), Some("both"));
 }
 

@@ -360,8 +360,14 @@ pub(super) fn relation(
     name: &str,
     hint: Option<&str>,
 ) -> Result<(ResourceIndex, Join)> {
-    let all = ways(plan, parent);
     let from = &plan.resources[parent];
+    // What the file says of a name goes before what references do, whatever the hint.
+    let mut given = from.by_function.iter().enumerate();
+    if let Some((by, entry)) = given.find(|(_, entry)| entry.name == name) {
+        let many = !entry.one;
+        return Ok((entry.resource, Join::Called { by, many }));
+    }
+    let all = ways(plan, parent);
     // A table of the parent's own schema goes before a resource elsewhere that has its name.
     let near = |way: &Way<'_>| rest::schema(way.resource(way.to)) == rest::schema(from);
     let any_near = all.iter().any(|way| near(way) && way.leads_to(name));
@@ -413,7 +419,12 @@ pub(super) fn relation(
 }
 
 fn none(plan: &Plan, from: &Resource, all: &[Way<'_>], name: &str, hint: Option<&str>) -> Refusal {
-    let known = || all.iter().map(|way| relation_name(&plan.resources[way.to]));
+    let known = || {
+        let given = from.by_function.iter().map(|entry| entry.name.as_str());
+        all.iter()
+            .map(|way| relation_name(&plan.resources[way.to]))
+            .chain(given)
+    };
     let near = nearest(name, known()).filter(|_| !known().any(|known| known == name));
     let (name, hint) = (shorten(name), hint.map(shorten));
     let by = |word: &str| {

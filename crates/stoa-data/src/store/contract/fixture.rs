@@ -54,6 +54,7 @@ pub(crate) fn resource(name: &str, fields: Vec<Field>, key: &[usize]) -> Resourc
         table: None,
         shard: Shard::Single,
         references: Vec::new(),
+        by_function: Vec::new(),
         list: List {
             filter: (0..fields.len()).collect(),
             sort: (0..fields.len()).collect(),

@@ -22,12 +22,28 @@ pub(crate) fn question(plan: &Plan, resource: &Resource, named: &TableName) -> O
     if names.is_empty() {
         return None;
     }
+    let may = may_run(plan, resource);
+    Some(format!(
+        "SELECT o.nspname, p.proname, n.nspname, p.oid::regprocedure, \
+         p.prokind = 'f' AND p.pronargs = 1 AND p.proargtypes[0] = c.reltype, p.proretset, r.oid, \
+         format_type(r.oid, NULL), r.typtype = 'p' AND r.oid <> 'record'::regtype, {may} \
+         FROM pg_class c JOIN pg_namespace o ON o.oid = c.relnamespace \
+         LEFT JOIN (pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.prorettype \
+         JOIN pg_type r ON r.oid = {BASE_TYPE}) ON p.proname IN ({}) \
+         WHERE {} ORDER BY p.oid",
+        names.join(", "),
+        is(named)
+    ))
+}
+
+/// The condition that somebody as whom statements of a resource run may run the function `p` of `pg_proc`.
+pub(super) fn may_run(plan: &Plan, resource: &Resource) -> String {
     let may = |role: &str| {
         format!(
             "has_function_privilege({role}, p.oid, 'EXECUTE') AND has_schema_privilege({role}, p.pronamespace, 'USAGE')"
         )
     };
-    let may = match plan.stores.get(resource.store).map(|store| &store.kind) {
+    match plan.stores.get(resource.store).map(|store| &store.kind) {
         Some(StoreKind::Postgres {
             roles: Some(roles), ..
         }) => {
@@ -44,18 +60,7 @@ pub(crate) fn question(plan: &Plan, resource: &Resource, named: &TableName) -> O
             )
         }
         _ => may("current_user"),
-    };
-    Some(format!(
-        "SELECT o.nspname, p.proname, n.nspname, p.oid::regprocedure, \
-         p.prokind = 'f' AND p.pronargs = 1 AND p.proargtypes[0] = c.reltype, p.proretset, r.oid, \
-         format_type(r.oid, NULL), r.typtype = 'p' AND r.oid <> 'record'::regtype, {may} \
-         FROM pg_class c JOIN pg_namespace o ON o.oid = c.relnamespace \
-         LEFT JOIN (pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.prorettype \
-         JOIN pg_type r ON r.oid = {BASE_TYPE}) ON p.proname IN ({}) \
-         WHERE {} ORDER BY p.oid",
-        names.join(", "),
-        is(named)
-    ))
+    }
 }
 
 /// A function of the name of one that a field names.

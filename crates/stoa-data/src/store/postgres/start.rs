@@ -5,6 +5,7 @@ use super::config::Target;
 use super::connection::Connection;
 use super::errors::plain;
 use super::group::Group;
+use super::leads;
 use super::routine::{self, Candidate, Routine};
 use crate::rest::PUBLIC;
 use crate::store::StoreError;
@@ -260,6 +261,7 @@ async fn bound(
         None => Vec::new(),
     };
     let columns = columns(resource, &name, &found, &functions).map_err(StoreError::Unavailable)?;
+    let leads = leads(plan, resource, named, client, target).await?;
     let kind = found.first().map(|row| text(row, 0)).unwrap_or_default();
     let view = kind == "m" || found.first().is_some_and(|row| text(row, 4) == "0");
     let key = resource.key.iter().filter_map(|k| columns.get(*k));
@@ -273,6 +275,7 @@ async fn bound(
         label: resource.name.clone(),
         name,
         columns,
+        leads,
         key: resource.key.clone(),
         locator,
         created: false,
@@ -280,6 +283,26 @@ async fn bound(
         plain: kind == "r",
         shard: None,
     })
+}
+
+/// The functions that lead on from a row of a table, in the order of the file.
+async fn leads(
+    plan: &Plan,
+    resource: &Resource,
+    named: &TableName,
+    client: &Client,
+    target: &Target,
+) -> Result<Vec<String>, StoreError> {
+    let mut leads = Vec::with_capacity(resource.by_function.len());
+    for entry in &resource.by_function {
+        let question = leads::question(plan, resource, named, entry);
+        let answer = rows(client, &question)
+            .await
+            .map_err(|e| plain(&e, &target.shown))?;
+        let to = plan.resources.get(entry.resource).map_or("", |to| &to.name);
+        leads.push(leads::judge(resource, to, entry, &answer).map_err(StoreError::Unavailable)?);
+    }
+    Ok(leads)
 }
 
 /// The columns of a table's fields, among those that were found, and the functions that give some of them.

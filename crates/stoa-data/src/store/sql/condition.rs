@@ -356,8 +356,7 @@ impl<'a> Builder<'a> {
                 "item {position} of the selection is not an embed"
             )));
         };
-        let table = self.table(embed.resource)?;
-        let inner = self.scope(table, &embed.select);
+        let inner = self.scope_of(embed, scope)?;
         self.push("EXISTS (SELECT 1");
         self.from(inner);
         self.push(" WHERE ");

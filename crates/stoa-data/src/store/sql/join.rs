@@ -11,12 +11,33 @@ impl<'a> Builder<'a> {
             Join::ToOne { field } => (key(other)?, parent.column(*field)?),
             Join::ToMany { field } | Join::OneToOne { field } => (other.column(*field)?, key(parent)?),
             Join::Along(along) => return self.pairs(&along.on, parent, other),
+            Join::Called { many, .. } => {
+                self.called(*many, other);
+                return Ok(());
+            }
             Join::Through(through) => return self.through(through, other, parent),
         };
         self.reference(other, left);
         self.push(" = ");
         self.reference(parent, right);
         Ok(())
+    }
+
+    /// What of a function's rows counts. Where it returns no set, it gives a row of nulls for "none"; and where there is
+    /// no row to ask about, nothing that it says is meant.
+    fn called(&mut self, many: bool, other: Scope<'a>) {
+        match other.called {
+            Some(called) if called.outer => {
+                self.alias(called.of);
+                self.push(".* IS DISTINCT FROM NULL");
+            }
+            _ => self.push("TRUE"),
+        }
+        if !many {
+            self.push(" AND NOT (");
+            self.alias(other.alias);
+            self.push(".* IS NULL)");
+        }
     }
 
     /// `a.x = b.y AND a.z = b.w`: the fields of the first scope with those of the second.
@@ -85,5 +106,15 @@ pub(super) fn linked<'a>(join: &Join, other: Scope<'a>) -> Built<&'a Column> {
             None => Err(Unbuildable(String::from("a join of nothing"))),
         },
         Join::ToOne { .. } => key(other),
+        Join::Called { .. } => {
+            let key = other
+                .table
+                .key
+                .first()
+                .and_then(|field| other.table.column(*field));
+            let never_null = || other.table.columns.iter().find(|column| !column.nullable);
+            key.or_else(never_null)
+                .ok_or_else(|| Unbuildable(format!("{} has no column that is never null", other.table.label)))
+        }
     }
 }

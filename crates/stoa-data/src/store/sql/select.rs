@@ -157,10 +157,10 @@ impl<'a> Builder<'a> {
 
     /// Aliases for the rows beside the row.
     fn level(&mut self, shape: &Shape<'a>, scope: Scope<'a>) -> Built<Level<'a>> {
-        let mut beside = Vec::with_capacity(shape.joined.len());
+        let mut beside: Vec<Scope<'a>> = Vec::with_capacity(shape.joined.len());
         for joined in &shape.joined {
-            let table = self.table(joined.embed.resource)?;
-            let scope = self.scope(table, &joined.embed.select);
+            let parent = joined.at.and_then(|at| beside.get(at)).copied().unwrap_or(scope);
+            let scope = self.scope_of(joined.embed, parent)?;
             beside.push(Scope { outer: true, ..scope });
         }
         let group = shape.grouped.then(|| self.next_alias());
@@ -171,9 +171,7 @@ impl<'a> Builder<'a> {
     fn beside(&mut self, shape: &Shape<'a>, level: &Level<'a>) -> Built<()> {
         for (joined, scope) in shape.joined.iter().zip(&level.beside) {
             self.push(" LEFT JOIN ");
-            self.push(&scope.table.name);
-            self.push(" AS ");
-            self.alias(scope.alias);
+            self.rows_of(*scope);
             self.push(" ON ");
             self.join(&joined.embed.join, *scope, level.at(joined.at))?;
             self.push(" AND ");
@@ -381,7 +379,7 @@ impl<'a> Builder<'a> {
         self.push("(");
         let rows = Rows {
             shape: &shape,
-            scope: self.scope(table, &embed.select),
+            scope: self.scope_of(embed, parent)?,
             wrapped: true,
             keyed: false,
             order,

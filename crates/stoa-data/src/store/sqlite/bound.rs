@@ -79,6 +79,7 @@ pub(super) fn table(
             None => quote(&name.name),
         },
         columns,
+        leads: Vec::new(),
         key: resource.key.clone(),
         view: locator.is_empty(),
         locator,

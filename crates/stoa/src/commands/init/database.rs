@@ -30,6 +30,8 @@ pub(super) struct Table {
     pub(super) refuses: Vec<&'static str>,
     /// Foreign keys.
     pub(super) references: Vec<Reference>,
+    /// Functions that lead from a row to rows of a table.
+    pub(super) leads: Vec<Lead>,
 }
 
 /// One column.
@@ -78,6 +80,17 @@ pub(super) struct Reference {
     pub(super) table: Option<usize>,
     /// Columns there.
     pub(super) targets: Vec<String>,
+}
+
+/// A function in the table's schema that takes a row of it and returns rows of a table.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lead {
+    /// Name.
+    pub(super) function: String,
+    /// Position of that table among those found; `None` when it is not there.
+    pub(super) table: Option<usize>,
+    /// Whether it is one row at most.
+    pub(super) one: bool,
 }
 
 /// Names that the API keeps for itself or that would hide its documents.
@@ -143,7 +156,7 @@ fn resource(out: &mut String, position: usize, table: &Table, tables: &[Table], 
 /// The line in front of the references of a table.
 const REFERENCES: &str = "    references:";
 
-/// Foreign keys that no `ref` of a field says, or not under their own name.
+/// Foreign keys that no `ref` of a field says, or not under their own name; and functions that lead on.
 fn references(out: &mut String, table: &Table, tables: &[Table], names: &[String]) {
     let fields = |of: &Table, columns: &[String]| {
         let all = field_names(&of.columns);
@@ -178,6 +191,16 @@ fn references(out: &mut String, table: &Table, tables: &[Table], names: &[String
                 names[position],
             ));
         }
+    }
+    for lead in &table.leads {
+        let Some(name) = lead.table.and_then(|position| names.get(position)) else {
+            continue;
+        };
+        let one = if lead.one { ", one: true" } else { "" };
+        lines.push(format!(
+            "      - {{ function: {}, to: {name}{one} }}\n",
+            quoted(&part(&lead.function))
+        ));
     }
     if !lines.is_empty() {
         out.push_str(REFERENCES);

@@ -165,12 +165,25 @@ fn what_a_function_gives_is_named_by_the_function() {
         column.filled = Filled::Alone;
         column.function = Some(column.name.clone());
     }
+    let lead = |function: &str, table, one| Lead {
+        function: function.to_owned(),
+        table,
+        one,
+    };
+    people.leads = vec![
+        lead("friends", Some(0), false),
+        lead("a.b", Some(0), true),
+        lead("gone", None, false),
+    ];
     let text = mend(&file("odd", "postgres://h/d", &[people]), Path::new(".")).unwrap();
+    assert!(!text.contains("gone"), "{text}");
     for part in [
         "      full_name: \"text, function\"\n",
         "      a_b: { type: \"json\", function: \"\\\"my.schema\\\".\\\"a.b\\\"\" }\n",
         "      ID_2: { type: \"int\", function: \"\\\"my.schema\\\".ID\" }\n",
         "filter: [\"id\", \"full_name\", \"a_b\", \"ID_2\"]\n",
+        "    references:\n      - { function: \"friends\", to: people }\n",
+        "      - { function: \"\\\"a.b\\\"\", to: people, one: true }\n",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
