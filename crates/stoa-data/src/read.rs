@@ -343,7 +343,8 @@ pub(crate) fn required_filter(query: &Query, what: &str) -> Result<Condition> {
                 "21000",
                 400,
                 format!("{} requires a WHERE clause", what.to_uppercase()),
-            ));
+            )
+            .exactly());
     }
     Ok(query.filter.clone())
 }

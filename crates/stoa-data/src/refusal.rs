@@ -1,6 +1,7 @@
 //! Refusals: a problem, and the words that PostgREST would have used for it on the alias.
 
 use crate::codes;
+use http::HeaderName;
 use serde_json::Value;
 use std::borrow::Cow;
 use stoa_exchange::{Code, FieldError, Problem};
@@ -71,7 +72,7 @@ impl Refusal {
     }
 
     /// Adds a field of the reply.
-    pub(crate) fn header(mut self, name: http::HeaderName, value: impl AsRef<str>) -> Self {
+    pub(crate) fn header(mut self, name: HeaderName, value: impl AsRef<str>) -> Self {
         self.0.problem = self.0.problem.header(name, value);
         self
     }
@@ -131,6 +132,11 @@ impl Refusal {
             postgrest,
         } = *self.0;
         if let (true, Some(shown)) = (alias, postgrest) {
+            // RFC 9209, as PostgREST has it: so a log in front knows the code without the body.
+            problem = problem.header(
+                HeaderName::from_static("proxy-status"),
+                format!("PostgREST; error={}", shown.code),
+            );
             problem.code_shown = Some(shown.code);
             problem.status_shown = Some(shown.status);
             problem.details = shown.details;

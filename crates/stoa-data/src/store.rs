@@ -241,6 +241,8 @@ pub enum StoreError {
         fields: Vec<String>,
         /// The value, as the caller wrote it, when it is known.
         value: Option<String>,
+        /// The server's own words about a table that others made, with the constraint's name.
+        said: Option<String>,
     },
     /// `ref`: no row has this key, or (on delete) rows still refer to this one.
     Reference {
@@ -252,6 +254,8 @@ pub enum StoreError {
         value: Option<String>,
         /// Whether rows still refer to the row that is to go.
         still_referred: bool,
+        /// As of [`Self::Unique`].
+        said: Option<String>,
     },
     /// No row with this key (that the caller may see).
     NotFound,

@@ -39,18 +39,16 @@ fn rules(call: &Call<'_>) -> String {
 pub(crate) fn refusal(error: StoreError, call: &Call<'_>, id: Option<&Value>) -> Refusal {
     let relation = &call.resource.name;
     match error {
-        StoreError::Unique { fields, value } => unique(call.resource, &fields, value),
+        StoreError::Unique { fields, value, said } => unique(call.resource, &fields, value, said),
         StoreError::Reference {
             field,
             resource,
             value,
             still_referred,
+            said,
         } => {
-            if still_referred {
-                still(relation, &field, &resource, value, call)
-            } else {
-                missing(relation, &field, value, call)
-            }
+            let target = still_referred.then_some(resource.as_str());
+            reference(relation, &field, target, (value, said), call)
         }
         StoreError::NotFound => match id {
             Some(id) => call.not_found(id),
@@ -168,7 +166,7 @@ pub(crate) fn precondition_failed() -> Refusal {
     .hint("Read it again and use its new `ETag`.")
 }
 
-fn unique(resource: &Resource, fields: &[String], value: Option<String>) -> Refusal {
+fn unique(resource: &Resource, fields: &[String], value: Option<String>, said: Option<String>) -> Refusal {
     let relation = rest::relation_name(resource);
     let names = fields.join(", ");
     let value = value.map(|v| shorten(&v));
@@ -192,12 +190,34 @@ fn unique(resource: &Resource, fields: &[String], value: Option<String>) -> Refu
         .postgrest(
             "23505",
             409,
-            format!("duplicate key value violates unique constraint \"{constraint}\""),
+            said.unwrap_or_else(|| {
+                format!("duplicate key value violates unique constraint \"{constraint}\"")
+            }),
         )
         .details(format!("Key ({names})=({shown}) already exists."))
 }
 
-fn missing(relation: &str, field: &str, value: Option<String>, call: &Call<'_>) -> Refusal {
+/// A broken reference; `holder` is the resource whose rows still refer to the row that was to go.
+fn reference(
+    relation: &str,
+    field: &str,
+    holder: Option<&str>,
+    (value, said): (Option<String>, Option<String>),
+    call: &Call<'_>,
+) -> Refusal {
+    match holder {
+        Some(holder) => still(relation, field, (holder, value), said, call),
+        None => missing(relation, field, value, said, call),
+    }
+}
+
+fn missing(
+    relation: &str,
+    field: &str,
+    value: Option<String>,
+    said: Option<String>,
+    call: &Call<'_>,
+) -> Refusal {
     let value = value.map(|v| shorten(&v)).unwrap_or_default();
     let target = call.resource.field(field).and_then(|(_, f)| match f.ty {
         stoa_config::plan::Type::Ref { resource, .. } => call.plan().resources.get(resource),
@@ -213,12 +233,18 @@ fn missing(relation: &str, field: &str, value: Option<String>, call: &Call<'_>) 
         .postgrest(
             "23503",
             409,
-            format!("insert or update on table \"{relation}\" violates foreign key constraint \"{relation}_{field}_fkey\""),
+            said.unwrap_or_else(|| format!("insert or update on table \"{relation}\" violates foreign key constraint \"{relation}_{field}_fkey\"")),
         )
         .details(format!("Key ({field})=({value}) is not present in table \"{target}\"."))
 }
 
-fn still(relation: &str, field: &str, resource: &str, value: Option<String>, call: &Call<'_>) -> Refusal {
+fn still(
+    relation: &str,
+    field: &str,
+    (resource, value): (&str, Option<String>),
+    said: Option<String>,
+    call: &Call<'_>,
+) -> Refusal {
     let value = value.map(|v| shorten(&v)).unwrap_or_default();
     let key = call.resource.key_field().map_or("id", |f| f.name.as_str());
     Refusal::new(
@@ -229,7 +255,7 @@ fn still(relation: &str, field: &str, resource: &str, value: Option<String>, cal
     .postgrest(
         "23503",
         409,
-        format!("update or delete on table \"{relation}\" violates foreign key constraint \"{resource}_{field}_fkey\" on table \"{resource}\""),
+        said.unwrap_or_else(|| format!("update or delete on table \"{relation}\" violates foreign key constraint \"{resource}_{field}_fkey\" on table \"{resource}\"")),
     )
     .details(format!("Key ({key})=({value}) is still referenced from table \"{resource}\"."))
 }

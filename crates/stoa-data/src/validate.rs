@@ -115,6 +115,8 @@ pub(crate) struct Check<'a> {
     pub(crate) rekey: bool,
     /// Rows that were made elsewhere bring along what the server fills in.
     pub(crate) is_whole: bool,
+    /// Whether a row that is there is patched.
+    patches: bool,
     pub(crate) bad: Vec<Bad>,
 }
 
@@ -147,6 +149,7 @@ impl<'a> Check<'a> {
             texts: false,
             rekey: false,
             is_whole: false,
+            patches: false,
             bad: Vec::new(),
         }
     }
@@ -388,6 +391,7 @@ impl<'a> Check<'a> {
 
     /// The values that a patch sets. `stored` are the values as they are of fields that cannot change: sending those is fine.
     pub(crate) fn patch(&mut self, row: &Row, stored: &[(FieldIndex, Value)]) -> Vec<(FieldIndex, Value)> {
+        self.patches = true;
         let values = self.given(0, row);
         let resource = self.resource;
         let mut set = Vec::new();
@@ -423,6 +427,7 @@ impl<'a> Check<'a> {
         let first = self.bad.first()?;
         let relation = rest::relation_name(self.resource);
         let field = first.field.clone();
+        let mut details = None;
         let message = match first.kind {
             BadKind::Unknown => (
                 "PGRST204",
@@ -434,10 +439,13 @@ impl<'a> Check<'a> {
                     "null value in column \"{field}\" of relation \"{relation}\" violates not-null constraint"
                 ),
             ),
-            BadKind::Fixed => (
-                "428C9",
-                format!("column \"{field}\" cannot be written: it {}", first.message),
-            ),
+            BadKind::Fixed => {
+                details = self.generated(&field);
+                (
+                    "428C9",
+                    fixed(&field, self.patches, details.is_some(), &first.message),
+                )
+            }
             BadKind::Key => (
                 "PGRST115",
                 "Payload values do not match URL in primary key column(s)".to_owned(),
@@ -470,11 +478,34 @@ impl<'a> Check<'a> {
             message: bad.message,
         });
         let errors = errors.collect();
-        Some(
-            Refusal::new(&codes::INVALID_FIELDS, detail)
-                .errors(errors)
-                .postgrest(message.0, 400, message.1),
-        )
+        let refusal = Refusal::new(&codes::INVALID_FIELDS, detail)
+            .errors(errors)
+            .postgrest(message.0, 400, message.1);
+        Some(match details {
+            Some(details) => refusal.details(details),
+            None => refusal,
+        })
+    }
+
+    /// PostgreSQL's words about a column that its table alone fills in. A key is one that counts.
+    fn generated(&self, name: &str) -> Option<String> {
+        let (position, field) = self.resource.field(name)?;
+        let what = if self.resource.key.contains(&position) {
+            "an identity column defined as GENERATED ALWAYS"
+        } else {
+            "a generated column"
+        };
+        let own = field.generated && field.auto && field.function.is_none();
+        own.then(|| format!("Column \"{}\" is {what}.", field.column()))
+    }
+}
+
+/// What PostgreSQL says of a write to a column that cannot be written.
+fn fixed(field: &str, patches: bool, generated: bool, why: &str) -> String {
+    match (generated, patches) {
+        (true, true) => format!("column \"{field}\" can only be updated to DEFAULT"),
+        (true, false) => format!("cannot insert a non-DEFAULT value into column \"{field}\""),
+        (false, _) => format!("column \"{field}\" cannot be written: it {why}"),
     }
 }
 

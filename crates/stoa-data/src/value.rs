@@ -12,6 +12,8 @@ pub(crate) use read::{from_json, from_text, list_items, nearest};
 pub enum Value {
     /// Absent.
     Null,
+    /// What an existing table on PostgreSQL puts there by itself. In what a write sets alone, never in what is read.
+    Default,
     /// `bool`.
     Bool(bool),
     /// `int`.
@@ -35,9 +37,9 @@ pub enum Value {
 }
 
 impl Value {
-    /// Whether it is null.
+    /// Whether it is null, or left to the table.
     pub fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
+        matches!(self, Self::Null | Self::Default)
     }
 
     /// Which of two values of one type is the larger; `None` for types without an order.
@@ -66,7 +68,7 @@ impl Value {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Null => f.write_str("null"),
+            Self::Null | Self::Default => f.write_str("null"),
             Self::Bool(b) => write!(f, "{b}"),
             Self::Int(n) => write!(f, "{n}"),
             Self::Float(n) => write!(f, "{n}"),

@@ -83,12 +83,17 @@ async fn read(alone: &Alone) -> Result<Vec<Table>, Error> {
         let (declared, not_null) = (row.text(), row.yes());
         let (default, filled, computed) = (row.next(), row.yes(), row.yes());
         let words: Vec<String> = row.list();
+        let as_json = row.yes();
         numbers.columns.insert((oid, at), name.clone());
         if declared == "numeric" {
             unbounded.push((position, table.columns.len()));
         }
         table.columns.push(Column {
-            ty: Some(types::field_type(&declared, &words)),
+            ty: Some(if as_json {
+                "json".to_owned()
+            } else {
+                types::field_type(&declared, &words)
+            }),
             name,
             comment,
             declared,
@@ -121,7 +126,9 @@ fn columns() -> String {
          pg_get_expr(d.adbin, d.adrelid), (d.oid IS NOT NULL OR a.attidentity <> '' OR t.typdefault IS NOT NULL), \
          a.attidentity = 'a' OR a.attgenerated <> '', \
          (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e \
-          WHERE e.enumtypid = CASE WHEN b.typelem <> 0 AND b.typcategory = 'A' THEN b.typelem ELSE b.oid END) \
+          WHERE e.enumtypid = CASE WHEN b.typelem <> 0 AND b.typcategory = 'A' THEN b.typelem ELSE b.oid END), \
+         b.typtype = 'c' OR (t.typtype = 'd' AND EXISTS (SELECT FROM pg_cast k WHERE k.castsource = t.oid \
+         AND k.casttarget = 'json'::regtype AND k.castmethod = 'f' AND k.castcontext = 'i')) \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
          JOIN base ON base.domain = t.oid AND base.typbasetype = 0 JOIN pg_type b ON b.oid = base.oid \

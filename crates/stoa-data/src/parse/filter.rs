@@ -1,5 +1,7 @@
 //! Filters: `field=[not.]operator.value`, and trees of them in `and=(…)` and `or=(…)`.
 
+mod syntax;
+
 use super::{
     Scope,
     operator::{Modifier, Op, Operator},
@@ -77,12 +79,30 @@ pub(crate) fn tree(
 ) -> Result<Condition> {
     let mut scanner = Scanner::new("logic tree", text);
     scanner.space();
-    let tree = group(scope, &mut scanner, or, 1, budget)?;
+    let tree = group(scope, &mut scanner, or, 1, budget)
+        .map_err(|refusal| in_words_of_postgrest(refusal, text, or, negated))?;
     scanner.space();
     if !scanner.at_end() {
         return Err(scanner.refuse("something follows after the last parenthesis"));
     }
     Ok(negate(tree, negated))
+}
+
+/// PostgREST reads the whole tree before it looks at what fields and values mean, so a slip anywhere is told first.
+fn in_words_of_postgrest(refusal: Refusal, text: &str, or: bool, negated: bool) -> Refusal {
+    let word = match (negated, or) {
+        (false, false) => "and",
+        (false, true) => "or",
+        (true, false) => "not.and",
+        (true, true) => "not.or",
+    };
+    match syntax::fault(word, text) {
+        Some((message, details)) => refusal
+            .postgrest("PGRST100", 400, message)
+            .details(details)
+            .exactly(),
+        None => refusal,
+    }
 }
 
 fn negate(condition: Condition, negated: bool) -> Condition {
@@ -262,7 +282,7 @@ fn within(
     let name = &scope.resource().fields[field].name;
     let values = items
         .iter()
-        .map(|text| typed(name, ty, text))
+        .map(|text| compared(scope, name, (ty, path), text))
         .collect::<Result<Vec<_>>>()?;
     let within = Condition::In {
         field,
@@ -306,6 +326,16 @@ fn comparable<'a>(
     }
     let ty = if path.is_empty() { ty } else { &Type::Text };
     Ok((field, path, ty))
+}
+
+/// A value beside a field. What is JSON outside may be something else inside a table that others made on PostgreSQL, a
+/// domain with casts of its own: the server reads the text then.
+fn compared(scope: &Scope<'_>, field: &str, (ty, path): (&Type, &[PathStep]), text: &str) -> Result<Value> {
+    let foreign = scope.store().0 && scope.resource().table.is_some();
+    if foreign && path.is_empty() && *ty == Type::Json {
+        return Ok(from_text(ty, text).unwrap_or_else(|_| Value::Json(text.into())));
+    }
+    typed(field, ty, text)
 }
 
 fn typed(field: &str, ty: &Type, text: &str) -> Result<Value> {
@@ -378,7 +408,7 @@ fn compare(
             Compare::Match | Compare::Imatch => Value::Text(text.into()),
             _ if op.needs_postgres() => Value::Text(text.into()),
             Compare::Contains | Compare::ContainedBy if !path.is_empty() => typed(name, &Type::Json, text)?,
-            _ => typed(name, ty, text)?,
+            _ => compared(scope, name, (ty, path), text)?,
         };
         Ok(Condition::Compare {
             field,

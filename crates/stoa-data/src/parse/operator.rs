@@ -131,10 +131,12 @@ impl Operator {
             _ => !json,
         };
         let list = path.is_empty() && matches!(ty, Type::List(_));
+        // JSON outside may be anything inside: a domain with a cast.
+        let whole = foreign && path.is_empty();
         let foreign = foreign && text && path.is_empty();
         match self.op {
             Op::Is => true,
-            Op::In => json && !path.is_empty() || !json && !list,
+            Op::In => json && (whole || !path.is_empty()) || !json && !list,
             Op::Search(_) => text || json,
             Op::Compare(op) => match op {
                 Compare::Like | Compare::Ilike | Compare::Match | Compare::Imatch => text,
@@ -148,6 +150,11 @@ impl Operator {
             },
         }
     }
+}
+
+/// Whether an operator is called so.
+pub(super) fn is_one(word: &str) -> bool {
+    OPERATORS.iter().any(|(name, _)| *name == word)
 }
 
 /// Which operators may stand before `(any)` and `(all)`.

@@ -6,6 +6,7 @@ use crate::{
     operation::{Item, Order, is_grouped},
     refusal::{Refusal, Result, shorten},
 };
+use stoa_config::plan::Type;
 
 /// The most entries of one `order`.
 const ENTRIES_MAX: usize = 20;
@@ -177,8 +178,11 @@ fn key(scope: &Scope<'_>, scanner: &mut Scanner<'_>, name: &str) -> Result<Order
     if !path.is_empty() {
         select::has_inside(scope.plan, scope.resource(), declared)?;
     }
-    if !scope.may_sort(name) || (path.is_empty() && !declared.ty.value().is_scalar()) {
-        let resource = scope.resource();
+    let resource = scope.resource();
+    // JSON outside may be anything inside a table that others made on PostgreSQL, and JSON itself has an order there.
+    let ordered = scope.store().0 && resource.table.is_some() && *declared.ty.value() == Type::Json;
+    let whole = path.is_empty() && !declared.ty.value().is_scalar() && !ordered;
+    if !scope.may_sort(name) || whole {
         let allowed = resource.list.sort.iter().filter_map(|i| resource.fields.get(*i));
         let allowed: Vec<_> = allowed.map(|f| f.name.as_str()).collect();
         let detail = format!("`{}` may not be sorted by `{name}`.", resource.name);

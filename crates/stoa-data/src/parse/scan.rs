@@ -197,8 +197,7 @@ impl<'a> Scanner<'a> {
         let mut steps = Vec::new();
         while self.eat("->") {
             if matches!(steps.last(), Some(PathStep::TextKey(_) | PathStep::TextIndex(_))) {
-                let refusal = self.refuse("`->>` gives text and must be the last step");
-                return Err(refusal.postgrest("42883", 404, "operator does not exist: text -> unknown"));
+                return Err(self.beyond_text());
             }
             if steps.len() == STEPS_MAX {
                 return Err(self.refuse(format!("a path has at most {STEPS_MAX} steps")));
@@ -257,6 +256,21 @@ impl<'a> Scanner<'a> {
         let run = &rest[..rest.char_indices().find_map(ends).unwrap_or(rest.len())];
         self.at += run.len();
         run
+    }
+
+    /// A step into what `->>` has made text.
+    fn beyond_text(&self) -> Refusal {
+        let position = self.rest().trim_start_matches(['>', '-']);
+        let right = if position.starts_with(|c: char| c.is_ascii_digit()) {
+            "integer"
+        } else {
+            "unknown"
+        };
+        self.refuse("`->>` gives text and must be the last step")
+            .postgrest("42883", 404, format!("operator does not exist: text -> {right}"))
+            .postgrest_hint(
+                "No operator matches the given name and argument types. You might need to add explicit type casts.",
+            )
     }
 
     /// What PostgREST's parser says where neither a key nor a position begins.

@@ -5,7 +5,7 @@ use crate::value::{Value, write_date, write_time};
 /// A value as JSON.
 pub(crate) fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::Null => out.extend_from_slice(b"null"),
+        Value::Null | Value::Default => out.extend_from_slice(b"null"),
         Value::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
         Value::Int(n) => write_int(*n, out),
         Value::Float(n) => write_float(*n, out),

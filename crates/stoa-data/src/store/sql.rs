@@ -316,7 +316,19 @@ impl<'a> Builder<'a> {
         self.dialect.placeholder(&mut self.sql.text, self.sql.args.len());
     }
 
+    /// A value beside a column, to compare them.
     pub(crate) fn bind_value(&mut self, column: &'a Column, value: &'a Value) {
+        if let Some(casts) = &column.casts {
+            return match &casts.from_text {
+                Some(function) => {
+                    self.push(function);
+                    self.push("(CAST(");
+                    self.bind(Arg::Literal(condition::plain(value)));
+                    self.push(" AS text))");
+                }
+                None => self.bind(Arg::Literal(condition::plain(value))),
+            };
+        }
         self.bind(Arg::Value(column, value, Spelling::Canonical));
     }
 

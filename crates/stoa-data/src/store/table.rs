@@ -79,30 +79,31 @@ pub(crate) struct Column {
     pub(crate) quoted: String,
     /// The function, quoted with its schema, that gives the value out of the row: then no column has the name.
     pub(crate) function: Option<String>,
+    /// The type, quoted with its schema, of a column that holds rows (a composite type) and is JSON outside.
+    pub(crate) row: Option<String>,
+    /// How the database itself makes JSON of the values and values of JSON and text.
+    pub(crate) casts: Option<Box<Casts>>,
     /// Type of the values; never a `Ref`.
     pub(crate) ty: Type,
     /// The resource it refers to.
     pub(crate) refers: Option<ResourceIndex>,
     /// Whether nulls may be found there.
     pub(crate) nullable: bool,
-    /// Whether a null that is to be inserted is the column's own default: it was left out, and others' values of the
-    /// same statement were not.
-    pub(crate) filled: bool,
     /// How values are kept.
     pub(crate) storage: Storage,
 }
 
 impl Column {
-    /// `t0."name"`, or `"schema"."function"(t0.*)`, of the row with the alias of this number. Where there may be no row
+    /// `t0."name"`, that as JSON where it holds a row, or `"schema"."function"(t0.*)`, of the row with the alias of this number. Where there may be no row
     /// (`outer`) no function is asked about it.
     pub(crate) fn refer(&self, alias: usize, outer: bool, out: &mut String) {
         let mut digits = itoa::Buffer::new();
         let alias = digits.format(alias);
         let Some(function) = &self.function else {
-            out.push('t');
-            out.push_str(alias);
-            out.push('.');
-            out.push_str(&self.quoted);
+            let around = self.row.as_ref().map_or(["", ""], |_| ["to_jsonb(", ")"]);
+            for part in [around[0], "t", alias, ".", &self.quoted, around[1]] {
+                out.push_str(part);
+            }
             return;
         };
         // Not the alias alone: a column of that name would be taken for it.
@@ -121,6 +122,17 @@ impl Column {
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.quoted == quote(name)
     }
+}
+
+/// The functions, quoted with their schema, by which a domain is cast: PostgreSQL itself heeds no casts of domains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Casts {
+    /// To `json`.
+    pub(crate) to_json: String,
+    /// From `json`.
+    pub(crate) from_json: Option<String>,
+    /// From `text`.
+    pub(crate) from_text: Option<String>,
 }
 
 /// How a column keeps its values.
@@ -201,13 +213,14 @@ pub(crate) fn column(field: &stoa_config::plan::Field, storage: Storage) -> Colu
         name: field.name.clone(),
         quoted: quote(field.column()),
         function: None,
+        row: None,
+        casts: None,
         ty: field.ty.value().clone(),
         refers: match &field.ty {
             Type::Ref { resource, .. } => Some(*resource),
             _ => None,
         },
         nullable: field.optional || storage != Storage::Native,
-        filled: field.generated && !field.optional,
         storage,
     }
 }

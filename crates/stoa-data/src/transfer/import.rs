@@ -7,6 +7,7 @@ use crate::operation::{Change, Condition, Conflict, Count, Write};
 use crate::parse::body::Row;
 use crate::store::{Outcome, StoreError};
 use crate::validate::{Check, Completion, NewRow, Rules};
+use crate::value::Value;
 use crate::write::columns_of;
 use std::collections::BTreeMap;
 use stoa_config::plan::{Plan, Resource};
@@ -285,7 +286,7 @@ impl<'a> Import<'a> {
 }
 
 fn insert(at: usize, resource: &Resource, rows: Vec<NewRow>) -> Write {
-    let (fields, rows, buckets) = columns_of(rows, resource.fields.len());
+    let (fields, rows, buckets) = columns_of(rows, resource.fields.len(), &Value::Null);
     let stays = |field: &usize| resource.key.contains(field) || resource.shard.field() == Some(*field);
     let set: Vec<usize> = fields.iter().copied().filter(|field| !stays(field)).collect();
     let conflict = if set.is_empty() {

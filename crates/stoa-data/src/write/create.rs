@@ -71,7 +71,12 @@ pub(crate) async fn create(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
     if let Some(reply) = replayed(call, &asked, fixed, &bytes).await? {
         return Ok(reply);
     }
-    let (fields, rows, buckets) = columns_of(rows, call.resource.fields.len());
+    let left_out = if has_defaults(call) {
+        Value::Default
+    } else {
+        Value::Null
+    };
+    let (fields, rows, buckets) = columns_of(rows, call.resource.fields.len(), &left_out);
     let change = Change::Insert {
         fields,
         rows,
@@ -138,7 +143,11 @@ fn conflict(call: &Call<'_>, asked: &Asked, payload: &Payload) -> Result<Conflic
         Some(Resolution::Merge) => {
             let update = call.allow(resource, Verb::Update)?;
             let mut set: Vec<FieldIndex> = Vec::new();
-            for (name, _) in payload.rows.iter().flatten() {
+            let sent = payload.rows.iter().flatten().map(|(name, _)| &**name);
+            // Whoever says what a missing member means sets the columns that are named.
+            let says = call.alias || asked.prefer.missing.is_some();
+            let named = asked.query.columns.iter().flatten().filter(|_| says);
+            for name in sent.chain(named.map(|name| &**name)) {
                 if let Some((position, _)) = resource.field(name)
                     && !validate::is_fixed(resource, position)
                     && !on.contains(&position)
@@ -202,23 +211,37 @@ fn new_rows(
         .enumerate()
         .map(|(at, row)| checker.create(at, row, completion))
         .collect();
-    let rows: Vec<NewRow> = match checker.finish(payload.array) {
+    let mut rows: Vec<NewRow> = match checker.finish(payload.array) {
         Some(refusal) => return Err(refusal),
         None => rows,
     };
-    let sqlite = call.plan().stores.get(call.resource.store);
-    let sqlite = sqlite.is_some_and(|s| matches!(s.kind, StoreKind::Sqlite { .. }));
-    all_or_none(call.resource, &rows, sqlite)?;
+    if !has_defaults(call) {
+        all_or_none(call.resource, &rows)?;
+    } else if asked.prefer.missing == Some(Missing::Default) {
+        // Said in so many words, since a row that is there already is put back to its defaults by it.
+        for column in columns.into_iter().flatten() {
+            let written = call.resource.fields.get(*column).is_some_and(|field| !field.auto);
+            for row in rows.iter_mut().filter(|_| written) {
+                row.values[*column].get_or_insert(Value::Default);
+            }
+        }
+    }
     Ok(rows)
 }
 
-/// A field that the table fills in and that may be null is sent with every row or with none: a null says in one
-/// statement either "null" or "fill it in". SQLite has no word for the latter.
-fn all_or_none(resource: &Resource, rows: &[NewRow], sqlite: bool) -> Result<()> {
+/// Whether a statement can say of one value that the table fills it in.
+pub(super) fn has_defaults(call: &Call<'_>) -> bool {
+    let store = call.plan().stores.get(call.resource.store);
+    let postgres = store.is_some_and(|s| matches!(s.kind, StoreKind::Postgres { .. }));
+    postgres && call.resource.table.is_some()
+}
+
+/// A field that the table fills in is sent with every row or with none: SQLite has no word for "fill it in" beside a
+/// value.
+fn all_or_none(resource: &Resource, rows: &[NewRow]) -> Result<()> {
     for (position, field) in resource.fields.iter().enumerate() {
-        let ambiguous = field.generated && (field.optional || sqlite);
         let sent = rows.iter().filter(|row| row.values[position].is_some()).count();
-        if ambiguous && sent > 0 && sent < rows.len() {
+        if field.generated && sent > 0 && sent < rows.len() {
             let name = &field.name;
             return Err(Refusal::new(
                 &codes::BAD_BODY,
@@ -240,13 +263,17 @@ fn repeated(resource: &Resource, asked: &Asked) -> Option<u16> {
         .map(|scope| bucket::bucket_of_bytes(&scope))
 }
 
-/// Rows as the store takes them: the fields that any row sets, and one value for each.
-pub(crate) fn columns_of(rows: Vec<NewRow>, width: usize) -> (Vec<FieldIndex>, Vec<Vec<Value>>, Vec<u16>) {
+/// Rows as the store takes them: the fields that any row sets, and one value for each; `left_out` where a row says nothing.
+pub(crate) fn columns_of(
+    rows: Vec<NewRow>,
+    width: usize,
+    left_out: &Value,
+) -> (Vec<FieldIndex>, Vec<Vec<Value>>, Vec<u16>) {
     let set = |field: &usize| rows.iter().any(|row| row.values[*field].is_some());
     let fields: Vec<FieldIndex> = (0..width).filter(set).collect();
     let buckets = rows.iter().map(|row| row.bucket).collect();
     let values = rows.into_iter().map(|mut row| {
-        let one = |field: &usize| row.values[*field].take().unwrap_or(Value::Null);
+        let one = |field: &usize| row.values[*field].take().unwrap_or_else(|| left_out.clone());
         fields.iter().map(one).collect()
     });
     let values = values.collect();

@@ -230,6 +230,7 @@ pub(super) async fn references(call: &Call<'_>, write: &Write) -> Result<()> {
                     resource: target.name.clone(),
                     value: Some(lost.to_string()),
                     still_referred: false,
+                    said: None,
                 };
                 return Err(trouble::refusal(error, call, None));
             }

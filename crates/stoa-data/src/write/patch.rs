@@ -3,7 +3,7 @@
 use super::{
     Ready,
     asked::Asked,
-    create::columns,
+    create::{columns, has_defaults},
     existing, finish, replayed,
     shape::{Shape, What},
 };
@@ -193,7 +193,7 @@ pub(crate) async fn patch_many(call: &Call<'_>, bytes: Bytes) -> Result<Reply> {
 }
 
 /// Keeps the members that `columns` names. Those that it names and the body leaves out become null, or with
-/// `missing=default` their default, which is returned; without either word they stay as they are on the native surface.
+/// `missing=default` their default (the file's, else the table's own), which is returned; without either word they stay as they are on the native surface.
 fn missing(
     call: &Call<'_>,
     asked: &Asked,
@@ -213,8 +213,12 @@ fn missing(
         if row.iter().any(|(name, _)| **name == *field.name) {
             continue;
         }
+        let own = || has_defaults(call).then_some(Value::Default);
         let default = match word {
-            Missing::Default => call.rules().default(*column, &field.ty, validate::now_micros()),
+            Missing::Default => {
+                let said = call.rules().default(*column, &field.ty, validate::now_micros());
+                said.or_else(own)
+            }
             Missing::Null => None,
         };
         match default {

@@ -107,7 +107,9 @@ fn unique(store: &dyn Store) {
         insert(0, &[0, thing::CODE], vec![code(1, "x"), code(2, "y")]),
     );
     let expect = |result: Result<_, StoreError>, field: &str, value: &str| match result {
-        Err(StoreError::Unique { fields, value: found }) => {
+        Err(StoreError::Unique {
+            fields, value: found, ..
+        }) => {
             assert_eq!((fields, found.as_deref()), (vec![field.to_owned()], Some(value)));
         }
         other => panic!("{other:?}"),
@@ -155,6 +157,7 @@ fn references(store: &dyn Store) {
             resource,
             value,
             still_referred,
+            ..
         }) => {
             assert_eq!((field.as_str(), resource.as_str()), ("thing", of));
             assert_eq!((value.as_deref(), still_referred), (Some(named), referred));

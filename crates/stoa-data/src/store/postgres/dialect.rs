@@ -65,7 +65,7 @@ impl Dialect for Postgres {
             out.push_str(alias);
             out.push_str(&column.quoted);
             // These have no hash of their own, or one that does not tell all values apart.
-            if !matches!(held(column), Held::Plain) {
+            if !matches!(held(column), Held::Plain) || column.row.is_some() {
                 out.push_str("::text");
             }
         }

@@ -304,7 +304,13 @@ fn unique(table: &Table, write: &Write, db: &DbError) -> StoreError {
     StoreError::Unique {
         fields: columns,
         value,
+        said: words(table, db),
     }
+}
+
+/// What is said of a table that others made, whose constraints have names of theirs.
+fn words(table: &Table, db: &DbError) -> Option<String> {
+    (!table.created).then(|| db.message().to_owned())
 }
 
 fn some(text: &str) -> Option<String> {
@@ -354,6 +360,7 @@ fn reference(tables: &Tables, table: &Table, write: &Write, db: &DbError) -> Opt
                 .map_or_else(String::new, |t| t.label.clone()),
             value: written(&write.change, field, value).or_else(|| some(value)),
             still_referred: false,
+            said: words(table, db),
         });
     }
     let child = tables.each().find(|t| t.is_named(holder))?;
@@ -366,5 +373,6 @@ fn reference(tables: &Tables, table: &Table, write: &Write, db: &DbError) -> Opt
         resource: child.label.clone(),
         value: some(values.rsplit(", ").next().unwrap_or_default()),
         still_referred: true,
+        said: words(table, db),
     })
 }

@@ -9,10 +9,11 @@ use super::leads;
 use super::routine::{self, Candidate, Routine};
 use crate::rest::PUBLIC;
 use crate::store::StoreError;
-use crate::store::table::{Column, Storage, Table, Tables, column, quote};
+use crate::store::table::{Casts, Column, Storage, Table, Tables, column, quote};
 use std::time::Duration;
-use stoa_config::plan::{Durability, Plan, Resource, StoreKind, TableName};
+use stoa_config::plan::{Durability, Plan, Resource, StoreKind, TableName, Type as FieldType};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 /// The type of `t` in `pg_type` as it is read and bound: what a domain is based on, any row as a record.
 pub(super) const BASE_TYPE: &str = "(WITH RECURSIVE base AS (SELECT t.oid, t.typbasetype UNION ALL \
@@ -242,9 +243,13 @@ async fn bound(
     };
     // A view may be updatable: 4, 8 and 16 are update, insert and delete.
     let found = format!(
-        "SELECT c.relkind, a.attname, {BASE_TYPE}, {NEVER_NULL}, pg_relation_is_updatable(c.oid, true) & 28 \
+        "SELECT c.relkind, a.attname, {BASE_TYPE}, {NEVER_NULL}, pg_relation_is_updatable(c.oid, true) & 28, \
+         (SELECT quote_ident(nspname) FROM pg_namespace WHERE oid = t.typnamespace) || '.' || quote_ident(t.typname), {}, {}, {} \
          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid \
          WHERE {} AND a.attnum > 0 AND NOT a.attisdropped",
+        cast("t.oid", "'json'::regtype"),
+        cast("'json'::regtype", "t.oid"),
+        cast("'text'::regtype", "t.oid"),
         is(named)
     );
     let found = rows(client, &found).await.map_err(|e| plain(&e, &target.shown))?;
@@ -331,13 +336,44 @@ fn columns(
                 field.column()
             ));
         };
-        let storage = Storage::Server(text(row, 2).parse().unwrap_or(0));
+        let oid = text(row, 2).parse().unwrap_or(0);
+        // A row that the file calls `json` is JSON wherever it is named; as `text` it is PostgreSQL's own text.
+        let rows = oid == Type::RECORD.oid() && field.ty == FieldType::Json;
+        let casts = casts(row).filter(|_| field.ty == FieldType::Json);
+        let oid = match (rows, &casts) {
+            (true, _) => Type::JSONB.oid(),
+            // Compared as what it is, read and bound as text.
+            (false, Some(_)) => 0,
+            (false, None) => oid,
+        };
         columns.push(Column {
             nullable: text(row, 3) != "t",
-            ..column(field, storage)
+            row: rows.then(|| text(row, 5)),
+            casts,
+            ..column(field, Storage::Server(oid))
         });
     }
     Ok(columns)
+}
+
+/// The function by which one type becomes another by itself, where one of them is a domain.
+fn cast(from: &str, to: &str) -> String {
+    format!(
+        "(SELECT quote_ident(fn.nspname) || '.' || quote_ident(f.proname) FROM pg_cast k \
+         JOIN pg_proc f ON f.oid = k.castfunc JOIN pg_namespace fn ON fn.oid = f.pronamespace \
+         WHERE t.typtype = 'd' AND k.castsource = {from} AND k.casttarget = {to} \
+         AND k.castmethod = 'f' AND k.castcontext = 'i')"
+    )
+}
+
+/// The casts of a column's domain, where there is one to JSON.
+fn casts(row: &[Option<String>]) -> Option<Box<Casts>> {
+    let one = |at: usize| row.get(at).cloned().flatten();
+    Some(Box::new(Casts {
+        to_json: one(6)?,
+        from_json: one(7),
+        from_text: one(8),
+    }))
 }
 
 fn text(row: &[Option<String>], at: usize) -> String {

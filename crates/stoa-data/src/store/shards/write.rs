@@ -90,6 +90,7 @@ impl Sharded {
                     resource: target.name.clone(),
                     value: Some(value.to_string()),
                     still_referred: false,
+                    said: None,
                 });
             }
         }

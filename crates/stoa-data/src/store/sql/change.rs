@@ -1,8 +1,9 @@
 //! `INSERT`, `UPDATE`, `DELETE`. Each returns what finds its rows again: locator, key, version.
 
+use super::condition::plain;
 use super::{Arg, Builder, Built, Scope, Shape, Unbuildable};
 use crate::operation::{Condition, FieldIndex, Version};
-use crate::store::table::{BUCKET, Table, VERSION, quote};
+use crate::store::table::{BUCKET, Column, Table, VERSION, quote};
 use crate::value::Value;
 use stoa_exchange::clock;
 
@@ -53,15 +54,35 @@ impl<'a> Builder<'a> {
                     self.push(", ");
                 }
                 let column = scope.column(*field)?;
-                if column.filled && value.is_null() {
-                    self.push("DEFAULT");
-                } else {
-                    self.bind(Arg::Stored(column, value));
-                }
+                self.stored(column, value);
             }
             self.push(")");
         }
         Ok(())
+    }
+
+    /// A value to be stored, or `DEFAULT`.
+    fn stored(&mut self, column: &'a Column, value: &'a Value) {
+        match (value, &column.row) {
+            (Value::Default, _) => self.push("DEFAULT"),
+            (value, None) => match column.casts.as_ref().map(|casts| &casts.from_json) {
+                None => self.bind(Arg::Stored(column, value)),
+                Some(None) => self.bind(Arg::Literal(plain(value))),
+                Some(Some(function)) => {
+                    self.push(function);
+                    self.push("(CAST(");
+                    self.bind(Arg::Literal((!value.is_null()).then(|| value.to_string().into())));
+                    self.push(" AS json))");
+                }
+            },
+            (value, Some(row)) => {
+                self.push("jsonb_populate_record(NULL::");
+                self.push(row);
+                self.push(", ");
+                self.bind(Arg::Stored(column, value));
+                self.push(")");
+            }
+        }
     }
 
     /// `UPDATE … SET …`, without its `WHERE`.
@@ -78,7 +99,7 @@ impl<'a> Builder<'a> {
             let column = scope.column(*field)?;
             self.push(&column.quoted);
             self.push(" = ");
-            self.bind(Arg::Stored(column, value));
+            self.stored(column, value);
         }
         if set.is_empty() {
             // A merge patch without members changes nothing, its version neither, but it finds its rows.

@@ -117,8 +117,12 @@ impl<'a> Builder<'a> {
 
     /// What a path leads to.
     pub(super) fn path(&mut self, column: &'a Column, path: &'a [PathStep], scope: Scope<'a>) {
+        // PostgreSQL finds no position from the end inside `json` but at its outermost level.
+        let from_end =
+            |step: &PathStep| matches!(step, PathStep::Index(n) | PathStep::TextIndex(n) if *n < 0);
+        let keeps_text = self.dialect.keeps_text(column) && !path.iter().any(from_end);
         let function = match (is_text(path), &column.ty) {
-            (true, Type::Json) if self.dialect.keeps_text(column) => Function::PathAsWritten,
+            (true, Type::Json) if keeps_text => Function::PathAsWritten,
             (true, Type::List(_) | Type::Text) => Function::ListPathText,
             (false, Type::List(_) | Type::Text) => Function::ListPath,
             (true, _) => Function::PathText,
@@ -450,6 +454,18 @@ impl<'a> Builder<'a> {
             self.operand(column, &entry.path, scope);
             self.push(" IS NULL)");
         }
+    }
+}
+
+/// A value as the text that the server reads: what is a text in JSON without its quotes.
+pub(super) fn plain(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Null | Value::Default => None,
+        Value::Json(text) => Some(match serde_json::from_str::<String>(text) {
+            Ok(inside) => Cow::Owned(inside),
+            Err(_) => Cow::Borrowed(text),
+        }),
+        other => Some(Cow::Owned(other.to_string())),
     }
 }
 

@@ -211,7 +211,14 @@ impl<'a> Builder<'a> {
         match &slot.what {
             What::Field(field) => {
                 let column = scope.column(*field)?;
-                self.reference(scope, column);
+                if let Some(casts) = &column.casts {
+                    self.push(&casts.to_json);
+                    self.push("(");
+                    self.reference(scope, column);
+                    self.push(")");
+                } else {
+                    self.reference(scope, column);
+                }
                 self.push(self.dialect.shown(column));
                 if level.group.is_some() {
                     self.push(self.dialect.groupable(column));

@@ -51,7 +51,7 @@ pub(crate) fn encode<'a>(column: &Column, value: &'a Value, spelling: Spelling) 
     let text = |text: String| ToSqlOutput::Owned(Owned::Text(text));
     let integer = |n: i64| ToSqlOutput::Owned(Owned::Integer(n));
     match value {
-        Value::Null => ToSqlOutput::Owned(Owned::Null),
+        Value::Null | Value::Default => ToSqlOutput::Owned(Owned::Null),
         Value::Bool(yes) => integer(i64::from(*yes)),
         Value::Int(n) => integer(*n),
         Value::Float(n) => ToSqlOutput::Owned(Owned::Real(*n)),

@@ -164,6 +164,7 @@ fn unique(conn: &Connection, shared: &Shared, table: &Table, write: &Write, mess
             .map(|c| c.name.clone())
             .collect(),
         value,
+        said: None,
     }
 }
 
@@ -263,6 +264,7 @@ fn reference(conn: &Connection, shared: &Shared, table: &Table, write: &Write) -
                     resource: target.label.clone(),
                     value: Some(value.to_string()),
                     still_referred: false,
+                    said: None,
                 }));
             }
         }
@@ -290,6 +292,7 @@ fn still_referred(
                     resource: child.label.clone(),
                     value: Some(value.to_string()),
                     still_referred: true,
+                    said: None,
                 }));
             }
         }

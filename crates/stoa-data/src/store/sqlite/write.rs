@@ -442,6 +442,7 @@ impl<'a> Writing<'a> {
                     resource: target.label.clone(),
                     value: Some(value.to_string()),
                     still_referred: false,
+                    said: None,
                 }
                 .into());
             }

@@ -103,7 +103,7 @@ impl ToSql for Param<'_> {
 /// A value as PostgreSQL's input function of its type reads it.
 fn text(value: &Value, out: &mut BytesMut) -> IsNull {
     match value {
-        Value::Null => return IsNull::Yes,
+        Value::Null | Value::Default => return IsNull::Yes,
         Value::List(items) => {
             out.put_u8(b'{');
             for (position, item) in items.iter().enumerate() {
@@ -148,7 +148,7 @@ const TOO_LARGE: Unfit = Unfit("a number is too large for its column");
 /// A value in the form of a parameter's type.
 fn encode(value: &Value, ty: &Type, out: &mut BytesMut) -> Encoded {
     match value {
-        Value::Null => return Ok(IsNull::Yes),
+        Value::Null | Value::Default => return Ok(IsNull::Yes),
         Value::Bool(yes) => out.put_u8(u8::from(*yes)),
         Value::Int(n) => encode_int(*n, ty, out)?,
         Value::Float(n) => match *ty {

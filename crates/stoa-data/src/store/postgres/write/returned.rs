@@ -215,6 +215,7 @@ impl Writing<'_> {
                     resource: target.label.clone(),
                     value: Some(value.to_string()),
                     still_referred: false,
+                    said: None,
                 }
                 .into());
             }

@@ -123,10 +123,11 @@ fn read_from(text: &str) -> Option<From> {
         name: String::new(),
         quoted: String::from("of a cast"),
         function: None,
+        row: None,
+        casts: None,
         ty,
         refers: None,
         nullable: true,
-        filled: false,
         storage: match storage {
             "n" => Storage::Native,
             "fn" => Storage::Found(Affinity::Numeric),

@@ -243,7 +243,7 @@ fn rows_of_old_tables_are_written_and_versioned() {
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     let twice = try_write(&*store, insert(0, &[0, 1, 2], vec![row(1, "x", "3.00")]));
     match twice {
-        Err(StoreError::Unique { fields, value }) => {
+        Err(StoreError::Unique { fields, value, .. }) => {
             assert_eq!(
                 (fields, value.as_deref()),
                 (vec!["a".to_owned(), "b".to_owned()], Some("1, x"))
