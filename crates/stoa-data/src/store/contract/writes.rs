@@ -106,11 +106,9 @@ fn unique(store: &dyn Store) {
         store,
         insert(0, &[0, thing::CODE], vec![code(1, "x"), code(2, "y")]),
     );
-    let expect = |result: Result<_, StoreError>, field: &str, value: &str| match result {
-        Err(StoreError::Unique {
-            fields, value: found, ..
-        }) => {
-            assert_eq!((fields, found.as_deref()), (vec![field.to_owned()], Some(value)));
+    let expect = |result: Result<_, StoreError>, field: &str, wanted: &str| match result {
+        Err(StoreError::Unique { fields, value, .. }) => {
+            assert_eq!((fields, value.as_deref()), (vec![field.to_owned()], Some(wanted)));
         }
         other => panic!("{other:?}"),
     };

@@ -75,6 +75,14 @@ impl<'a> Builder<'a> {
                     self.push(" AS json))");
                 }
             },
+            // PostgreSQL's own text of a row, or its members.
+            (Value::Json(text), Some(row)) if text.starts_with('"') => {
+                self.push("CAST(");
+                self.bind(Arg::Literal(plain(value)));
+                self.push(" AS ");
+                self.push(row);
+                self.push(")");
+            }
             (value, Some(row)) => {
                 self.push("jsonb_populate_record(NULL::");
                 self.push(row);
