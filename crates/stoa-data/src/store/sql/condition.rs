@@ -120,7 +120,7 @@ impl<'a> Builder<'a> {
         // PostgreSQL finds no position from the end inside `json` but at its outermost level.
         let from_end =
             |step: &PathStep| matches!(step, PathStep::Index(n) | PathStep::TextIndex(n) if *n < 0);
-        let keeps_text = self.dialect.keeps_text(column) && !path.iter().any(from_end);
+        let keeps_text = self.dialect.keeps_text(column) && !path.iter().skip(1).any(from_end);
         let function = match (is_text(path), &column.ty) {
             (true, Type::Json) if keeps_text => Function::PathAsWritten,
             (true, Type::List(_) | Type::Text) => Function::ListPathText,
