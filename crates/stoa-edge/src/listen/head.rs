@@ -487,6 +487,7 @@ pub(crate) fn is_control(byte: u8) -> bool {
 
 /// `host[:port]`: letters, digits, `-._`, or an IPv6 address in brackets.
 fn is_host(text: &[u8]) -> bool {
+    const NAME: [bool; 256] = alphanumeric_or(b"-._");
     let (host, port) = match text {
         [b'[', rest @ ..] => {
             let Some(end) = memchr::memchr(b']', rest) else {
@@ -507,7 +508,6 @@ fn is_host(text: &[u8]) -> bool {
             None => (text, &b""[..]),
         },
     };
-    const NAME: [bool; 256] = alphanumeric_or(b"-._");
     let name = |b: &u8| NAME[usize::from(*b)];
     let port_fine = port.is_empty()
         || std::str::from_utf8(port).is_ok_and(|p| p.parse::<u16>().is_ok() && !p.starts_with('+'));

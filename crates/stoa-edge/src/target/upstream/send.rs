@@ -55,7 +55,7 @@ enum Failure {
     /// Anything else.
     Broken(hyper::Error),
     /// The request cannot be written.
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// A bound of waiting was reached: which.
     Late(&'static str),
 }
@@ -114,7 +114,7 @@ impl Attempt<'_> {
         let request = self
             .head
             .request(self.call, self.endpoint, body)
-            .map_err(Failure::Refused)?;
+            .map_err(|problem| Failure::Refused(Box::new(problem)))?;
         if self.upgrade() {
             connection.detach();
         }
@@ -202,7 +202,7 @@ impl Attempt<'_> {
             return own;
         }
         match failure {
-            Failure::Refused(problem) => problem,
+            Failure::Refused(problem) => *problem,
             Failure::Late(bound) => self
                 .service
                 .gateway_timeout(&format!("did not answer within {bound}")),
