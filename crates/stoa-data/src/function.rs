@@ -325,7 +325,7 @@ impl Run<'_> {
         let head = self.parts.method == Method::HEAD;
         let (offset, names) = match &call.gives {
             Gives::Void => {
-                let draft = Draft::new(204).maybe("preference-applied", applied);
+                let draft = Draft::new(204).maybe(render::PREFERENCE_APPLIED, applied);
                 return Ok(draft.reply(false));
             }
             Gives::Value => (0, names(&page.json, media)?),
@@ -344,10 +344,10 @@ impl Run<'_> {
         let partial = self.alias && page.total.is_some_and(|total| page.rows < total);
         let draft = Draft::new(if partial { 206 } else { 200 })
             .header(
-                "content-range",
+                header::CONTENT_RANGE,
                 render::content_range(offset, page.rows, page.total),
             )
-            .maybe("preference-applied", applied)
+            .maybe(render::PREFERENCE_APPLIED, applied)
             .body(media, body);
         Ok(draft.reply(head))
     }

@@ -7,9 +7,11 @@ use crate::{
     cursor::Signer,
     operation::{Freshness, IdempotencyClaim, Item, Read, ResourceIndex, Write},
     parse::{
+        self, Query,
         body::{self, Payload},
         loose,
         prefer::{self, Prefer},
+        select,
     },
     read, refusal,
     refusal::{Refusal, Result},
@@ -56,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) schemas: Vec<String>,
     /// Which resources this process serves.
     pub(crate) served: Vec<bool>,
+    /// All that a row of each resource shows.
+    whole: Vec<Arc<Vec<Item>>>,
 }
 
 /// Why resources cannot be served.
@@ -95,6 +99,11 @@ impl Data {
             inner: Arc::new(Inner {
                 schemas: rest::schemas(&plan),
                 served: vec![true; plan.resources.len()],
+                whole: plan
+                    .resources
+                    .iter()
+                    .map(|r| Arc::new(select::every(r)))
+                    .collect(),
                 plan,
                 stores,
                 signers,
@@ -293,6 +302,14 @@ impl<'a> Call<'a> {
         &self.inner.rules[self.index]
     }
 
+    /// The query string, read.
+    pub(crate) fn understood(&self) -> Result<Query> {
+        if self.query.is_empty() {
+            return Ok(Query::all(Arc::clone(&self.inner.whole[self.index])));
+        }
+        parse::query(self.plan(), self.index, self.query, self.alias)
+    }
+
     pub(crate) fn preferences(&self) -> Result<Prefer> {
         prefer::prefer(self.headers, self.alias, self.plan().server.allow_rollback)
     }
@@ -362,7 +379,11 @@ impl<'a> Call<'a> {
         stitch::judge(self.plan(), read, &read.filter)?;
         stitch::judge_order(self.plan(), read)?;
         let mut first = read.clone();
-        let stitches = stitch::cut(self.plan(), read.resource, &mut first.select)?;
+        let stitches = stitch::cut(
+            self.plan(),
+            read.resource,
+            Arc::make_mut(&mut first.select).as_mut_slice(),
+        )?;
         let mut page = self.fetch_together(&first).await?;
         if !stitches.is_empty() && page.rows > 0 {
             // Large, and not what most reads need.

@@ -22,8 +22,8 @@ pub type FieldIndex = usize;
 pub struct Read {
     /// Of which resource.
     pub resource: ResourceIndex,
-    /// What each row shows.
-    pub select: Vec<Item>,
+    /// What each row shows. Most requests ask for all there is, which is one and the same for each resource.
+    pub select: Arc<Vec<Item>>,
     /// Which rows: the caller's filter and the access rule, joined.
     pub filter: Condition,
     /// In which order. Ends in the key, so that it is total.

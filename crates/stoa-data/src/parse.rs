@@ -19,13 +19,14 @@ use crate::{
 use filter::Budget;
 use operator::Operator;
 use scan::{Pair, Scanner};
+use std::sync::Arc;
 use stoa_config::plan::{Field, Plan, Resource, StoreKind};
 
 /// What a query string says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Query {
     /// What each row shows; embeds hold the caller's filters, not yet the rules.
-    pub(crate) select: Vec<Item>,
+    pub(crate) select: Arc<Vec<Item>>,
     /// Which rows.
     pub(crate) filter: Condition,
     /// In which order; not yet total.
@@ -77,6 +78,24 @@ impl Kind {
 }
 
 impl Query {
+    /// What an empty query string says: all rows, each with these items.
+    pub(crate) fn all(select: Arc<Vec<Item>>) -> Self {
+        Self {
+            select,
+            filter: Condition::True,
+            order: Vec::new(),
+            limit: None,
+            offset: None,
+            after: None,
+            columns: None,
+            on_conflict: None,
+            given: Vec::new(),
+            shape: shape(&[]),
+            kept: String::new(),
+            embeds: false,
+        }
+    }
+
     /// Refuses parameters that do nothing on this method.
     pub(crate) fn only(&self, allowed: &[Kind], on: &str) -> Result<()> {
         match self.given.iter().find(|kind| !allowed.contains(kind)) {
@@ -179,17 +198,9 @@ pub(crate) fn query(plan: &Plan, resource: ResourceIndex, text: &str, alias: boo
     let items = select::select(plan, resource, selected.unwrap_or(""))?;
     let mut query = Query {
         embeds: items.iter().any(|item| matches!(item, Item::Embed(_))),
-        select: Vec::new(),
-        filter: Condition::True,
-        order: Vec::new(),
-        limit: None,
-        offset: None,
-        after: None,
-        columns: None,
-        on_conflict: None,
-        given: Vec::new(),
         shape: shape(&pairs),
         kept: kept(&pairs),
+        ..Query::all(Arc::default())
     };
     let mut reader = Reader {
         plan,
@@ -205,7 +216,7 @@ pub(crate) fn query(plan: &Plan, resource: ResourceIndex, text: &str, alias: boo
         // What an embed in the order is, `select` says.
         query.shape.push_str(selected.unwrap_or(""));
     }
-    query.select = reader.items;
+    query.select = Arc::new(reader.items);
     Ok(query)
 }
 

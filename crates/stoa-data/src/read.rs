@@ -7,7 +7,7 @@ use crate::{
     etag,
     handler::Call,
     operation::{Condition, Count, Item, Order, Precondition, Read, is_grouped},
-    parse::{self, Kind, Query, accept, select},
+    parse::{Kind, Query, accept, select},
     prepare,
     refusal::{Refusal, Result},
     render::{self, Draft},
@@ -16,7 +16,8 @@ use crate::{
     trouble,
     value::Value,
 };
-use http::{Method, header};
+use http::{HeaderName, Method, header};
+use std::sync::Arc;
 use stoa_config::plan::Resource;
 use stoa_exchange::Reply;
 
@@ -24,7 +25,7 @@ use stoa_exchange::Reply;
 pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     let preferences = call.preferences()?;
     let media = accept::accept(call.headers)?;
-    let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
+    let query = call.understood()?;
     query.only(
         &[
             Kind::Select,
@@ -67,18 +68,24 @@ pub(crate) async fn list(call: &Call<'_>, head: bool) -> Result<Reply> {
     };
     let draft = Draft::new(status)
         .header(
-            "content-range",
+            header::CONTENT_RANGE,
             render::content_range(begins, page.rows, page.total),
         )
-        .maybe("link", link)
-        .maybe("content-location", call.alias.then(|| content_location(call)))
+        .maybe(header::LINK, link)
         .maybe(
-            "preference-applied",
+            header::CONTENT_LOCATION,
+            call.alias.then(|| content_location(call)),
+        )
+        .maybe(
+            render::PREFERENCE_APPLIED,
             preferences.applied_to_read(!page.missing.is_empty()),
         )
         .body(media, body);
     Ok(incomplete(draft, &page).reply(head))
 }
+
+/// Which shards' rows are not there.
+const MISSING_SHARDS: HeaderName = HeaderName::from_static("stoa-missing-shards");
 
 /// A list without the rows of some shards says so, and is kept by no cache.
 fn incomplete(draft: Draft, page: &Page) -> Draft {
@@ -87,8 +94,8 @@ fn incomplete(draft: Draft, page: &Page) -> Draft {
     }
     let shards: Vec<String> = page.missing.iter().map(ToString::to_string).collect();
     draft
-        .header("stoa-missing-shards", shards.join(", "))
-        .header("cache-control", "no-store")
+        .header(MISSING_SHARDS, shards.join(", "))
+        .header(header::CACHE_CONTROL, "no-store")
 }
 
 /// The position that `after` says.
@@ -178,7 +185,11 @@ fn bound(call: &Call<'_>, query: &Query) -> String {
 }
 
 /// The read rule of every embed becomes part of it.
-pub(crate) fn rule_embeds(call: &Call<'_>, select: &mut [Item]) -> Result<()> {
+pub(crate) fn rule_embeds(call: &Call<'_>, select: &mut Arc<Vec<Item>>) -> Result<()> {
+    if !select.iter().any(|item| matches!(item, Item::Embed(_))) {
+        return Ok(());
+    }
+    let select = Arc::make_mut(select);
     prepare::embeds(&call.plan().resources, select, &mut |resource: &Resource| {
         call.allow(resource, Verb::Read).map(|allowed| allowed.filter)
     })
@@ -206,7 +217,7 @@ fn read(
     count: Count,
 ) -> Result<Read> {
     let allowed = call.allow(call.resource, Verb::Read)?;
-    let mut select = query.select.clone();
+    let mut select = Arc::clone(&query.select);
     rule_embeds(call, &mut select)?;
     let filter = query.filter.clone().and(allowed.filter);
     let bucket = prepare::bucket(call.resource, &filter);
@@ -271,7 +282,7 @@ fn content_location(call: &Call<'_>) -> String {
 pub(crate) async fn one(call: &Call<'_>, id: &Value, head: bool) -> Result<Reply> {
     let preferences = call.preferences()?;
     let media = accept::accept(call.headers)?;
-    let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
+    let query = call.understood()?;
     query.only(&[Kind::Select, Kind::Embedded], "A row")?;
     let (page, select) = row(call, id, query.select, Verb::Read).await?;
     guard(call, &page)?;
@@ -282,11 +293,11 @@ pub(crate) async fn one(call: &Call<'_>, id: &Value, head: bool) -> Result<Reply
     let body = render::object(&page.json, media, &columns)?;
     let tag = etag::tag(page.version, media.content_type(), &body);
     if etag::none_match_hits(call.headers, &tag) {
-        return Ok(Draft::new(304).header("etag", tag).reply(false));
+        return Ok(Draft::new(304).header(header::ETAG, tag).reply(false));
     }
     let draft = Draft::new(200)
-        .header("etag", tag)
-        .maybe("preference-applied", preferences.applied_to_read(false))
+        .header(header::ETAG, tag)
+        .maybe(render::PREFERENCE_APPLIED, preferences.applied_to_read(false))
         .body(media, body);
     Ok(draft.reply(head))
 }
@@ -306,9 +317,9 @@ fn guard(call: &Call<'_>, page: &Page) -> Result<()> {
 pub(crate) async fn row(
     call: &Call<'_>,
     id: &Value,
-    mut select: Vec<Item>,
+    mut select: Arc<Vec<Item>>,
     verb: Verb,
-) -> Result<(Page, Vec<Item>)> {
+) -> Result<(Page, Arc<Vec<Item>>)> {
     let allowed = call.allow(call.resource, verb)?;
     rule_embeds(call, &mut select)?;
     let filter = prepare::key_is(call.resource, id).and(allowed.filter);

@@ -8,7 +8,7 @@ use crate::{
     store::StoredReply,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use stoa_exchange::{Body, Reply};
 
@@ -135,30 +135,38 @@ pub(crate) fn content_range(offset: u64, rows: u64, total: Option<u64>) -> Strin
     }
 }
 
+/// `Preference-Applied` (RFC 7240).
+pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// Fields that most replies have in the end.
+const FIELDS: usize = 6;
+
 /// A reply in the making: status, fields, body.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    status: u16,
-    headers: Vec<(String, String)>,
+    status: StatusCode,
+    headers: HeaderMap,
     body: Bytes,
 }
 
 impl Draft {
     pub(crate) fn new(status: u16) -> Self {
         Self {
-            status,
-            headers: Vec::new(),
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
+            headers: HeaderMap::with_capacity(FIELDS),
             body: Bytes::new(),
         }
     }
 
-    /// Adds a field; `name` in lower case.
-    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push((name.to_owned(), value.into()));
+    /// Adds a field; a value that no field can have is left out.
+    pub(crate) fn header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        if let Ok(value) = value.try_into() {
+            self.headers.append(name, value);
+        }
         self
     }
 
-    pub(crate) fn maybe(self, name: &str, value: Option<impl Into<String>>) -> Self {
+    pub(crate) fn maybe(self, name: HeaderName, value: Option<impl TryInto<HeaderValue>>) -> Self {
         match value {
             Some(value) => self.header(name, value),
             None => self,
@@ -168,19 +176,26 @@ impl Draft {
     /// Adds a body with its media type.
     pub(crate) fn body(mut self, media: Media, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.header("content-type", media.content_type())
+        self.header(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(media.content_type()),
+        )
     }
 
     /// Adds a body of JSON, whatever media type was asked for.
     pub(crate) fn json(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.header("content-type", "application/json")
+        self.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
     }
 
     pub(crate) fn stored(self) -> StoredReply {
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            let value = std::str::from_utf8(value.as_bytes()).ok()?;
+            Some((name.as_str().to_owned(), value.to_owned()))
+        };
         StoredReply {
-            status: self.status,
-            headers: self.headers,
+            status: self.status.as_u16(),
+            headers: self.headers.iter().filter_map(text).collect(),
             body: self.body,
         }
     }
@@ -189,11 +204,14 @@ impl Draft {
     pub(crate) fn reply(self, head: bool) -> Reply {
         let mut draft = self;
         if head {
-            let length = draft.body.len().to_string();
+            let length = HeaderValue::from(draft.body.len());
             draft.body = Bytes::new();
-            draft = draft.header("content-length", length);
+            draft = draft.header(header::CONTENT_LENGTH, length);
         }
-        stored_reply(draft.stored())
+        let mut reply = Reply::new(Body::full(draft.body));
+        *reply.status_mut() = draft.status;
+        *reply.headers_mut() = draft.headers;
+        reply
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     value::{Value, from_json},
 };
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use stoa_config::plan::{Plan, Shard, Type};
 
 /// Rows that one embed may bring into a page.
@@ -277,7 +278,7 @@ impl Stitch {
         };
         let read = Read {
             resource: embed.resource,
-            select,
+            select: Arc::new(select),
             filter: filter.and(embed.filter.clone()),
             order: match embed.join {
                 Join::ToMany { .. } => embed.order.clone(),

@@ -4,6 +4,7 @@ use super::{EACH, FORMAT, Stores, TransferError, VERSION, in_order, store_of};
 use crate::operation::{Condition, Count, Freshness, Item, Order, Read};
 use serde_json::{Map, json};
 use std::io::Write;
+use std::sync::Arc;
 use stoa_config::plan::{Plan, Resource};
 use stoa_exchange::clock;
 
@@ -87,7 +88,7 @@ pub(super) fn whole(at: usize, resource: &Resource) -> Read {
     };
     Read {
         resource: at,
-        select: resource.fields.iter().enumerate().map(item).collect(),
+        select: Arc::new(resource.fields.iter().enumerate().map(item).collect()),
         filter: Condition::True,
         order: resource.key.iter().map(order).collect(),
         limit: ROWS_MAX,

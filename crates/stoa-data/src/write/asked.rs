@@ -17,6 +17,7 @@ use crate::{
 };
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use std::sync::Arc;
 use stoa_exchange::Reply;
 
 /// What a write asks for beside its body.
@@ -31,7 +32,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn new(call: &Call<'_>, allowed: &[Kind], on: &str) -> Result<Self> {
-        let query = parse::query(call.plan(), call.index, call.query, call.alias)?;
+        let query = call.understood()?;
         query.only(allowed, on)?;
         Ok(Self {
             prefer: call.preferences()?,
@@ -101,7 +102,7 @@ impl Asked {
         }
         let mut items = self.query.select.clone();
         read::rule_embeds(call, &mut items)?;
-        Ok(Some(items))
+        Ok(Some(Arc::unwrap_or_clone(items)))
     }
 
     pub(super) fn shape(&self, call: &Call<'_>, what: What, representation: bool) -> Shape {

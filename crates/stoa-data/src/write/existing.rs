@@ -15,6 +15,7 @@ use crate::{
     trouble, validate,
     value::{Value, from_json},
 };
+use std::sync::Arc;
 use stoa_config::plan::{Resource, Type};
 
 /// How deep a merged value may become.
@@ -33,7 +34,7 @@ async fn values(
         name: call.resource.fields[*field].name.as_str().into(),
     };
     let items: Vec<Item> = fields.iter().map(item).collect();
-    let (page, _) = read::row(call, id, items, Verb::Update).await?;
+    let (page, _) = read::row(call, id, Arc::new(items), Verb::Update).await?;
     let broken = |why: String| {
         Refusal::new(&stoa_exchange::codes::INTERNAL, "The row could not be read back.").cause(why)
     };
@@ -270,12 +271,12 @@ async fn keys_there(
     };
     let read = Read {
         resource,
-        select: vec![Item::Field {
+        select: Arc::new(vec![Item::Field {
             field: key,
             path: Vec::new(),
             cast: None,
             name: "key".into(),
-        }],
+        }]),
         filter,
         order: Vec::new(),
         limit: values.len() as u64,

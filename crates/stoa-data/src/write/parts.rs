@@ -4,7 +4,7 @@
 use crate::{
     handler::Call,
     refusal::Refusal,
-    render::Draft,
+    render::{self, Draft},
     store::{Part, Written},
     trouble,
 };
@@ -46,7 +46,9 @@ pub(super) fn reply(call: &Call<'_>, shape: &Shape, parts: Vec<Part>) -> Reply {
         Some(others) => format!("{others}, atomic=per-shard"),
         None => "atomic=per-shard".to_owned(),
     };
-    let draft = Draft::new(207).header("preference-applied", applied).json(body);
+    let draft = Draft::new(207)
+        .header(render::PREFERENCE_APPLIED, applied)
+        .json(body);
     let mut reply = crate::render::stored_reply(draft.stored());
     if !causes.is_empty() {
         reply.extensions_mut().insert(PartCause(causes.join("; ")));

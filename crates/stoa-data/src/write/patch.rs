@@ -27,6 +27,7 @@ use crate::{
     value::Value,
 };
 use bytes::Bytes;
+use std::sync::Arc;
 use stoa_exchange::Reply;
 
 /// `PATCH /{r}/{id}`: a merge patch (RFC 7396). Objects in json fields are merged with what stands there, which is
@@ -103,10 +104,10 @@ async fn unchanged(
     returning: Option<Vec<Item>>,
     shape: &Shape,
 ) -> Result<Reply> {
-    let (mut page, _) = read::row(call, id, Vec::new(), Verb::Update).await?;
+    let (mut page, _) = read::row(call, id, Arc::default(), Verb::Update).await?;
     if returning.is_some() {
         // What may be changed is not always what may be seen.
-        (page, _) = read::row(call, id, asked.query.select.clone(), Verb::Read).await?;
+        (page, _) = read::row(call, id, Arc::clone(&asked.query.select), Verb::Read).await?;
     }
     if let Precondition::Versions(versions) = etag::precondition(call.headers)
         && !page.version.is_some_and(|v| versions.contains(&v))

@@ -8,6 +8,7 @@ use crate::{
     store::{StoredReply, Written},
     value::Value,
 };
+use http::header;
 
 /// Everything the reply depends on beside what was written.
 #[derive(Clone, Debug)]
@@ -57,9 +58,9 @@ pub(super) enum What {
 impl Shape {
     pub(super) fn stored(&self, written: &Written) -> StoredReply {
         let draft = Draft::new(self.status(written))
-            .maybe("location", self.location(written))
-            .maybe("content-range", self.content_range(written))
-            .maybe("preference-applied", self.applied.clone());
+            .maybe(header::LOCATION, self.location(written))
+            .maybe(header::CONTENT_RANGE, self.content_range(written))
+            .maybe(render::PREFERENCE_APPLIED, self.applied.clone());
         if self.kept_out(written) || self.hidden(written) {
             return draft.stored();
         }
@@ -67,7 +68,7 @@ impl Shape {
             let tag = written
                 .version
                 .filter(|_| self.is_one() && !self.alias && !self.is_delete());
-            return draft.maybe("etag", tag.map(etag::version_tag)).stored();
+            return draft.maybe(header::ETAG, tag.map(etag::version_tag)).stored();
         }
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let body = if self.is_one() && !self.alias {
@@ -79,7 +80,7 @@ impl Shape {
         let body = body.unwrap_or_default();
         let tag = (self.is_one() && !self.alias && !self.is_delete())
             .then(|| etag::tag(written.version, self.media.content_type(), &body));
-        draft.maybe("etag", tag).body(self.media, body).stored()
+        draft.maybe(header::ETAG, tag).body(self.media, body).stored()
     }
 
     /// Whether the one row of the body was left out because it is there already: there is nothing to show.

@@ -243,7 +243,7 @@ pub(crate) fn ascending(field: FieldIndex) -> Order {
 pub(crate) fn read(resource: usize, select: Vec<Item>, filter: Condition) -> Read {
     Read {
         resource,
-        select,
+        select: Arc::new(select),
         filter,
         order: vec![ascending(0)],
         limit: 1_000,

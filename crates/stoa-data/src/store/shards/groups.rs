@@ -14,6 +14,7 @@ use crate::store::{Page, StoreError};
 use crate::value::Value;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 use stoa_config::plan::{Plan, Resource};
 
 /// Groups that are put together at most; as many are asked of one shard.
@@ -92,7 +93,7 @@ impl Groups {
 
     /// What a shard is asked.
     pub(super) fn part(&self, part: &mut Read) {
-        part.select.clone_from(&self.select);
+        part.select = Arc::new(self.select.clone());
         part.order.clone_from(&self.order);
         part.limit = self.first.unwrap_or(GROUPS_MAX);
         part.count = Count::None;

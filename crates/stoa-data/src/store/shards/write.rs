@@ -66,7 +66,7 @@ impl Sharded {
             }
             let read = Read {
                 resource: *resource,
-                select: Vec::new(),
+                select: Arc::default(),
                 filter: prepare::key_is(target, value),
                 order: Vec::new(),
                 limit: 1,
