@@ -26,6 +26,8 @@ pub(crate) struct Way {
     /// How far the request's body came.
     pub(crate) progress: Option<Arc<Progress>>,
     cors: Option<Arc<stoa_config::plan::Cors>>,
+    /// Whether the connection has no next request: the body of this one was not read to its end.
+    closes: bool,
     /// Code of the problem that was answered.
     pub(crate) problem: Option<&'static str>,
     /// Its cause, for the log.
@@ -43,6 +45,7 @@ impl Way {
             endpoint: None,
             progress: None,
             cors: None,
+            closes: false,
             problem: None,
             cause: None,
         }
@@ -50,11 +53,18 @@ impl Way {
 }
 
 /// Answers one request and hands its reply over together with its record.
-pub(crate) async fn exchange(mut done: Box<Done>, body: Body) -> http::Response<Outgoing> {
+pub(crate) async fn exchange(mut done: Box<Done>, mut body: Body) -> http::Response<Outgoing> {
     let own = &mut *done;
     let origin = own.parts.headers.get(header::ORIGIN).cloned();
+    let asks = !matches!(body, Body::Empty) && own.parts.headers.contains_key(header::EXPECT);
     // A panic is the end of this request only.
-    let answering = answer(&own.seat, &mut own.context, &mut own.way, &mut own.parts, body);
+    let answering = answer(
+        &own.seat,
+        &mut own.context,
+        &mut own.way,
+        &mut own.parts,
+        &mut body,
+    );
     let answering = AssertUnwindSafe(answering).catch_unwind();
     let panicked = |_| Err(Problem::new(&codes::INTERNAL, "the request could not be answered").into());
     let mut reply = match answering.await.unwrap_or_else(panicked) {
@@ -62,11 +72,23 @@ pub(crate) async fn exchange(mut done: Box<Done>, body: Body) -> http::Response<
         Err(Halt::Reply(reply)) => *reply,
         Err(Halt::Problem(problem)) => refused(*problem, &mut done),
     };
+    if let Some(unread) = unread(&done.way, body) {
+        // Who waits to be asked for it does not send it.
+        done.way.closes = asks || !Box::pin(intake::discard(unread)).await;
+    }
     if let Some(PartCause(cause)) = reply.extensions_mut().remove() {
         done.way.cause = Some(cause);
     }
     finish(&done.context, &done.way, origin.as_ref(), &mut reply);
     outgoing(done, reply)
+}
+
+/// A body of which there is something that nobody will read.
+fn unread(way: &Way, body: Body) -> Option<Body> {
+    match body {
+        Body::Empty => way.progress.as_ref()?.left(),
+        whole => Some(whole),
+    }
 }
 
 /// One request, from its head to its reply. `Err` is a refusal or an early answer.
@@ -75,7 +97,7 @@ async fn answer(
     context: &mut Context,
     way: &mut Way,
     parts: &mut request::Parts,
-    body: Body,
+    body: &mut Body,
 ) -> Result<Reply, Halt> {
     let gateway = &*seat.gateway;
     way.cors.clone_from(&gateway.settings.cors);
@@ -100,6 +122,7 @@ async fn answer(
     allow(seat, context, route, parts)?;
     // limit: after auth, because it counts by caller; before anything that costs.
     // validate: the body's bounds; its content is read only where a schema asks for it.
+    let body = std::mem::take(body);
     let (body, progress) = intake::bounded(body, route.body_bytes_max, gateway.settings.body_timeout)?;
     context.body_bytes_max = route.body_bytes_max;
     way.progress.clone_from(&progress);
@@ -233,7 +256,8 @@ fn finish(context: &Context, way: &Way, origin: Option<&HeaderValue>, reply: &mu
         fields.insert(EXPLAIN, headers::value(explained));
     }
     // A body that broke off cannot be read to its end, so the connection has no next request.
-    if way.progress.as_ref().is_some_and(|p| p.problem().is_some())
+    if way.closes
+        || way.progress.as_ref().is_some_and(|p| p.problem().is_some())
         || reply.status() == StatusCode::PAYLOAD_TOO_LARGE
     {
         reply

@@ -6,17 +6,21 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use stoa_exchange::{Body, BodyError, Problem, clock, codes};
-use tokio::time::Sleep;
+use stoa_exchange::{Body, BodyError, Problem, clock, codes, read_to_limit};
+use tokio::time::{Sleep, timeout};
 
 /// A body that arrives slower than this after the first `body_timeout` is cut off: bytes a second.
 const PACE_MIN: u64 = 128;
+
+/// What is read of a body that nobody wanted, and for how long it is waited for.
+const UNWANTED_BYTES: u64 = 64 * 1024;
+const UNWANTED_WAIT: Duration = Duration::from_millis(100);
 
 /// How far a body has come; shared with whoever waits for the reply to it.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ pub(crate) struct Progress {
     ended: AtomicBool,
     failure: AtomicU8,
     bytes_max: u64,
+    /// The body, when whoever had it has left it before its end.
+    left: Mutex<Option<Body>>,
 }
 
 const TOO_LARGE: u8 = 1;
@@ -40,6 +46,11 @@ impl Progress {
     /// Whether the body is whole.
     pub(crate) fn ended(&self) -> bool {
         self.ended.load(Relaxed)
+    }
+
+    /// The body, when nobody will read the rest of it.
+    pub(crate) fn left(&self) -> Option<Body> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why the body broke off, as an answer to its sender.
@@ -98,6 +109,13 @@ pub(crate) fn bounded(
     Ok((Body::stream(metered), Some(progress)))
 }
 
+/// Reads the rest of a body that nobody wanted, so that another request can follow on its connection: a little, and for a
+/// moment. Whether that was all.
+pub(crate) async fn discard(body: Body) -> bool {
+    let rest = read_to_limit(body, UNWANTED_BYTES);
+    matches!(timeout(UNWANTED_WAIT, rest).await, Ok(Ok(_)))
+}
+
 struct Metered {
     body: Body,
     progress: Arc<Progress>,
@@ -117,6 +135,15 @@ impl Metered {
         let began = *self.began.get_or_insert(now);
         let paced = began + self.wait + Duration::from_secs(self.progress.bytes() / PACE_MIN);
         paced.min(now + self.wait)
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        if !self.progress.ended() && self.progress.failure.load(Relaxed) == 0 {
+            let left = std::mem::take(&mut self.body);
+            *self.progress.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+        }
     }
 }
 

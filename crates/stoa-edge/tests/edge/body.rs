@@ -289,3 +289,49 @@ async fn a_reply_may_come_in_any_pieces() {
     }
     assert_eq!(backend.connections(), 1);
 }
+
+/// A server that refuses a request before its body has come.
+async fn refuses() -> crate::support::Served {
+    let backend = Backend::says("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    serve(plan(vec![service("s", &[backend.address], &["GET /**"])]))
+}
+
+#[tokio::test]
+async fn a_request_follows_one_whose_body_nobody_wanted() {
+    let served = refuses().await;
+    let mut client = served.connect().await;
+    for _ in 0..3 {
+        client
+            .send("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\n")
+            .await;
+        tokio::task::yield_now().await;
+        client.send("hello").await;
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.field("connection")), (405, None));
+    }
+    client.send(get("/")).await;
+    assert_eq!(client.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn who_keeps_a_body_back_is_told_that_the_connection_ends() {
+    let served = refuses().await;
+    for fields in [
+        "content-length: 5\r\n",
+        "content-length: 5\r\nexpect: 100-continue\r\n",
+        "content-length: 900000\r\n",
+        "transfer-encoding: chunked\r\n",
+    ] {
+        let mut client = served.connect().await;
+        client
+            .send(format!("POST / HTTP/1.1\r\nhost: h\r\n{fields}\r\n"))
+            .await;
+        let reply = client.reply().await;
+        assert_eq!(
+            (reply.status, reply.field("connection")),
+            (405, Some("close")),
+            "{fields}"
+        );
+        assert!(client.closes().await, "{fields}");
+    }
+}
