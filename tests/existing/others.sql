@@ -38,6 +38,7 @@ CREATE TABLE t23456789_123456789_123456789_123456789_123456789_123456789_123 (id
 
 CREATE TABLE authors (id serial PRIMARY KEY, name text NOT NULL UNIQUE);
 CREATE TABLE books (id serial PRIMARY KEY, author_id int REFERENCES authors, title text);
+CREATE FUNCTION alike(books) RETURNS SETOF books LANGUAGE sql STABLE AS 'SELECT b.* FROM books b WHERE false';
 CREATE FUNCTION caption(books) RETURNS text LANGUAGE sql STABLE AS $$ SELECT $1.id || ': ' || $1.title $$;
 CREATE FUNCTION "of,book"(books) RETURNS positive LANGUAGE sql STABLE AS 'SELECT 1.5';
 CREATE TABLE tags (id serial PRIMARY KEY, label text);

@@ -28,6 +28,8 @@ mod render;
 mod rest;
 mod run_as;
 mod stitch;
+#[cfg(test)]
+mod testing;
 mod trouble;
 mod validate;
 mod write;

@@ -9,7 +9,6 @@ mod writes;
 
 use super::*;
 use http::StatusCode;
-use stoa_config::{Options, load_text};
 use stoa_exchange::Caller;
 
 /// An API with every kind of field, and callers who share it.
@@ -178,13 +177,7 @@ impl Api {
 
     pub(super) fn open(yaml: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = Options {
-            profile: None,
-            profile_optional: true,
-            env: &|_| None,
-        };
-        let loaded = load_text("stoa.yaml", yaml, folder.path(), &options);
-        let plan = Arc::new(loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults)));
+        let plan = crate::testing::plan_in(folder.path(), yaml);
         crate::migrate::apply(&plan, 0, false).expect("tables");
         let store = crate::store::open(&plan, 0).expect("a store");
         let data = Data::open(plan, vec![store]).expect("data");

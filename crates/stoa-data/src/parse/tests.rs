@@ -4,18 +4,8 @@ use super::*;
 use crate::operation::Join;
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
-use stoa_config::{Options, load_text};
 
-static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
-    let yaml = crate::handler::tests::SHOP;
-    let options = Options {
-        profile: None,
-        profile_optional: true,
-        env: &|_| None,
-    };
-    let loaded = load_text("stoa.yaml", yaml, std::path::Path::new("/"), &options);
-    Arc::new(loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults)))
-});
+static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| crate::testing::plan(crate::handler::tests::SHOP));
 
 fn read(text: &str) -> Result<Query> {
     query(&PLAN, 0, text, false)

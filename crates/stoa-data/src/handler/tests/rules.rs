@@ -172,14 +172,7 @@ fn verbs_that_nobody_may_use() {
 
 #[test]
 fn a_request_shows_the_rules_it_met() {
-    let options = stoa_config::Options {
-        profile: None,
-        profile_optional: true,
-        env: &|_| None,
-    };
-    let plan = load_text("stoa.yaml", SHOP, std::path::Path::new("/"), &options)
-        .plan
-        .expect("a plan");
+    let plan = crate::testing::plan(SHOP);
     let people = plan.resource("people").expect("people");
     for (method, rules) in [
         (Method::GET, "read: public"),

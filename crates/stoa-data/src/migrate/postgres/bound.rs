@@ -2,8 +2,8 @@
 
 use super::super::bound::nearest;
 use crate::store::postgres::alone::Alone;
-use crate::store::postgres::computed;
 use crate::store::postgres::start::is;
+use crate::store::postgres::{computed, leads, of_row};
 use crate::store::table::quote;
 use stoa_config::plan::Plan;
 use tokio_postgres::Error;
@@ -36,10 +36,13 @@ pub(super) async fn check(
             ));
             continue;
         }
-        let functions = match computed::question(plan, resource, table) {
+        let functions = match of_row::question(plan, resource, table) {
             Some(question) => alone.rows(&question).await?,
             None => Vec::new(),
         };
+        let leads = (0..resource.by_function.len())
+            .filter_map(|position| leads::judge(plan, resource, position, &functions).err());
+        refused.extend(leads);
         for field in &resource.fields {
             match computed::judge(resource, field, &functions) {
                 Ok(None) => {}

@@ -5,8 +5,8 @@ use super::config::Target;
 use super::connection::Connection;
 use super::errors::plain;
 use super::group::Group;
-use super::leads;
 use super::routine::{self, Candidate, Routine};
+use super::{leads, of_row};
 use crate::rest::PUBLIC;
 use crate::store::StoreError;
 use crate::store::table::{Casts, Column, Storage, Table, Tables, column, quote};
@@ -259,14 +259,17 @@ async fn bound(
             resource.name
         )));
     }
-    let functions = match computed::question(plan, resource, named) {
+    let functions = match of_row::question(plan, resource, named) {
         Some(question) => rows(client, &question)
             .await
             .map_err(|e| plain(&e, &target.shown))?,
         None => Vec::new(),
     };
     let columns = columns(resource, &name, &found, &functions).map_err(StoreError::Unavailable)?;
-    let leads = leads(plan, resource, named, client, target).await?;
+    let leads: Result<Vec<String>, String> = (0..resource.by_function.len())
+        .map(|position| leads::judge(plan, resource, position, &functions))
+        .collect();
+    let leads = leads.map_err(StoreError::Unavailable)?;
     let kind = found.first().map(|row| text(row, 0)).unwrap_or_default();
     let view = kind == "m" || found.first().is_some_and(|row| text(row, 4) == "0");
     let key = resource.key.iter().filter_map(|k| columns.get(*k));
@@ -288,26 +291,6 @@ async fn bound(
         plain: kind == "r",
         shard: None,
     })
-}
-
-/// The functions that lead on from a row of a table, in the order of the file.
-async fn leads(
-    plan: &Plan,
-    resource: &Resource,
-    named: &TableName,
-    client: &Client,
-    target: &Target,
-) -> Result<Vec<String>, StoreError> {
-    let mut leads = Vec::with_capacity(resource.by_function.len());
-    for entry in &resource.by_function {
-        let question = leads::question(plan, resource, named, entry);
-        let answer = rows(client, &question)
-            .await
-            .map_err(|e| plain(&e, &target.shown))?;
-        let to = plan.resources.get(entry.resource).map_or("", |to| &to.name);
-        leads.push(leads::judge(resource, to, entry, &answer).map_err(StoreError::Unavailable)?);
-    }
-    Ok(leads)
 }
 
 /// The columns of a table's fields, among those that were found, and the functions that give some of them.

@@ -1,18 +1,11 @@
 //! Ways that the plan alone decides: junctions by their key, references that are unique on every shard.
 
 use super::*;
-use std::{path::Path, sync::Arc};
-use stoa_config::{Options, load_text};
+use std::sync::Arc;
 
 fn plan(resources: &str) -> Arc<Plan> {
     let yaml = format!("api: x\nstores: {{ main: \"sqlite:x.db\" }}\nresources:\n{resources}");
-    let options = Options {
-        profile: None,
-        profile_optional: true,
-        env: &|_| None,
-    };
-    let loaded = load_text("stoa.yaml", &yaml, Path::new("/"), &options);
-    Arc::new(loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults)))
+    crate::testing::plan(&yaml)
 }
 
 fn between(join: &Join) -> Option<(usize, usize, usize)> {

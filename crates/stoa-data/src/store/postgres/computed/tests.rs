@@ -1,23 +1,19 @@
 //! What is said of functions that the database has otherwise than the file says.
 
 use super::*;
-use std::path::Path;
-use stoa_config::{Options, load_text};
+use crate::store::postgres::of_row::question;
+use crate::testing;
+use std::sync::Arc;
+use stoa_config::plan::{Plan, TableName};
 
 /// The plan of a file with one field that a function gives.
-fn plan(field: &str, store: &str) -> Plan {
+fn plan(field: &str, store: &str) -> Arc<Plan> {
     let yaml = format!(
         "api: x\nstores: {{ main: {store} }}\nauth: {{ jwt: {{ secret: {} }} }}\n\
          resources: {{ things: {{ table: s.items, fields: {{ id: 'int, key', f: '{field}' }}, read: public, write: none }} }}",
         "s".repeat(32)
     );
-    let options = Options {
-        profile: None,
-        profile_optional: true,
-        env: &|_| None,
-    };
-    let loaded = load_text("stoa.yaml", &yaml, Path::new("/"), &options);
-    loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults))
+    testing::plan(&yaml)
 }
 
 /// A row of the answer: what is of the function as `SCHEMA TAKES SET TYPE PSEUDO MAY`.
@@ -27,9 +23,11 @@ fn row(text: &str) -> Vec<Option<String>> {
         panic!("{text}")
     };
     let shown = format!("{schema}.f(x)");
-    ["s", "f", schema, &shown, takes, set, "20", ty, pseudo, may]
-        .map(|cell| Some(cell.to_owned()))
-        .to_vec()
+    [
+        "s", "f", schema, &shown, takes, set, "0", "20", ty, pseudo, may, ty,
+    ]
+    .map(|cell| Some(cell.to_owned()))
+    .to_vec()
 }
 
 fn judged(field: &str, rows: &[&str]) -> Result<Option<Called>, String> {

@@ -1,8 +1,7 @@
 //! What is said of functions that do not lead where the file says.
 
 use super::*;
-use std::path::Path;
-use stoa_config::{Options, load_text};
+use crate::testing;
 
 /// The judgement of the entry `{ function: f, to: parts … }` of the table `s.items`.
 fn judged(entry: &str, rows: &[&str]) -> Result<String, String> {
@@ -12,23 +11,22 @@ fn judged(entry: &str, rows: &[&str]) -> Result<String, String> {
          parts: {{ table: s.parts, fields: {{ id: 'int, key' }}, read: public, write: none }}\n",
         "s".repeat(32)
     );
-    let options = Options {
-        profile: None,
-        profile_optional: true,
-        env: &|_| None,
-    };
-    let loaded = load_text("stoa.yaml", &yaml, Path::new("/"), &options);
-    let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults));
+    let plan = testing::plan(&yaml);
     let resource = &plan.resources[0];
     // What is of the function as `SCHEMA TAKES SET ROWS TYPE FITS MAY`.
     let row = |text: &&str| -> Vec<Option<String>> {
         let parts: Vec<&str> = text.split(' ').collect();
-        let shown = format!("{}.f(x)", parts[0]);
-        let cells = [&["s", parts[0], &shown], &parts[1..]].concat();
-        cells.into_iter().map(|cell| Some(cell.to_owned())).collect()
+        let [schema, takes, set, rows, ty, fits, may] = parts[..] else {
+            panic!("{text}")
+        };
+        let shown = format!("{schema}.f(x)");
+        let cells = [
+            "s", "f", schema, &shown, takes, set, rows, "2249", "record", "f", may, ty, fits,
+        ];
+        cells.map(|cell| Some(cell.to_owned())).to_vec()
     };
     let rows: Vec<_> = rows.iter().map(row).collect();
-    judge(resource, "parts", &resource.by_function[0], &rows)
+    judge(&plan, resource, 0, &rows)
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Which function of the database an entry of the file means, and what is said when it means none.
 
 use super::*;
+use crate::testing;
 use serde_json::{Value, json};
-use std::path::Path;
-use stoa_config::{Options, load_text};
 
 /// The plan of a file with one function.
-fn plan(function: &str) -> Plan {
+fn plan(function: &str) -> std::sync::Arc<Plan> {
     let yaml = format!(
         "api: x\nstores: {{ main: 'postgres://h/d' }}\nauth: {{ jwt: {{ secret: {} }} }}\n\
          resources: {{ items: {{ table: items, fields: {{ id: 'int, key', name: text }}, read: public, write: none }}, \
@@ -14,13 +13,7 @@ fn plan(function: &str) -> Plan {
          functions: {{ f: {{ access: public, {function} }} }}",
         "s".repeat(32)
     );
-    let options = Options {
-        profile: None,
-        profile_optional: true,
-        env: &|_| None,
-    };
-    let loaded = load_text("stoa.yaml", &yaml, Path::new("/"), &options);
-    loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.faults))
+    testing::plan(&yaml)
 }
 
 /// A parameter as `NAME TYPE`, with `=` behind it where it has a default and `...` in front where it is variadic.
