@@ -78,12 +78,7 @@ impl<'a> Import<'a> {
         if self.end.is_some() {
             return Err(input("something follows after the line with the counts"));
         }
-        let get = |wanted: &str| {
-            members
-                .iter()
-                .find(|(name, _)| &**name == wanted)
-                .map(|(_, value)| value)
-        };
+        let get = |wanted: &str| member(&members, wanted);
         if let Some(Json::Object(counts)) = get("end") {
             let count = |(name, count): &(Box<str>, Json)| Some((name.to_string(), number(count)?));
             self.end = Some(counts.iter().filter_map(count).collect());
@@ -96,12 +91,7 @@ impl<'a> Import<'a> {
     }
 
     fn head(&mut self, members: &[(Box<str>, Json)]) -> Result<(), TransferError> {
-        let get = |wanted: &str| {
-            members
-                .iter()
-                .find(|(name, _)| &**name == wanted)
-                .map(|(_, value)| value)
-        };
+        let get = |wanted: &str| member(members, wanted);
         match (get("stoa"), get("version").and_then(number)) {
             (Some(Json::Text(format)), Some(VERSION)) if &**format == FORMAT => {
                 self.is_begun = true;
@@ -285,6 +275,12 @@ impl<'a> Import<'a> {
     }
 }
 
+/// The member of this name.
+fn member<'j>(members: &'j [(Box<str>, Json)], name: &str) -> Option<&'j Json> {
+    let found = members.iter().find(|(own, _)| &**own == name);
+    found.map(|(_, value)| value)
+}
+
 fn insert(at: usize, resource: &Resource, rows: Vec<NewRow>) -> Write {
     let (fields, rows, buckets) = columns_of(rows, resource.fields.len(), &Value::Null);
     let stays = |field: &usize| resource.key.contains(field) || resource.shard.field() == Some(*field);
@@ -328,8 +324,7 @@ fn key_of(resource: &Resource, row: Option<&Json>) -> String {
     let (Some(name), Some(Json::Object(row))) = (name, row) else {
         return "a row".to_owned();
     };
-    let value = row.iter().find(|(member, _)| **member == **name);
-    value.map_or_else(|| "a row".to_owned(), |(_, value)| value.to_text())
+    member(row, name).map_or_else(|| "a row".to_owned(), Json::to_text)
 }
 
 fn number(value: &Json) -> Option<u64> {

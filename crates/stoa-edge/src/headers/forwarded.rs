@@ -109,14 +109,10 @@ fn mistaken(name: &str) -> bool {
         || overrides(name)
 }
 
-/// Adds the fields for a service to those that are sent on; `sent` are the client's.
-pub(crate) fn write(fields: &mut HeaderMap, sent: &HeaderMap, context: &Context, trusted: &[IpNet]) {
+/// Adds the fields for a service to those that are sent on; `sent` are those of a peer that is `trusted` or not.
+pub(crate) fn write(fields: &mut HeaderMap, sent: &HeaderMap, context: &Context, trusted: bool) {
     let peer = context.peer.ip().to_canonical();
-    let (hops, elements) = if is_trusted(trusted, peer) {
-        before(sent)
-    } else {
-        Default::default()
-    };
+    let (hops, elements) = if trusted { before(sent) } else { Default::default() };
     // One text that the values share: each of its own would be an allocation.
     let mut text = String::with_capacity(160);
     let mut own = 0..0;

@@ -81,7 +81,7 @@ impl Head<'_> {
             fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             fields.insert(header::UPGRADE, protocol.clone());
         }
-        forwarded::write(&mut fields, sent, call.context, &settings.trusted_proxies);
+        forwarded::write(&mut fields, sent, call.context, trusted);
         fields.append(header::VIA, settings.via_field.clone());
         let [id, trace] = &call.way.told;
         fields.insert(REQUEST_ID, id.clone());
