@@ -11,7 +11,15 @@ pub const BUCKETS: u16 = 1024;
 
 /// The bucket of a shard key: XXH3-64 of its text as a caller would write it, modulo [`BUCKETS`].
 pub fn bucket_of(key: &Value) -> u16 {
-    bucket_of_bytes(key.to_string().as_bytes())
+    match key {
+        Value::Uuid(id) => bucket_of_bytes(
+            id.hyphenated()
+                .encode_lower(&mut Uuid::encode_buffer())
+                .as_bytes(),
+        ),
+        Value::Text(text) => bucket_of_bytes(text.as_bytes()),
+        other => bucket_of_bytes(other.to_string().as_bytes()),
+    }
 }
 
 /// The bucket of a row whose shard key has this value, or whose key has, where the resource has no shard key.

@@ -16,15 +16,15 @@ use crate::{
     read, refusal,
     refusal::{Refusal, Result},
     rest::{self, Rest},
-    stitch,
-    store::{Chosen, Outcome, Page, Render, Store, StoredReply},
+    short, stitch,
+    store::{AtOnce, Chosen, Outcome, Page, Render, Store, StoredReply},
     trouble,
     validate::Rules,
     value::{Value, from_text},
     write,
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method, header, request};
+use http::{HeaderMap, HeaderValue, Method, header, request};
 use percent_encoding::percent_decode_str;
 use std::{
     borrow::Cow,
@@ -41,6 +41,9 @@ use stoa_exchange::{
 
 /// The longest that a statement may take.
 pub(crate) const STATEMENT_MAX: Duration = Duration::from_secs(30);
+
+/// What the reply of a resource varies by.
+pub(crate) const VARY: HeaderValue = HeaderValue::from_static("accept, prefer");
 
 /// Every resource of a plan over its open stores.
 pub struct Data {
@@ -60,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) served: Vec<bool>,
     /// All that a row of each resource shows.
     whole: Vec<Arc<Vec<Item>>>,
+    /// Which resources have rows that [`short`] may read.
+    pub(crate) short: Vec<bool>,
 }
 
 /// Why resources cannot be served.
@@ -97,6 +102,7 @@ impl Data {
         let rules = plan.resources.iter().map(Rules::new).collect();
         Ok(Self {
             inner: Arc::new(Inner {
+                short: plan.resources.iter().map(|r| short::fits(&plan, r)).collect(),
                 schemas: rest::schemas(&plan),
                 served: vec![true; plan.resources.len()],
                 whole: plan
@@ -151,6 +157,22 @@ struct ResourceHandler {
 
 impl Handler for ResourceHandler {
     fn handle<'a>(&'a self, context: &'a mut Context, request: Request) -> HandlerFuture<'a> {
+        let Some(row) = short::row(&self.inner, self.index, context, &request) else {
+            return self.at_length(context, request);
+        };
+        Box::pin(async move {
+            let resource = &self.inner.plan.resources[self.index];
+            match row.await {
+                AtOnce::Row(row) => Ok(short::reply(&request, row)),
+                AtOnce::Missing => Err(short::missing(resource, &request)),
+                AtOnce::Unsettled => self.at_length(context, request).await,
+            }
+        })
+    }
+}
+
+impl ResourceHandler {
+    fn at_length<'a>(&'a self, context: &'a mut Context, request: Request) -> HandlerFuture<'a> {
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let path = parts.uri.path().to_owned();
@@ -197,13 +219,11 @@ pub(crate) async fn serve(
     session.finish(reads, context.scheme, reply.headers_mut());
     let vary = if alias {
         rest::tell_profile(inner, rest::schema(resource), &parts.headers, &mut reply);
-        "accept, prefer, range"
+        const { HeaderValue::from_static("accept, prefer, range") }
     } else {
-        "accept, prefer"
+        VARY
     };
-    reply
-        .headers_mut()
-        .append(header::VARY, http::HeaderValue::from_static(vary));
+    reply.headers_mut().append(header::VARY, vary);
     Ok(reply)
 }
 
@@ -230,14 +250,14 @@ pub(crate) fn servers(chosen: &[Chosen]) -> serde_json::Value {
 }
 
 /// What a path addresses.
-struct Place<'a> {
-    alias: bool,
+pub(crate) struct Place<'a> {
+    pub(crate) alias: bool,
     /// The key, still encoded.
-    id: Option<&'a str>,
+    pub(crate) id: Option<&'a str>,
 }
 
 impl<'a> Place<'a> {
-    fn of(path: &'a str) -> Self {
+    pub(crate) fn of(path: &'a str) -> Self {
         let (alias, rest) = match path.strip_prefix("/rest/v1/") {
             Some(rest) => (true, rest),
             None => (false, path.trim_start_matches('/')),
@@ -567,12 +587,17 @@ impl<'a> Call<'a> {
 
     /// A row that is not there, or not for the caller.
     pub(crate) fn not_found(&self, id: &Value) -> Refusal {
-        let id = refusal::shorten(&id.to_string());
-        Refusal::new(
-            &codes::ROW_NOT_FOUND,
-            format!("`{}` has no row `{id}`.", self.resource.name),
-        )
+        not_found(self.resource, id)
     }
+}
+
+/// A row that is not there, or not for the caller.
+pub(crate) fn not_found(resource: &Resource, id: &Value) -> Refusal {
+    let id = refusal::shorten(&id.to_string());
+    Refusal::new(
+        &codes::ROW_NOT_FOUND,
+        format!("`{}` has no row `{id}`.", resource.name),
+    )
 }
 
 /// The whole of a body, up to a bound in bytes.

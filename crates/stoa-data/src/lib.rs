@@ -27,6 +27,7 @@ mod refusal;
 mod render;
 mod rest;
 mod run_as;
+mod short;
 mod stitch;
 #[cfg(test)]
 mod testing;

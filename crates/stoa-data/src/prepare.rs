@@ -131,7 +131,17 @@ pub(crate) fn bucket(resource: &Resource, condition: &Condition) -> Option<u16> 
     if let Some(value) = fixed(condition, by) {
         return Some(bucket::bucket_by(resource.shard, value));
     }
-    match fixed(condition, key)? {
+    bucket_of_row(resource, fixed(condition, key)?)
+}
+
+/// The bucket of the row with this key, where the key says it.
+pub(crate) fn bucket_of_row(resource: &Resource, value: &Value) -> Option<u16> {
+    if resource.table.is_some() {
+        return None;
+    }
+    let [key] = resource.key[..] else { return None };
+    match value {
+        _ if resource.shard.field().unwrap_or(key) == key => Some(bucket::bucket_by(resource.shard, value)),
         Value::Uuid(id) if carries(resource) => Some(bucket::bucket_in(id)),
         _ => None,
     }

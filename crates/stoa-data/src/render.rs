@@ -176,10 +176,7 @@ impl Draft {
     /// Adds a body with its media type.
     pub(crate) fn body(mut self, media: Media, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.header(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(media.content_type()),
-        )
+        self.header(header::CONTENT_TYPE, media.field())
     }
 
     /// Adds a body of JSON, whatever media type was asked for.

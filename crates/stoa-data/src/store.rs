@@ -20,7 +20,7 @@ pub use table::is_enforced;
 pub(crate) use table::lie_together;
 
 pub use crate::function::Response;
-use crate::operation::{FunctionCall, IdempotencyClaim, Read, Version, Write};
+use crate::operation::{FunctionCall, IdempotencyClaim, Read, ResourceIndex, Version, Write};
 use crate::value::Value;
 use bytes::Bytes;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Instant};
@@ -67,6 +67,13 @@ pub trait Store: Send + Sync {
     /// Runs a read.
     fn read<'a>(&'a self, read: &'a Read, deadline: Instant) -> StoreFuture<'a, Page>;
 
+    /// Reads a whole row by its key on the way that is nearly always open: over a connection that is there, in a statement
+    /// that it knows. `None` where it is not open, or the store has none.
+    fn row(&self, resource: ResourceIndex, key: Value, bucket: u16) -> Option<RowFuture<'_>> {
+        drop((resource, key, bucket));
+        None
+    }
+
     /// Runs a write in one transaction. `render` makes the reply that is kept for the write's idempotency key
     /// in the same transaction; it runs once, on the store's own thread, and not at all without a key.
     fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Done>;
@@ -112,6 +119,29 @@ pub type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a store returns.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// What [`Store::row`] gives.
+pub type RowFuture<'a> = Pin<Box<dyn Future<Output = AtOnce> + Send + 'a>>;
+
+/// How [`Store::row`] ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AtOnce {
+    /// With the row.
+    Row(WholeRow),
+    /// There is no such row.
+    Missing,
+    /// Not at all: [`Store::read`] does it, and says why where it cannot.
+    Unsettled,
+}
+
+/// A row with all that it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeRow {
+    /// As a JSON object.
+    pub json: Vec<u8>,
+    /// Its version.
+    pub version: Version,
+}
 
 /// Makes the reply that is kept for an idempotency key.
 pub type Render = Box<dyn FnOnce(&Written) -> StoredReply + Send>;

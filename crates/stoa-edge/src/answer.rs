@@ -36,10 +36,7 @@ pub(crate) struct Way {
 
 impl Way {
     pub(crate) fn new(context: &Context) -> Self {
-        let told = [
-            context.request_id.to_field(),
-            headers::value(context.trace.to_traceparent()),
-        ];
+        let told = [context.request_id.to_field(), context.trace.to_traceparent()];
         Self {
             told,
             endpoint: None,
@@ -55,7 +52,7 @@ impl Way {
 /// Answers one request and hands its reply over together with its record.
 pub(crate) async fn exchange(mut done: Box<Done>, mut body: Body) -> http::Response<Outgoing> {
     let own = &mut *done;
-    let origin = own.parts.headers.get(header::ORIGIN).cloned();
+    let origin = headers::first(&own.parts.headers, &header::ORIGIN).cloned();
     let asks = !matches!(body, Body::Empty) && own.parts.headers.contains_key(header::EXPECT);
     // A panic is the end of this request only.
     let answering = answer(

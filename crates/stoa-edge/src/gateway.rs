@@ -211,15 +211,14 @@ impl Gateway {
 
     /// What is known of a request before it is looked at.
     pub(crate) fn context(&self, peer: SocketAddr, headers: &HeaderMap) -> Context {
-        use crate::headers::{EXPLAIN, REQUEST_ID, TRACEPARENT, forwarded};
-        let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+        use crate::headers::{EXPLAIN, REQUEST_ID, TRACEPARENT, forwarded, text};
         let client = forwarded::client(peer, &self.settings.trusted_proxies, headers);
-        let explain = self.explain && text(EXPLAIN) == Some("1");
+        let explain = self.explain && text(headers, &EXPLAIN) == Some("1");
         Context {
-            request_id: text(REQUEST_ID)
+            request_id: text(headers, &REQUEST_ID)
                 .and_then(RequestId::accept)
                 .unwrap_or_else(RequestId::generate),
-            trace: text(TRACEPARENT)
+            trace: text(headers, &TRACEPARENT)
                 .and_then(Trace::accept)
                 .unwrap_or_else(Trace::generate),
             peer,

@@ -51,6 +51,19 @@ pub(crate) fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
     headers.keys().any(|own| own == name)
 }
 
+/// The first field of this name, found as [`has`] finds it.
+pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    headers
+        .iter()
+        .find(|(own, _)| *own == name)
+        .map(|(_, value)| value)
+}
+
+/// The first field of this name, as text.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    first(headers, name)?.to_str().ok()
+}
+
 /// The fields that `Connection` says are only for this hop; never those that frame a message or direct it.
 pub(crate) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     if !has(headers, &header::CONNECTION) {

@@ -37,7 +37,8 @@ impl Target {
                     way,
                     timeouts: *timeouts,
                 };
-                service.send(call, parts, body).await
+                // In a box of its own: a resource's request does not carry room for it.
+                Box::pin(service.send(call, parts, body)).await
             }
             Self::Resource(handler) | Self::Document(handler) => {
                 let reply = handler.handle(context, taken(parts, body)).await;

@@ -2,7 +2,7 @@
 
 use crate::{
     Identity, Trail,
-    text::{DIGITS, push_hex},
+    text::{DIGITS, put_hex},
 };
 use http::HeaderValue;
 use std::{
@@ -92,10 +92,10 @@ pub struct RequestId(HeaderValue);
 impl RequestId {
     /// A new one: 32 random hexadecimal digits.
     pub fn generate() -> Self {
-        let mut text = String::with_capacity(32);
-        push_hex(&mut text, &random::<16>());
+        let mut digits = [0; 32];
+        put_hex(&mut digits, &random::<16>());
         // Never empty: hexadecimal digits are legal in a field.
-        Self(HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("")))
+        Self(HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("")))
     }
 
     /// The caller's, if it is well formed.
@@ -183,14 +183,13 @@ impl Trace {
     }
 
     /// The field's value for whoever is called from here.
-    pub fn to_traceparent(self) -> String {
-        let mut text = String::with_capacity(55);
-        text.push_str("00-");
-        push_hex(&mut text, &self.trace_id);
-        text.push('-');
-        push_hex(&mut text, &self.span_id);
-        text.push_str(if self.sampled { "-01" } else { "-00" });
-        text
+    pub fn to_traceparent(self) -> HeaderValue {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        put_hex(&mut text[3..35], &self.trace_id);
+        put_hex(&mut text[36..52], &self.span_id);
+        text[54] += u8::from(self.sampled);
+        // Never empty: hexadecimal digits are legal in a field.
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 

@@ -4,13 +4,18 @@ use std::{fmt::Write, net::IpAddr};
 
 pub(crate) const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// Bytes as hexadecimal digits in lower case, in place.
+pub fn put_hex(digits: &mut [u8], bytes: &[u8]) {
+    for (byte, two) in bytes.iter().zip(digits.as_chunks_mut().0) {
+        *two = PAIRS[usize::from(*byte)];
+    }
+}
+
 /// Writes bytes as hexadecimal digits in lower case.
 pub fn push_hex(text: &mut String, bytes: &[u8]) {
     for some in bytes.chunks(32) {
         let mut digits = [0; 64];
-        for (byte, two) in some.iter().zip(digits.as_chunks_mut().0) {
-            *two = PAIRS[usize::from(*byte)];
-        }
+        put_hex(&mut digits, some);
         // One look at all of it: a `String` takes nothing unseen.
         text.push_str(std::str::from_utf8(&digits[..some.len() * 2]).unwrap_or_default());
     }

@@ -17,6 +17,11 @@ impl Trail {
         Self(Some(Vec::new()))
     }
 
+    /// Whether somebody asked.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Notes a decision. `decision` runs only when somebody asked.
     pub fn note(&mut self, policy: &'static str, decision: impl FnOnce() -> Value) {
         if let Some(notes) = &mut self.0 {

@@ -1,7 +1,7 @@
 //! `Accept`: which representation a reply has.
 
 use crate::refusal::{Refusal, Result, shorten};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use stoa_exchange::codes;
 
 /// A representation.
@@ -24,7 +24,7 @@ impl Media {
     }
 
     /// `Content-Type`.
-    pub(crate) fn content_type(self) -> &'static str {
+    pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json; charset=utf-8",
             Self::Csv => "text/csv; charset=utf-8",
@@ -35,10 +35,23 @@ impl Media {
             Self::Stripped => "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8",
         }
     }
+
+    /// The same as the value of a field, which is judged when this is compiled.
+    pub(crate) fn field(self) -> HeaderValue {
+        const JSON: HeaderValue = HeaderValue::from_static(Media::Json.content_type());
+        match self {
+            Self::Json => JSON,
+            other => HeaderValue::from_static(other.content_type()),
+        }
+    }
 }
 
 /// The representation that the caller likes best of those that are served.
 pub(crate) fn accept(headers: &HeaderMap) -> Result<Media> {
+    // A look at each name is sooner done than a hash.
+    if !headers.keys().any(|name| *name == header::ACCEPT) {
+        return Ok(Media::Json);
+    }
     let mut best: Option<(Media, u32)> = None;
     let mut any = false;
     for value in headers.get_all(header::ACCEPT) {

@@ -21,6 +21,7 @@ mod pool;
 mod pools;
 mod read;
 mod routine;
+mod row;
 mod session;
 pub(crate) mod start;
 #[cfg(test)]
@@ -32,8 +33,9 @@ mod write;
 use super::slow::Slow;
 use super::sql::Gate;
 use super::table::{Table, Tables};
-use super::{Chosen, Done, Page, Render, Server, Store, StoreError, StoreFuture, Tell, Watch};
-use crate::operation::{FunctionCall, IdempotencyClaim, Read, Write};
+use super::{Chosen, Done, Page, Render, RowFuture, Server, Store, StoreError, StoreFuture, Tell, Watch};
+use crate::operation::{FunctionCall, IdempotencyClaim, Read, ResourceIndex, Write};
+use crate::value::Value;
 pub(crate) use fence::{BUCKETS_MAX, Fence};
 #[cfg(test)]
 pub(crate) use fence::{EVERY, LOCKS};
@@ -268,6 +270,10 @@ fn bounds(plan: &Plan, store: usize) -> Vec<Duration> {
 impl Store for PgStore {
     fn read<'a>(&'a self, read: &'a Read, deadline: Instant) -> StoreFuture<'a, Page> {
         Box::pin(self.gated_read(read, None, false, deadline))
+    }
+
+    fn row(&self, resource: ResourceIndex, key: Value, bucket: u16) -> Option<RowFuture<'_>> {
+        self.row_at_once(resource, key, bucket)
     }
 
     fn write(&self, write: Write, deadline: Instant, render: Option<Render>) -> StoreFuture<'_, Done> {

@@ -15,7 +15,7 @@ mod whole_row;
 pub(crate) use condition::render_path;
 pub(crate) use gate::{Gate, OWNED, Share};
 pub(crate) use shape::{Out, OutKind, Position, Shape, Within};
-pub(crate) use whole_row::WholeRow;
+pub(crate) use whole_row::RowStatement;
 
 use super::table::{Column, Table, Tables};
 use crate::operation::{Aggregate, Cast, Embed, FieldIndex, Item, Join, Kind, PathStep, Search};

@@ -1,7 +1,8 @@
 //! How the rows of a resource lie in a table: names, types, key. Every SQL store builds its statements from this.
 
 use crate::operation::{FieldIndex, ResourceIndex};
-use crate::store::sql::WholeRow;
+use crate::store::json::write_text;
+use crate::store::sql::RowStatement;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 use stoa_config::plan::{Plan, Resource, Shard, Type};
@@ -17,7 +18,7 @@ pub(crate) const VERSION: &str = "_version";
 #[derive(Debug)]
 pub(crate) struct Tables {
     by_resource: Vec<Option<Table>>,
-    whole_rows: Vec<OnceLock<WholeRow>>,
+    whole_rows: Vec<OnceLock<RowStatement>>,
 }
 
 impl Tables {
@@ -34,7 +35,7 @@ impl Tables {
     }
 
     /// The place of the statement that reads a whole row of a resource.
-    pub(crate) fn whole_row(&self, resource: ResourceIndex) -> Option<&OnceLock<WholeRow>> {
+    pub(crate) fn whole_row(&self, resource: ResourceIndex) -> Option<&OnceLock<RowStatement>> {
         self.whole_rows.get(resource)
     }
 
@@ -75,6 +76,8 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     /// Name of the field.
     pub(crate) name: String,
+    /// The name as the beginning of a member of a JSON object: `"name":`.
+    pub(crate) member: String,
     /// Name in SQL, quoted.
     pub(crate) quoted: String,
     /// The function, quoted with its schema, that gives the value out of the row: then no column has the name.
@@ -211,6 +214,7 @@ impl Table {
 pub(crate) fn column(field: &stoa_config::plan::Field, storage: Storage) -> Column {
     Column {
         name: field.name.clone(),
+        member: member(&field.name),
         quoted: quote(field.column()),
         function: None,
         row: None,
@@ -223,6 +227,14 @@ pub(crate) fn column(field: &stoa_config::plan::Field, storage: Storage) -> Colu
         nullable: field.optional || storage != Storage::Native,
         storage,
     }
+}
+
+/// `"name":`.
+pub(crate) fn member(name: &str) -> String {
+    let mut text = Vec::with_capacity(name.len() + 3);
+    write_text(name, &mut text);
+    text.push(b':');
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The shard field when it is not the key itself.

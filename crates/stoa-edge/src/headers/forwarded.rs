@@ -40,10 +40,7 @@ pub(crate) fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
 
 /// Finds out who the client is.
 pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -> Client {
-    let own_host = headers
-        .get(header::HOST)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
+    let own_host = super::text(headers, &header::HOST).unwrap_or_default();
     let mut client = Client {
         address: peer.ip().to_canonical(),
         scheme: Scheme::Http,

@@ -3,7 +3,7 @@
 //! Field names are those of Elastic Common Schema; `@timestamp`, `log.level` and `message` come first. The
 //! query of a request, its headers and its body are never written: they may hold personal data or secrets.
 
-use std::{cell::RefCell, fmt::Write as _};
+use std::{cell::RefCell, fmt::Write as _, net::IpAddr};
 use stoa_exchange::{
     Record, clock,
     text::{push_address, push_hex, push_number},
@@ -71,7 +71,7 @@ pub(crate) fn access(out: &mut String, names: &Names, record: &Record<'_>) {
     out.extend_from_within(path);
     let context = record.context;
     out.push_str(r#"","client.ip":""#);
-    push_address(out, context.client);
+    address(out, context.client);
     out.push_str(r#"","event.duration":"#);
     push_number(out, u64::try_from(record.took.as_nanos()).unwrap_or(u64::MAX));
     out.push_str(r#","http.response.body.bytes":"#);
@@ -167,6 +167,22 @@ pub(crate) fn access_for_people(out: &mut String, record: &Record<'_>, colour: b
     out.push('\n');
 }
 
+/// An address, as it was written for the thread's last line where it is the same: connections stay.
+fn address(out: &mut String, address: IpAddr) {
+    thread_local! {
+        static LAST: RefCell<Option<(IpAddr, String)>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| {
+        if let Some((_, text)) = last.as_ref().filter(|(of, _)| *of == address) {
+            return out.push_str(text);
+        }
+        let mut text = String::new();
+        push_address(&mut text, address);
+        out.push_str(&text);
+        *last = Some((address, text));
+    });
+}
+
 fn begin(out: &mut String, level: Level) {
     out.push_str(r#"{"@timestamp":""#);
     timestamp(out, clock::unix_micros() / 1000);
@@ -189,11 +205,14 @@ fn timestamp(out: &mut String, millis: u64) {
                 .and_then(|s| jiff::Timestamp::from_second(s).ok());
             text.clear();
             let _ = write!(text, "{}", moment.unwrap_or_default());
+            text.truncate(text.trim_end_matches('Z').len());
         }
-        out.push_str(text.trim_end_matches('Z'));
+        out.push_str(text);
     });
     let digit = |place: u64| char::from(b'0' + (millis / place % 10) as u8);
-    out.extend(['.', digit(100), digit(10), digit(1), 'Z']);
+    for c in ['.', digit(100), digit(10), digit(1), 'Z'] {
+        out.push(c);
+    }
 }
 
 fn member(out: &mut String, name: &str, value: &str) {

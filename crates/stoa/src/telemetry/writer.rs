@@ -15,7 +15,7 @@ use std::{
 /// Bytes that may wait to be written.
 const BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes at which the thread stops gathering and writes.
-const BATCH_BYTES: usize = 64 * 1024;
+const BATCH_BYTES: usize = 256 * 1024;
 /// How long a line may wait for others, so that one wake-up and one write serve many lines.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long the process waits at its end for the last lines.

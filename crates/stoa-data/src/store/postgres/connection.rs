@@ -58,7 +58,7 @@ impl std::fmt::Debug for Connection {
 /// The statements of a connection by the hash of their text, the longest unused ones leaving first.
 #[derive(Debug, Default)]
 struct Prepared {
-    by_hash: HashMap<u64, Known>,
+    by_hash: HashMap<u64, Known, foldhash::fast::RandomState>,
     clock: u64,
 }
 

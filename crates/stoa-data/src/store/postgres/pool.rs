@@ -185,6 +185,29 @@ impl Pool {
         Ok(Shared(connection))
     }
 
+    /// A place on a shared connection, where there is one at once.
+    pub(super) fn ready(&self) -> Option<Shared> {
+        let mut total = 0;
+        let mut best: Option<(Arc<Connection>, u32)> = None;
+        for slot in &self.shared {
+            let held = lock(&slot.connection);
+            let Some(connection) = held.as_ref() else { continue };
+            let under_way = connection.in_flight.load(Ordering::Relaxed);
+            total += under_way;
+            if best.as_ref().is_none_or(|(_, least)| under_way < *least) {
+                best = Some((Arc::clone(connection), under_way));
+            }
+        }
+        let all_there = || self.shared.iter().all(|slot| lock(&slot.connection).is_some());
+        let (connection, under_way) =
+            best.filter(|(connection, _)| !connection.pooled && connection.is_usable())?;
+        if total >= READS_MAX || (under_way >= GROW && !all_there()) {
+            return None;
+        }
+        connection.in_flight.fetch_add(1, Ordering::Relaxed);
+        Some(Shared(connection))
+    }
+
     /// The connection of a slot, which is made when it is not there; by one, for all who wait.
     async fn fill(&self, slot: &Slot) -> Result<Arc<Connection>, StoreError> {
         if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {

@@ -423,7 +423,7 @@ impl<'a> Reading<'a> {
 }
 
 /// Whether a read that failed may do better on another connection, or after preparing anew.
-fn is_worth_another(connection: &Connection, fail: &Fail) -> bool {
+pub(super) fn is_worth_another(connection: &Connection, fail: &Fail) -> bool {
     if fail.is_lost() {
         connection.retire();
         return true;

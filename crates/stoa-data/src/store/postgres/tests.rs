@@ -9,4 +9,5 @@ mod outages;
 mod pooler;
 mod replicas;
 mod roles;
+mod row;
 mod tls;

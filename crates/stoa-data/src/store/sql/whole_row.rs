@@ -2,15 +2,19 @@
 
 use super::{Arg, Builder, Shape, Spelling};
 use crate::operation::{Compare, Condition, Item, Read};
+use crate::store::slow;
 use crate::store::table::Table;
 use crate::value::Value;
 
-/// The text of the statement, as it was built the first time.
+/// The text of the statement, as it was built the first time. Its parameters are the bucket, the key and 2, its columns those
+/// of the table in their order, and the version.
 #[derive(Debug)]
-pub(crate) struct WholeRow {
+pub(crate) struct RowStatement {
     /// Columns that it reads.
     columns: usize,
-    text: String,
+    pub(crate) text: String,
+    /// What its text is known by.
+    pub(crate) hash: u64,
 }
 
 /// The key that a read of a whole row is for; `None` when it is another read.
@@ -65,8 +69,9 @@ impl<'a> Builder<'a> {
             && as_known
             && key(self, read, table).is_some()
         {
-            row.get_or_init(|| WholeRow {
+            row.get_or_init(|| RowStatement {
                 columns: shape.slots.len(),
+                hash: slow::shape(&self.sql.text),
                 text: self.sql.text.clone(),
             });
         }

@@ -121,6 +121,7 @@ fn read_from(text: &str) -> Option<From> {
     };
     Some(From::Column(Column {
         name: String::new(),
+        member: String::new(),
         quoted: String::from("of a cast"),
         function: None,
         row: None,
