@@ -47,8 +47,8 @@ pub(crate) fn write_int(n: i64, out: &mut Vec<u8>) {
 /// A JSON string.
 pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     // Nearly always nothing is special, which is seen in few steps by a loop without a way out.
-    let special = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
-    if text.bytes().fold(false, |found, b| found | special(b)) {
+    let some = |found: u8, b: u8| found | u8::from(b < 0x20) | u8::from(b == b'"') | u8::from(b == b'\\');
+    if text.bytes().fold(0, some) != 0 {
         serde_json::to_writer(out, text).expect("text becomes JSON, and memory takes it");
     } else {
         out.push(b'"');
