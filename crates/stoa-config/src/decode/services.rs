@@ -6,6 +6,7 @@ use super::{
     one_or_many, policies,
     policies::RulePlace,
     read::default,
+    websocket::{WEBSOCKET, websocket},
 };
 use crate::{
     fault::codes,
@@ -13,7 +14,7 @@ use crate::{
     node::{Entry, Node, Value},
     plan::{
         Access, Auth, Balance, Endpoint, Health, Limit, PathPattern, Place, Retry, Route, Rule, Segment,
-        Service, Timeouts,
+        Service, Timeouts, WebSocket,
     },
     report::Report,
     spec::{Key, MapSpec, Shape},
@@ -65,6 +66,12 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
             Shape::Map(&RETRY),
             "Tries another time; idempotent methods only, unless the route says `retry: always`.",
             "{ attempts: 2, budget: 20% }",
+        ),
+        Key::new(
+            "websocket",
+            Shape::Map(&WEBSOCKET),
+            "Bounds of its WebSockets.",
+            "{ idle: 1h, max_message: 1MiB }",
         ),
         Key::new(
             "strip_prefix",
@@ -278,6 +285,7 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         health: None,
         timeouts: Timeouts::default(),
         retry: None,
+        websocket: WebSocket::default(),
         strip_prefix: false,
         routes: Vec::new(),
     };
@@ -309,6 +317,10 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         .and_then(|n| policies::timeouts(n, service.timeouts, report))
         .unwrap_or_default();
     service.retry = read.get("retry").and_then(|n| retry(n, report));
+    service.websocket = read
+        .get("websocket")
+        .and_then(|n| websocket(n, report))
+        .unwrap_or_default();
     service.strip_prefix = read
         .get("strip_prefix")
         .and_then(|n| flag(n, "strip_prefix", report))

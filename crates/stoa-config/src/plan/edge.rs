@@ -186,6 +186,8 @@ pub struct Service {
     pub timeouts: Timeouts,
     /// `retry`.
     pub retry: Option<Retry>,
+    /// `websocket`: bounds of each WebSocket.
+    pub websocket: WebSocket,
     /// `strip_prefix`: whether the path's first segment is removed before it goes upstream.
     pub strip_prefix: bool,
     /// `routes`. A service without them has the one route `/NAME/**` (and `/NAME`), any method, path unchanged.
@@ -276,6 +278,24 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(30),
             idle: Duration::from_mins(1),
             total: None,
+        }
+    }
+}
+
+/// `services.NAME.websocket`: bounds of one WebSocket (RFC 6455).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebSocket {
+    /// `idle`: how long neither side may say anything; pings count. Default 10 min.
+    pub idle: Duration,
+    /// `max_message` in bytes, all its frames together, as they are sent. Default 16 MiB.
+    pub message_bytes_max: u64,
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_mins(10),
+            message_bytes_max: 16 * 1024 * 1024,
         }
     }
 }

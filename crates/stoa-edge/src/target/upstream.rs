@@ -11,6 +11,7 @@ pub(crate) mod pool;
 mod reply;
 mod send;
 mod tunnel;
+mod websocket;
 
 use crate::{answer::Way, codes as edge, gateway::Seat};
 use balance::Balance;
@@ -18,7 +19,7 @@ use http::{Uri, request, uri::PathAndQuery};
 use outbound::Head;
 use pool::{Endpoint, Endpoints};
 use std::sync::Arc;
-use stoa_config::plan::{self, Timeouts};
+use stoa_config::plan::{self, Timeouts, WebSocket};
 use stoa_exchange::{Body, Context, Problem, Reply};
 
 /// A service.
@@ -27,6 +28,7 @@ pub(crate) struct Service {
     endpoints: Vec<Arc<Endpoint>>,
     balance: Box<dyn Balance>,
     strip_prefix: bool,
+    websocket: WebSocket,
 }
 
 /// What a request takes with it to a service.
@@ -53,6 +55,7 @@ impl Service {
                 .collect(),
             balance: balance::choose(&service.balance),
             strip_prefix: service.strip_prefix,
+            websocket: service.websocket,
         }
     }
 

@@ -12,3 +12,4 @@ mod paths;
 mod policies;
 mod support;
 mod tunnel;
+mod websocket;

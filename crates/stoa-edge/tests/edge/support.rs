@@ -49,6 +49,7 @@ pub(crate) fn service(name: &str, endpoints: &[SocketAddr], routes: &[&str]) -> 
         health: None,
         timeouts: plan::Timeouts::default(),
         retry: None,
+        websocket: plan::WebSocket::default(),
         strip_prefix: false,
         routes: routes.iter().map(|r| route(r)).collect(),
     }

@@ -28,7 +28,7 @@ pub(super) fn finish(
 ) -> Result<Reply, Problem> {
     if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match asked {
-            Some(asked) => Ok(tunnel::open(call.seat, asked, reply)),
+            Some(asked) => Ok(tunnel::open(call.seat, asked, reply, service.websocket)),
             None => Err(service.bad_gateway("changed the protocol unasked")),
         };
     }

@@ -1,5 +1,7 @@
-//! Upgrades: after `101` both connections carry another protocol (WebSocket), and bytes go through untouched.
+//! Upgrades: after `101` both connections carry another protocol. The frames of a WebSocket are followed
+//! ([`websocket`]); the bytes of any other protocol go through as they are.
 
+use super::websocket;
 use crate::{
     gateway::{Lane, Seat},
     headers,
@@ -8,6 +10,7 @@ use http::{HeaderValue, header, request};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
+use stoa_config::plan::WebSocket;
 use stoa_exchange::{Body, Reply};
 
 /// A client's wish to change the protocol.
@@ -26,7 +29,12 @@ pub(super) fn asked(parts: &mut request::Parts, body: &Body) -> Option<Asked> {
 
 /// Connects the two sides and passes the service's `101` on. The tunnel counts as under way until either side
 /// closes.
-pub(super) fn open(seat: &Seat, asked: Asked, mut reply: http::Response<Incoming>) -> Reply {
+pub(super) fn open(
+    seat: &Seat,
+    asked: Asked,
+    mut reply: http::Response<Incoming>,
+    bounds: WebSocket,
+) -> Reply {
     let protocol = reply
         .headers()
         .get(header::UPGRADE)
@@ -35,15 +43,23 @@ pub(super) fn open(seat: &Seat, asked: Asked, mut reply: http::Response<Incoming
     let service = hyper::upgrade::on(&mut reply);
     let lane = Under::way(&seat.lane);
     let client = asked.client;
+    let (mut parts, _) = reply.into_parts();
+    let agreed = protocol
+        .as_bytes()
+        .eq_ignore_ascii_case(b"websocket")
+        .then(|| websocket::Agreed::of(&parts.headers));
     tokio::spawn(async move {
         let _lane = lane;
-        if let (Ok(client), Ok(service)) = tokio::join!(client, service) {
-            let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
+        let (Ok(client), Ok(service)) = tokio::join!(client, service) else {
+            return;
+        };
+        let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
+        match agreed {
+            Some(agreed) => websocket::carry(client, service, agreed, bounds).await,
             // How a tunnel ends is between its two sides.
-            drop(tokio::io::copy_bidirectional(&mut client, &mut service).await);
+            None => drop(tokio::io::copy_bidirectional(&mut client, &mut service).await),
         }
     });
-    let (mut parts, _) = reply.into_parts();
     headers::strip_hop_by_hop(&mut parts.headers);
     parts
         .headers
