@@ -21,3 +21,4 @@ mod secrets;
 mod shards;
 mod support;
 mod tour;
+mod websocket;

@@ -2,51 +2,17 @@
 
 use crate::support::{
     client::Client,
-    repository,
     server::{Server, Setup, folder_with, free_port},
-    tools,
+    service::Service,
 };
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
 };
 use tempfile::TempDir;
-
-/// httpbin in a process of its own, ended when dropped.
-struct HttpBin {
-    child: Child,
-    address: String,
-}
-
-impl HttpBin {
-    fn start() -> Self {
-        let address = free_port();
-        let mut child = Command::new(tools::python())
-            .arg(repository().join("tests/clients/httpbin_server.py"))
-            .arg(&address)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
-        let mut line = String::new();
-        let output = child.stdout.take().expect("the output is piped");
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("httpbin says when it is ready");
-        assert_eq!(line.trim(), "ready");
-        Self { child, address }
-    }
-}
-
-impl Drop for HttpBin {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Stoa in front of a service at `address`, reached below `/bin`.
 fn in_front_of(address: &str) -> (TempDir, Server) {
@@ -73,7 +39,7 @@ services:
 
 #[test]
 fn httpbin_gets_what_was_sent() {
-    let bin = HttpBin::start();
+    let bin = Service::start("httpbin_server.py");
     let (_keep, server) = in_front_of(&bin.address);
     let client = &server.client;
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
@@ -119,7 +85,7 @@ fn httpbin_gets_what_was_sent() {
 
 #[test]
 fn httpbin_sees_the_fields_of_a_proxy() {
-    let bin = HttpBin::start();
+    let bin = Service::start("httpbin_server.py");
     let (_keep, server) = in_front_of(&bin.address);
     let sent = [
         ("x-request-id", "id-42"),
@@ -149,7 +115,7 @@ fn httpbin_sees_the_fields_of_a_proxy() {
 
 #[test]
 fn replies_of_httpbin_pass_unchanged() {
-    let bin = HttpBin::start();
+    let bin = Service::start("httpbin_server.py");
     let (_keep, server) = in_front_of(&bin.address);
     let client = &server.client;
     for status in [200, 201, 204, 301, 304, 400, 404, 418, 500, 503] {
@@ -192,7 +158,7 @@ fn replies_of_httpbin_pass_unchanged() {
 
 #[test]
 fn a_service_that_is_late_or_down_is_named() {
-    let bin = HttpBin::start();
+    let bin = Service::start("httpbin_server.py");
     let (_keep, server) = in_front_of(&bin.address);
     let late = server.client.get("/bin/delay/5");
     assert_eq!(late.status, 504, "{}", late.text);
@@ -253,46 +219,8 @@ fn bodies_stream_both_ways() {
 }
 
 #[test]
-fn a_websocket_passes() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let address = listener.local_addr().expect("bound").to_string();
-    let service = thread::spawn(move || {
-        let (stream, _) = listener.accept().expect("Stoa connects");
-        let mut reader = BufReader::new(stream);
-        let head = head(&mut reader).to_lowercase();
-        assert!(
-            head.contains("upgrade: websocket") && head.contains("connection: upgrade"),
-            "{head}"
-        );
-        let switch =
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhi";
-        reader.get_mut().write_all(switch.as_bytes()).expect("sent");
-        let mut frame = [0; 4];
-        reader.read_exact(&mut frame).expect("the tunnel carries bytes");
-        reader.get_mut().write_all(&frame).expect("sent");
-    });
-    let (_keep, server) = in_front_of(&address);
-    let host = server.http.trim_start_matches("http://").to_owned();
-    let mut client = BufReader::new(TcpStream::connect(&host).expect("Stoa listens"));
-    let request = format!(
-        "GET /bin/ws HTTP/1.1\r\nhost: {host}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    client.get_mut().write_all(request.as_bytes()).expect("sent");
-    assert!(head(&mut client).starts_with("HTTP/1.1 101"));
-    let mut greeting = [0; 2];
-    client.read_exact(&mut greeting).expect("the service greets");
-    assert_eq!(&greeting, b"hi");
-    client.get_mut().write_all(b"ping").expect("sent");
-    let mut echo = [0; 4];
-    client.read_exact(&mut echo).expect("the service echoes");
-    assert_eq!(&echo, b"ping");
-    service.join().expect("the service did not panic");
-}
-
-#[test]
 fn smuggling_shapes_are_refused() {
-    let bin = HttpBin::start();
+    let bin = Service::start("httpbin_server.py");
     let (_keep, server) = in_front_of(&bin.address);
     let host = server.http.trim_start_matches("http://");
     let cases = [

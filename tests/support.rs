@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod server;
+pub(crate) mod service;
 pub(crate) mod stores;
 pub(crate) mod token;
 pub(crate) mod tools;

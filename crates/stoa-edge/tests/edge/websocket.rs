@@ -29,7 +29,9 @@ async fn agreeing(extensions: &'static str, script: &'static [&'static [u8]]) ->
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    let mut digits = String::new();
+    stoa_exchange::text::push_hex(&mut digits, bytes);
+    digits
 }
 
 fn bounded(address: SocketAddr, websocket: WebSocket) -> crate::support::Served {
@@ -82,7 +84,7 @@ async fn frames_pass_both_ways_as_they_are() {
     let backend = agreeing("", SAID).await;
     let served = served(backend.address);
     let mut client = opened(&served).await;
-    let (long, ping) = (masked(0x82, &[7; 70_000]), masked(0x8a, b"p"));
+    let (long, ping) = (masked(0x82, &vec![7; 70_000]), masked(0x8a, b"p"));
     client.send(&long).await;
     client.until(SAID[0]).await;
     client.send(&ping).await;

@@ -4,7 +4,7 @@
 mod frames;
 
 use crate::timer::Timer;
-use frames::{Frames, HEAD_BYTES_MAX, Reserved, Sender, Verdict, Violation};
+use frames::{Frames, Reserved, Sender, Verdict, Violation};
 use http::HeaderMap;
 use std::{
     cell::RefCell,
@@ -276,9 +276,8 @@ impl Pump {
         let Verdict { pass, violation } = self.frames.advance(&space[..held + read]);
         let (mut pass, rest) = space[..held + read].split_at(pass);
         self.end = violation.map(End::Violation);
-        // Behind the last frame nothing is wanted; in front of it there is no more than a part of a head.
         self.held.clear();
-        if violation.is_none() && rest.len() < HEAD_BYTES_MAX {
+        if violation.is_none() && !self.frames.ends() {
             self.held.extend_from_slice(rest);
         }
         while !pass.is_empty() {

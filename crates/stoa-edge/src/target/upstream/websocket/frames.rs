@@ -2,7 +2,8 @@
 //! split over calls changes nothing. What is inside the frames is for the two ends.
 
 /// The longest head of a frame.
-pub(super) const HEAD_BYTES_MAX: usize = 14;
+#[cfg(test)]
+const HEAD_BYTES_MAX: usize = 14;
 
 /// Who sends in a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub(super) enum Violation {
 /// What becomes of bytes that were looked at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// This many of them are passed on. The rest, at most [`HEAD_BYTES_MAX`] bytes, is the beginning of a head: show it again
-    /// together with what follows.
+    /// This many of them are passed on. The rest is the beginning of a head, 13 bytes at most: show it again together with what
+    /// follows; or it is ignored, where nothing is passed any more.
     pub(super) pass: usize,
     /// What is wrong with the rest.
     pub(super) violation: Option<Violation>,
@@ -53,9 +54,9 @@ pub(super) struct Frames {
     left: u64,
     /// Bytes of the message under way; `None` between messages.
     message: Option<u64>,
-    /// Nothing is passed behind the frame under way.
+    /// Nothing is passed behind the frame under way: it is the last one, or a close frame, behind which whatever comes is
+    /// ignored (RFC 6455 section 5.5.1).
     ends: bool,
-    closed: bool,
 }
 
 /// A head that is in order.
@@ -78,7 +79,6 @@ impl Frames {
             left: 0,
             message: None,
             ends: false,
-            closed: false,
         }
     }
 
@@ -90,6 +90,11 @@ impl Frames {
     /// Passes nothing behind the frame under way.
     pub(super) fn end(&mut self) {
         self.ends = true;
+    }
+
+    /// Whether nothing is passed behind the frame under way.
+    pub(super) fn ends(&self) -> bool {
+        self.ends
     }
 
     /// Looks at the next bytes of the direction.
@@ -133,7 +138,7 @@ impl Frames {
 
     fn took(&mut self, head: &Head) {
         if head.opcode >= CLOSE {
-            self.closed = head.opcode == CLOSE;
+            self.ends |= head.opcode == CLOSE;
             return;
         }
         let message = self.message.unwrap_or(0) + head.payload;
@@ -144,9 +149,6 @@ impl Frames {
     fn head(&self, bytes: &[u8]) -> Result<Option<Head>, Violation> {
         let wrong = |what| Err(Violation::Protocol(what));
         let (fin, reserved, opcode) = (bytes[0] & 0x80 != 0, bytes[0] & 0x70, bytes[0] & 0x0f);
-        if self.closed {
-            return wrong("a frame comes behind the close frame");
-        }
         let compressed = reserved == 0x40 && matches!(opcode, 1 | 2);
         match self.reserved {
             Reserved::Any => {}
