@@ -32,7 +32,7 @@ macro_rules! books {
 
 books! {
     access aggregates alias bodies computed computed_relations conditional cors crud edge embed_access embeds filters functions idempotency operators
-    paging postgres prefer references schemas select shards spreads tables tokens validation
+    paging postgres prefer references routes schemas select shards spreads tables tokens validation
 }
 
 /// Some go through what pools by transaction as well: it changes what a transaction is made of, and no answer.

@@ -3,7 +3,9 @@
 
 pub(crate) mod auth;
 pub(crate) mod functions;
+pub(crate) mod handling;
 pub(crate) mod limits;
+pub(crate) mod own;
 pub(crate) mod policies;
 pub(crate) mod read;
 pub(crate) mod references;

@@ -171,6 +171,9 @@ fn fill_plan(tree: &mut Node, plan: &Plan) {
             }
         }
     }
+    if let Some(NodeValue::Map(routes)) = root.get_mut("routes").map(|e| &mut e.value.value) {
+        fill_routes(routes, &plan.routes);
+    }
     if let Some(NodeValue::Map(services)) = root.get_mut("services").map(|e| &mut e.value.value) {
         for service in &plan.services {
             let Some(entry) = services.get_mut(&service.name) else {
@@ -218,10 +221,13 @@ fn fill_service(map: &mut Map, service: &crate::plan::Service) {
             .collect();
         set(map, "routes", map_node(routes));
     }
-    let Some(NodeValue::Map(routes)) = map.get_mut("routes").map(|e| &mut e.value.value) else {
-        return;
-    };
-    for (entry, route) in routes.entries.iter_mut().zip(&service.routes) {
+    if let Some(NodeValue::Map(routes)) = map.get_mut("routes").map(|e| &mut e.value.value) {
+        fill_routes(routes, &service.routes);
+    }
+}
+
+fn fill_routes(routes: &mut Map, plan: &[crate::plan::Route]) {
+    for (entry, route) in routes.entries.iter_mut().zip(plan) {
         if entry.value.is_null() {
             entry.value = map_node(Vec::new());
         }

@@ -10,6 +10,7 @@ pub(crate) mod net;
 pub(crate) mod policy;
 mod postgres;
 pub(crate) mod route;
+pub(crate) mod template;
 pub(crate) mod units;
 
 #[cfg(test)]

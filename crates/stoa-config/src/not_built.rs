@@ -179,7 +179,7 @@ fn on_routes(plan: &Plan, key: &str) -> Vec<String> {
     let end = join(&["", key]);
     let of_route = |path: &str| {
         let parts: Vec<&str> = path.split('\u{1f}').collect();
-        matches!(parts[..], ["services", _, "routes", _, last] if last == end)
+        matches!(parts[..], ["services", _, "routes", _, last] | ["routes", _, last] if last == end)
     };
     plan.marks.keys().filter(|path| of_route(path)).cloned().collect()
 }

@@ -3,12 +3,14 @@
 
 mod edge;
 mod function;
+mod handling;
 mod resource;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use edge::*;
 pub use function::*;
+pub use handling::*;
 pub use resource::*;
 
 /// The API file, resolved for one profile.
@@ -32,6 +34,8 @@ pub struct Plan {
     pub stores: Vec<Store>,
     /// `services:` in the order of the file.
     pub services: Vec<Service>,
+    /// `routes:` in the order of the file: those that end here, without a service.
+    pub routes: Vec<Route>,
     /// `resources:` in the order of the file.
     pub resources: Vec<Resource>,
     /// `functions:` in the order of the file.
@@ -63,6 +67,11 @@ impl Plan {
         self.resources.iter().find(|r| r.name == name)
     }
 
+    /// Every route of the file: those of services and those that end here.
+    pub fn all_routes(&self) -> impl Iterator<Item = &Route> {
+        self.services.iter().flat_map(|s| &s.routes).chain(&self.routes)
+    }
+
     /// The route and resource rules that were left out in a file without `auth`, as `GET /things` or
     /// `products.read`. `dev` serves them as public and says so; `serve` refuses to start and names them.
     pub fn rules_left_open(&self) -> Vec<String> {
@@ -70,7 +79,7 @@ impl Plan {
             return Vec::new();
         }
         let mut open = Vec::new();
-        for route in self.services.iter().flat_map(|s| &s.routes) {
+        for route in self.all_routes() {
             if !route.access.written {
                 open.push(route.display.to_string());
             }

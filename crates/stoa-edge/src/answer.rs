@@ -6,7 +6,7 @@ use crate::{
     gateway::{ALIAS, Route, Seat},
     headers::{self, EXPLAIN, REQUEST_ID, TRACEPARENT},
     intake::{self, Progress},
-    policy::{access, cors},
+    policy::{access, cors, edit::ReplyEdit},
     record::{Done, Outgoing},
     route::path,
 };
@@ -26,6 +26,8 @@ pub(crate) struct Way {
     /// How far the request's body came.
     pub(crate) progress: Option<Arc<Progress>>,
     cors: Option<Arc<stoa_config::plan::Cors>>,
+    /// What the route changes of the reply's fields.
+    edit: Option<Box<ReplyEdit>>,
     /// Whether the connection has no next request: the body of this one was not read to its end.
     closes: bool,
     /// Code of the problem that was answered.
@@ -42,6 +44,7 @@ impl Way {
             endpoint: None,
             progress: None,
             cors: None,
+            edit: None,
             closes: false,
             problem: None,
             cause: None,
@@ -125,6 +128,10 @@ async fn answer(
     way.progress.clone_from(&progress);
     // idempotency: a replayed reply must have passed every check above.
     // cache: behind auth, so that nobody is given what he may not see.
+    // edit: the service sees other names than those that were judged and kept.
+    if let Some(edit) = &route.edit {
+        edit.apply(context, parts)?;
+    }
     // target: everything else is done.
     route
         .target
@@ -166,6 +173,9 @@ fn find<'a>(
             context.route = Some(route.display.clone());
             context.trail.note("route", || json!(&*route.display));
             way.cors.clone_from(&route.cors);
+            if let Some(fields) = &route.reply_edit {
+                way.edit = Some(Box::new(ReplyEdit::of(fields, parts.uri.path(), context)));
+            }
             Ok(route)
         }
         // OPTIONS that no route serves itself is answered with what the path does serve.
@@ -243,6 +253,9 @@ fn refused(problem: Problem, done: &mut Done) -> Reply {
 /// The response side of the policies, on refusals too.
 fn finish(context: &Context, way: &Way, origin: Option<&HeaderValue>, reply: &mut Reply) {
     let fields = reply.headers_mut();
+    if let Some(edit) = &way.edit {
+        edit.apply(fields);
+    }
     let [id, trace] = &way.told;
     fields.insert(REQUEST_ID, id.clone());
     fields.insert(TRACEPARENT, trace.clone());

@@ -3,7 +3,10 @@
 use crate::{
     Parts, answer,
     listen::{guard::Waits, head::Bounds},
-    policy::auth::{self, Auth},
+    policy::{
+        auth::{self, Auth},
+        edit::{Fields, RequestEdit},
+    },
     record::Done,
     route::{
         path,
@@ -11,6 +14,7 @@ use crate::{
     },
     target::{
         Target,
+        own::Own,
         upstream::{Service, pool::Endpoints},
     },
 };
@@ -70,7 +74,27 @@ pub(crate) struct Route {
     pub(crate) access: Option<Access>,
     pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) body_bytes_max: u64,
+    /// What is changed of the request on its way to a service.
+    pub(crate) edit: Option<Box<RequestEdit>>,
+    /// What is changed of the reply's fields.
+    pub(crate) reply_edit: Option<Arc<Fields>>,
     pub(crate) target: Target,
+}
+
+impl Route {
+    /// A route that does nothing but end at its target.
+    fn plain(display: Arc<str>, server: &plan::Server, target: Target) -> Self {
+        Self {
+            display,
+            methods: Vec::new(),
+            access: None,
+            cors: server.cors.clone().map(Arc::new),
+            body_bytes_max: server.body_bytes_max,
+            edit: None,
+            reply_edit: None,
+            target,
+        }
+    }
 }
 
 /// One worker's place at a gateway, so that what workers count is not shared between them.
@@ -124,6 +148,9 @@ impl Gateway {
             let target = Service::open(service, &mut endpoints, before.map(|b| &b.endpoints));
             add_service(&mut routes, &plan.server, service, &Arc::new(target));
         }
+        for route in &plan.routes {
+            add_route(&mut routes, &plan.server, route, None);
+        }
         for resource in &plan.resources {
             if let Some(handler) = parts.resources.get(&resource.name) {
                 add_resource(&mut routes, &plan.server, &resource.name, handler);
@@ -171,6 +198,8 @@ impl Gateway {
                         None => route.target.access_in_words().to_owned(),
                     },
                     "validate": { "max_body": route.body_bytes_max },
+                    "request": route.edit.as_ref().map(|edit| edit.in_words()),
+                    "reply_headers": route.reply_edit.as_ref().map(|fields| fields.in_words()),
                 },
                 "target": route.target.in_words(),
             }),
@@ -286,25 +315,44 @@ fn add_service(
 ) {
     for route in &service.routes {
         let timeouts = route.timeouts.unwrap_or(service.timeouts);
-        let compiled = Route {
-            display: route.display.clone(),
-            methods: route.methods.clone(),
-            access: Some(route.access.access.clone()),
-            cors: route
-                .cors
-                .as_ref()
-                .or(server.cors.as_ref())
-                .map(|c| Arc::new(c.clone())),
-            body_bytes_max: route.body_bytes_max.unwrap_or(server.body_bytes_max),
-            target: Target::Service(target.clone(), timeouts),
-        };
-        routes.add(
-            route.host.as_deref(),
-            &route.methods,
-            &route.path,
-            Arc::new(compiled),
-        );
+        let target = Target::Service(target.clone(), timeouts);
+        add_route(routes, server, route, Some(target));
     }
+}
+
+/// A route of the file; one that answers by itself ends nowhere else.
+fn add_route(
+    routes: &mut Table<Arc<Route>>,
+    server: &plan::Server,
+    route: &plan::Route,
+    service: Option<Target>,
+) {
+    let handling = &route.handling;
+    let own = handling
+        .answer
+        .as_ref()
+        .map(|answer| Target::Own(Own::of(answer)));
+    let Some(target) = own.or(service) else { return };
+    let fields = &handling.reply_fields;
+    let compiled = Route {
+        methods: route.methods.clone(),
+        access: Some(route.access.access.clone()),
+        cors: route
+            .cors
+            .as_ref()
+            .or(server.cors.as_ref())
+            .map(|c| Arc::new(c.clone())),
+        body_bytes_max: route.body_bytes_max.unwrap_or(server.body_bytes_max),
+        edit: RequestEdit::of(handling),
+        reply_edit: (!fields.is_empty()).then(|| Arc::new(Fields::of(fields))),
+        ..Route::plain(route.display.clone(), server, target)
+    };
+    routes.add(
+        route.host.as_deref(),
+        &route.methods,
+        &route.path,
+        Arc::new(compiled),
+    );
 }
 
 fn add_resource(
@@ -350,14 +398,8 @@ fn add_own(
     handler: &Arc<dyn Handler>,
 ) {
     let pattern = PathPattern { segments, rest };
-    let route = Route {
-        display: pattern.to_string().into(),
-        methods: Vec::new(),
-        access: None,
-        cors: server.cors.clone().map(Arc::new),
-        body_bytes_max: server.body_bytes_max,
-        target: Target::Resource(handler.clone()),
-    };
+    let target = Target::Resource(handler.clone());
+    let route = Route::plain(pattern.to_string().into(), server, target);
     routes.add(None, &[], &pattern, Arc::new(route));
 }
 
@@ -374,13 +416,11 @@ fn add_document(
         rest,
     };
     let methods = vec![Method::GET, Method::HEAD];
+    let target = Target::Document(handler.clone());
     let route = Route {
-        display: pattern.to_string().into(),
         methods: methods.clone(),
         access: Some(Access::Public),
-        cors: server.cors.clone().map(Arc::new),
-        body_bytes_max: server.body_bytes_max,
-        target: Target::Document(handler.clone()),
+        ..Route::plain(pattern.to_string().into(), server, target)
     };
     routes.add(None, &methods, &pattern, Arc::new(route));
 }

@@ -3,3 +3,4 @@
 pub mod access;
 pub mod auth;
 pub(crate) mod cors;
+pub(crate) mod edit;

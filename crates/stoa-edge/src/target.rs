@@ -1,9 +1,11 @@
 //! Where a route ends.
 
+pub(crate) mod own;
 pub(crate) mod upstream;
 
 use crate::{answer::Way, gateway::Seat};
 use http::request;
+use own::Own;
 use std::sync::Arc;
 use stoa_config::plan::Timeouts;
 use stoa_exchange::{Body, Context, Handler, Problem, Reply, Request};
@@ -13,6 +15,8 @@ use upstream::{Call, Service};
 pub(crate) enum Target {
     /// A service, and how long this route waits for it.
     Service(Arc<Service>, Timeouts),
+    /// Here, with an answer of the route's own.
+    Own(Own),
     /// A resource.
     Resource(Arc<dyn Handler>),
     /// A document.
@@ -40,6 +44,7 @@ impl Target {
                 // In a box of its own: a resource's request does not carry room for it.
                 Box::pin(service.send(call, parts, body)).await
             }
+            Self::Own(own) => own.answer(context, parts),
             Self::Resource(handler) | Self::Document(handler) => {
                 let reply = handler.handle(context, taken(parts, body)).await;
                 // What broke the body is the caller's to know, whatever the handler made of it.
@@ -55,6 +60,7 @@ impl Target {
     pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Service(service, _) => format!("service {}", service.name),
+            Self::Own(own) => own.in_words(),
             Self::Resource(_) => "resource".to_owned(),
             Self::Document(_) => "document".to_owned(),
         }
@@ -64,7 +70,7 @@ impl Target {
     pub(crate) fn access_in_words(&self) -> &'static str {
         match self {
             Self::Resource(_) => "judged by the resource",
-            Self::Service(..) | Self::Document(_) => "public",
+            Self::Service(..) | Self::Own(_) | Self::Document(_) => "public",
         }
     }
 }

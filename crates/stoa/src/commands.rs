@@ -128,7 +128,7 @@ pub(crate) fn show_faults(faults: &[fault::Fault], loaded: &Loaded) {
 
 /// `9 routes, 2 resources`.
 pub(crate) fn size_of(plan: &Plan) -> String {
-    let routes = plan.services.iter().map(|s| s.routes.len()).sum();
+    let routes = plan.all_routes().count();
     let counted = [(routes, "route"), (plan.resources.len(), "resource")];
     let shown: Vec<String> = counted
         .into_iter()

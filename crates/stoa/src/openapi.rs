@@ -35,6 +35,7 @@ pub(crate) fn document(plan: &Plan) -> Value {
     for service in &plan.services {
         service::add(&mut paths, plan, service);
     }
+    service::add_own(&mut paths, plan);
     let mut components = Map::new();
     components.insert("schemas".into(), schemas.into());
     components.insert("parameters".into(), parameters.into());
@@ -151,7 +152,10 @@ fn tags(plan: &Plan) -> Value {
     });
     let functions = (!plan.functions.is_empty())
         .then(|| json!({ "name": "rpc", "description": "Functions of the database." }));
-    resources.chain(functions).chain(services).collect()
+    let own = (!plan.routes.is_empty() && plan.services.iter().all(|s| s.name != service::OWN)).then(
+        || json!({ "name": service::OWN, "description": "Addresses that the gateway answers itself." }),
+    );
+    resources.chain(functions).chain(services).chain(own).collect()
 }
 
 fn security_schemes(plan: &Plan) -> Value {

@@ -55,6 +55,11 @@ impl<'n> Reader<'n> {
         self.map.get(key).filter(|e| !e.value.is_null())
     }
 
+    /// Whether the table has this key.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.spec.key(key).is_some()
+    }
+
     /// Whether the file says something at a key, right or wrong.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.map.get(key).is_some_and(|e| !e.value.is_left_out())

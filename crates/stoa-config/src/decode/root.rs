@@ -1,15 +1,15 @@
 //! The file's own keys, and the order in which its sections are read.
 
 use super::{
-    Context, Reader, auth, functions, limits, resources, server,
+    Context, Reader, auth, functions, limits, own, resources, server,
     services::{self, Shared},
     stores, telemetry,
 };
 use crate::{
     fault::codes,
-    grammar::{Words, name, net},
+    grammar::{Words, name, net, route},
     node::{Map, Node, Origin, Span, Value},
-    plan::{Plan, Secret, Store, StoreKind, Telemetry},
+    plan::{Plan, Route, Secret, Service, Store, StoreKind, Telemetry},
     report::Report,
     resolve,
     spec::{Key, MapSpec, Shape},
@@ -66,6 +66,12 @@ pub(crate) static ROOT: MapSpec = MapSpec {
             "{ payments: http://127.0.0.1:9001 }",
         ),
         Key::new(
+            "routes",
+            Shape::Named(&route::ROUTE_WORDS, &Shape::Map(&own::OWN_ROUTE)),
+            "Routes without a service: redirects and fixed replies.",
+            "{ \"/old/**\": { redirect: /new/** }, GET /hello: { reply: { body: hi } } }",
+        ),
+        Key::new(
             "resources",
             Shape::Named(&name::NAME_WORDS, &Shape::Map(&resources::RESOURCE)),
             "Data that Stoa serves itself.",
@@ -111,8 +117,8 @@ pub(crate) static ROOT: MapSpec = MapSpec {
     instead: &[
         ("name", "did you mean `api`?"),
         (
-            "routes",
-            "routes belong to a service: `services: { NAME: { url: …, routes: … } }`",
+            "redirects",
+            "did you mean `routes`?  routes: { /old/**: { redirect: /new/** } }",
         ),
         ("data", "did you mean `stores`?"),
         ("database", "did you mean `stores`?"),
@@ -231,22 +237,19 @@ pub(crate) fn decode(
         .unwrap_or_default();
     let shared = read.value("shared", &net::SHARED, report).map(Secret::new);
     let (stores, store_names) = stores_of(&read, &api, &context, report);
-    let services = read.get("services").map(|node| {
-        let mut shared = Shared {
-            limits: &mut limits,
-            auth: &auth,
-            has_store: read.has("shared") || !store_names.is_empty(),
-        };
-        services::services(node, &context, &mut shared, report)
-    });
-    let services = services.unwrap_or_default();
+    let of_routes = Shared {
+        limits: &mut limits,
+        auth: &auth,
+        has_store: read.has("shared") || !store_names.is_empty(),
+    };
+    let (services, routes) = services_and_routes(&read, &context, of_routes, report);
     let raw = read
         .get("resources")
         .map(|n| resources::resources(n, report))
         .unwrap_or_default();
     let resources = resolve::resources(&raw, &store_names, &stores, &auth, report);
     let functions = functions::functions(&read, &store_names, &stores, &resources, report);
-    resolve::routes::check(&services, &raw, report);
+    resolve::routes::check(&services, &routes, &raw, report);
     check_tests(&read, report);
     warn_of_nothing(&read, report);
     let seed = read.value("seed", &name::PATH, report);
@@ -263,6 +266,7 @@ pub(crate) fn decode(
         limits,
         stores,
         services,
+        routes,
         resources,
         functions,
         seed: seed.map(|path| context.path(&path)),
@@ -273,8 +277,23 @@ pub(crate) fn decode(
     })
 }
 
+fn services_and_routes(
+    read: &Reader<'_>,
+    context: &Context<'_>,
+    mut shared: Shared<'_>,
+    report: &mut Report<'_>,
+) -> (Vec<Service>, Vec<Route>) {
+    let services = read
+        .get("services")
+        .map(|node| services::services(node, context, &mut shared, report));
+    let routes = read
+        .get("routes")
+        .map(|node| own::routes(node, &mut shared, report));
+    (services.unwrap_or_default(), routes.unwrap_or_default())
+}
+
 fn warn_of_nothing(read: &Reader<'_>, report: &mut Report<'_>) {
-    if ["services", "resources", "functions"]
+    if ["services", "routes", "resources", "functions"]
         .iter()
         .any(|key| read.get(key).is_some())
     {

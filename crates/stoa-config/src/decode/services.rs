@@ -1,7 +1,7 @@
 //! `services:`
 
 use super::{
-    Context, Reader, flag,
+    Context, Reader, flag, handling,
     limits::{self, USE_SHAPE},
     one_or_many, policies,
     policies::RulePlace,
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     fault::codes,
-    grammar::{self, name, net, policy, route, units},
+    grammar::{self, name, net, policy, route, template, units},
     node::{Entry, Node, Value},
     plan::{
-        Access, Auth, Balance, Endpoint, Health, Limit, PathPattern, Place, Retry, Route, Rule, Segment,
-        Service, Timeouts, WebSocket,
+        Access, Auth, Balance, Endpoint, Handling, Health, Limit, PathPattern, Place, Retry, Route, Rule,
+        Segment, Service, Timeouts, WebSocket,
     },
     report::Report,
     spec::{Key, MapSpec, Shape},
@@ -228,6 +228,42 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
             "Which pages of other origins may call, where it differs from the server's.",
             "true",
         ),
+        Key::new(
+            "rewrite",
+            Shape::Value(&template::REWRITE_WORDS),
+            "The path that the service sees, with the route's parameters.",
+            "/internal/{id}/**",
+        ),
+        Key::new(
+            "headers",
+            handling::REQUEST_FIELDS_SHAPE,
+            "Header fields that the service sees.",
+            "{ set: { x-user: \"{claims.sub}\" }, remove: [cookie] }",
+        ),
+        Key::new(
+            "reply_headers",
+            handling::REPLY_FIELDS_SHAPE,
+            "Header fields that the caller sees.",
+            "{ remove: [x-powered-by] }",
+        ),
+        Key::new(
+            "redirect",
+            Shape::Value(&template::REDIRECT_WORDS),
+            "The caller is sent elsewhere, and the service is not asked.",
+            "/new/**",
+        ),
+        Key::new(
+            "status",
+            handling::STATUS_SHAPE,
+            "Status of the redirect: 301, 302, 303, 307 (when left out) or 308.",
+            "308",
+        ),
+        Key::new(
+            "reply",
+            handling::REPLY_SHAPE,
+            "The answer, or its status; the service is not asked.",
+            "410",
+        ),
     ],
     instead: &[
         ("auth", "did you mean `access`?"),
@@ -409,6 +445,7 @@ fn bare(display: &str, place: Place, path: PathPattern, auth: &Auth) -> Route {
         timeouts: None,
         retry_always: false,
         cors: None,
+        handling: Handling::default(),
     }
 }
 
@@ -435,6 +472,22 @@ fn routes(node: &Node, service: &Service, shared: &mut Shared<'_>, report: &mut 
 }
 
 fn one(entry: &Entry, service: &Service, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Option<Route> {
+    let (known, mut found) = route_head(entry, shared.auth, report);
+    let display = found.display.clone();
+    if entry.value.map().is_none() && entry.value.scalar().is_some() {
+        let text = entry.value.scalar().map(|s| s.text.clone()).unwrap_or_default();
+        let what = format!("route `{display}`");
+        report
+            .wrong_type(&entry.value, &what, "a map")
+            .help(format!("write `{{ access: {text} }}`"));
+    } else if let Some(read) = Reader::open(&ROUTE, &entry.value, format!("route `{display}`"), report) {
+        fill(&mut found, &read, service, shared, report);
+    }
+    known.then_some(found)
+}
+
+/// The route that a key names, and whether the key is in order.
+pub(crate) fn route_head(entry: &Entry, auth: &Auth, report: &mut Report<'_>) -> (bool, Route) {
     let key = match (route::ROUTE.parse)(&entry.key) {
         Ok(key) => Some(key),
         Err(flaw) => {
@@ -464,18 +517,9 @@ fn one(entry: &Entry, service: &Service, shared: &mut Shared<'_>, report: &mut R
         rest: false,
     };
     let path = key.as_ref().map_or(empty, |k| k.path.clone());
-    let mut found = bare(&display, report.text.place(entry.key_span), path, shared.auth);
+    let mut found = bare(&display, report.text.place(entry.key_span), path, auth);
     found.methods = key.as_ref().map(|k| k.methods.clone()).unwrap_or_default();
-    if entry.value.map().is_none() && entry.value.scalar().is_some() {
-        let text = entry.value.scalar().map(|s| s.text.clone()).unwrap_or_default();
-        let what = format!("route `{display}`");
-        report
-            .wrong_type(&entry.value, &what, "a map")
-            .help(format!("write `{{ access: {text} }}`"));
-    } else if let Some(read) = Reader::open(&ROUTE, &entry.value, format!("route `{display}`"), report) {
-        fill(&mut found, &read, service, shared, report);
-    }
-    key.map(|_| found)
+    (key.is_some(), found)
 }
 
 fn fill(
@@ -512,4 +556,14 @@ fn fill(
         .and_then(|n| policies::timeouts(n, service.timeouts, report));
     found.retry_always = read.value("retry", &policy::RETRY_ALWAYS, report).is_some();
     found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
+    found.handling = handling::handling(read, &found.path, report);
+    if found.handling.rewrite.is_some() && service.strip_prefix {
+        report
+            .add(
+                codes::EXCLUSIVE,
+                read.key_span("rewrite"),
+                "`rewrite` and the service's `strip_prefix` both say what path the service sees",
+            )
+            .help("remove `strip_prefix` and rewrite each route, or leave `rewrite` out");
+    }
 }

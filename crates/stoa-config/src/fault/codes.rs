@@ -110,6 +110,15 @@ codes! {
     FUNCTION = "E0222", "not what a function is",
         "`returns:` is `void`, `value`, `rows` or `rows RESOURCE`; `volatility:` is `volatile` (the default), `stable` or `immutable`, as the database knows it.";
 
+    TARGET = "E0240", "not a path or URL to lead to",
+        "`redirect` takes a path (`/new/{id}/**`) or a URL whose host stands in the file (`https://example.com/**`), `rewrite` a path. `{name}` is the route's parameter, `**` at the end its rest; both must be in the route's key. So no request chooses the host that its caller is sent to.";
+    FIELD_VALUE = "E0241", "not the value of a header field",
+        "A value is visible ASCII and blanks, never a line break. `{name}` is a parameter of the route, `{claims.NAME}` a claim of the caller's token (requests only), `{request.ip}`, `{request.host}` and `{request.id}` are the client's address, the host it asked for and `x-request-id`. `{{` and `}}` stand for braces.";
+    FIELD_OWN = "E0242", "a header field that a route may not change",
+        "Fields that frame a message (`content-length`, `transfer-encoding`), those of one hop (`connection`, `upgrade` …), `host`, and those that Stoa writes itself (`x-request-id`, `traceparent`, `via`, `forwarded`, `x-forwarded-…`) are not for routes: a wrong value would let two servers read one message in two ways, or tell a service who the caller is not.";
+    ANSWER = "E0243", "an answer that cannot be given",
+        "`reply: STATUS` or `{ status, body, headers }`: the status is 200 to 599, not 206 and 304, and 204 and 205 have no body. A text is sent as `text/plain`, a map or list as JSON. `redirect` has a status of 301, 302, 303, 307 (the default) or 308.";
+
     PROFILE = "E0301", "an unknown profile",
         "`--profile NAME` names a key of `profiles:`. Without any profile the file is used as it is.";
     PROFILE_SCOPE = "E0302", "a profile changes what it may not",

@@ -1,6 +1,6 @@
 //! The gateway's part of the plan: identity, access, limits, services, routes.
 
-use super::{Place, Secret};
+use super::{Handling, Place, Secret};
 use std::{fmt, net::IpAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 /// `auth:`.
@@ -338,6 +338,8 @@ pub struct Route {
     pub retry_always: bool,
     /// `cors`, when it differs from the server's.
     pub cors: Option<Cors>,
+    /// What most routes do not have: an answer of their own, rewrites.
+    pub handling: Handling,
 }
 
 /// A path of a route: literal segments, `{param}` segments, and a `**` at the end that matches any rest, none included.

@@ -10,9 +10,14 @@ use crate::{
 use std::collections::HashMap;
 
 /// Reports pairs of routes that one request could take with equal right, and routes on paths of resources.
-pub(crate) fn check(services: &[Service], resources: &[RawResource<'_>], report: &mut Report<'_>) {
+pub(crate) fn check(
+    services: &[Service],
+    own: &[Route],
+    resources: &[RawResource<'_>],
+    report: &mut Report<'_>,
+) {
     let mut by_shape: HashMap<_, Vec<&Route>> = HashMap::new();
-    for route in services.iter().flat_map(|s| &s.routes) {
+    for route in services.iter().flat_map(|s| &s.routes).chain(own) {
         let others = by_shape
             .entry((route.host.as_deref(), shape(&route.path), route.path.rest))
             .or_default();

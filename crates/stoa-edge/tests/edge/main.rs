@@ -10,6 +10,7 @@ mod headers;
 mod malformed;
 mod paths;
 mod policies;
+mod routes;
 mod support;
 mod tunnel;
 mod websocket;

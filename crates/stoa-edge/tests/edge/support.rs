@@ -100,6 +100,7 @@ pub(crate) fn route(text: &str) -> plan::Route {
         timeouts: None,
         retry_always: false,
         cors: None,
+        handling: plan::Handling::default(),
     }
 }
 

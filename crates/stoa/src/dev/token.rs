@@ -45,11 +45,7 @@ pub(crate) fn mint(plan: &Plan) -> Option<Result<DevToken, String>> {
 }
 
 fn rules(plan: &Plan) -> impl Iterator<Item = &Access> {
-    let routes = plan
-        .services
-        .iter()
-        .flat_map(|s| &s.routes)
-        .map(|r| &r.access.access);
+    let routes = plan.all_routes().map(|r| &r.access.access);
     let resources = plan
         .resources
         .iter()

@@ -142,7 +142,7 @@ fn sample(field: &Field) -> Option<Value> {
 
 /// Paths that GET reaches without parameters, public ones first, with the token where one is asked for.
 fn routes<'a>(plan: &'a Plan, token: Option<&'a str>) -> impl Iterator<Item = (String, Option<&'a str>)> {
-    let all = plan.services.iter().flat_map(|s| &s.routes).filter(|route| {
+    let all = plan.all_routes().filter(|route| {
         let gets = route.methods.is_empty() || route.methods.contains(&Method::GET);
         gets && route.host.is_none() && !route.path.segments.iter().any(|s| matches!(s, Segment::Param(_)))
     });

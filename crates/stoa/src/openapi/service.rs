@@ -2,7 +2,7 @@
 
 use super::{Paths, names::pascal, parameter, response, secure};
 use serde_json::{Map, Value, json};
-use stoa_config::plan::{Access, Idempotency, Plan, Route, Segment, Service};
+use stoa_config::plan::{Access, Answer, Idempotency, Plan, Route, Segment, Service};
 
 /// Refusals of Stoa's own on the way to a service.
 const ANY: &[u16] = &[400, 408, 413, 414, 431, 502, 503, 504];
@@ -11,13 +11,24 @@ const EVERY: &[&str] = &["get", "post", "put", "patch", "delete"];
 
 /// Adds the routes that somebody may use.
 pub(super) fn add(paths: &mut Paths, plan: &Plan, service: &Service) {
-    for route in &service.routes {
+    add_routes(paths, plan, &service.name, &service.routes);
+}
+
+/// The routes that end here, in one group.
+pub(super) const OWN: &str = "routes";
+
+pub(super) fn add_own(paths: &mut Paths, plan: &Plan) {
+    add_routes(paths, plan, OWN, &plan.routes);
+}
+
+fn add_routes(paths: &mut Paths, plan: &Plan, name: &str, routes: &[Route]) {
+    for route in routes {
         if matches!(route.access.access, Access::Nobody) {
             continue;
         }
         let path = template(route);
         for method in methods(route) {
-            let operation = operation(paths, plan, service, route, &path, &method);
+            let operation = operation(paths, plan, name, route, &path, &method);
             paths.add(&path, &method, operation);
         }
     }
@@ -54,14 +65,7 @@ fn template(route: &Route) -> String {
     if path.is_empty() { "/".into() } else { path }
 }
 
-fn operation(
-    paths: &Paths,
-    plan: &Plan,
-    service: &Service,
-    route: &Route,
-    path: &str,
-    method: &str,
-) -> Value {
+fn operation(paths: &Paths, plan: &Plan, service: &str, route: &Route, path: &str, method: &str) -> Value {
     let names = paths.parameters(path);
     let last = names.len().saturating_sub(1);
     let parameters = names.iter().enumerate().map(|(i, name)| {
@@ -77,8 +81,8 @@ fn operation(
     let mut operation = json!({
         "operationId": operation_id(service, path, method),
         "summary": format!("{} {}", method.to_ascii_uppercase(), route.path),
-        "description": format!("Answered by the service `{}`.", service.name),
-        "tags": [service.name],
+        "description": about(service, route),
+        "tags": [service],
         "parameters": parameters,
         "responses": responses(plan, route),
     });
@@ -114,23 +118,44 @@ fn responses(plan: &Plan, route: &Route) -> Map<String, Value> {
     if route.idempotency.is_some() {
         response::refuse(&mut responses, &[409, 422]);
     }
-    let mut own = response::good("Whatever the service answers.", None, &[]);
-    own["content"] = json!({ "*/*": { "schema": {} } });
-    responses.insert("default".into(), own);
+    let (status, mut good) = match &route.handling.answer {
+        None => (None, response::good("Whatever the service answers.", None, &[])),
+        Some(Answer::Redirect(to)) => (
+            Some(to.status),
+            response::good("The address to go to.", None, &["Location"]),
+        ),
+        Some(Answer::Reply(reply)) => (
+            Some(reply.status),
+            response::good("The same for everybody.", None, &[]),
+        ),
+    };
+    good["content"] = match &route.handling.answer {
+        None => json!({ "*/*": { "schema": {} } }),
+        Some(Answer::Reply(reply)) if !reply.body.is_empty() => {
+            json!({ reply.content_type: { "schema": {} } })
+        }
+        Some(_) => json!({}),
+    };
+    let key = status.map_or_else(|| "default".to_owned(), |s| s.as_u16().to_string());
+    responses.insert(key, good);
     responses
 }
 
+fn about(service: &str, route: &Route) -> String {
+    match &route.handling.answer {
+        None => format!("Answered by the service `{service}`."),
+        Some(Answer::Redirect(to)) => format!("Leads to `{}{}`.", to.origin, to.to.source),
+        Some(Answer::Reply(_)) => "Answered by the gateway itself.".to_owned(),
+    }
+}
+
 /// `getPaymentsById`: method, then the path without the service's own name when it begins with it.
-fn operation_id(service: &Service, path: &str, method: &str) -> String {
+fn operation_id(service: &str, path: &str, method: &str) -> String {
     let words = path.split('/').filter(|s| !s.is_empty()).map(|segment| {
         let name = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
         name.map_or_else(|| pascal(segment), |name| format!("By{}", pascal(name)))
     });
     let words: String = words.collect();
-    let named = if words.is_empty() {
-        pascal(&service.name)
-    } else {
-        words
-    };
+    let named = if words.is_empty() { pascal(service) } else { words };
     format!("{method}{named}")
 }
