@@ -1,6 +1,7 @@
 //! The tree to the plan. Each file below reads one section: its table of keys and the function that
 //! reads it stand side by side.
 
+pub(crate) mod admission;
 pub(crate) mod auth;
 pub(crate) mod functions;
 pub(crate) mod handling;

@@ -154,6 +154,8 @@ pub struct Server {
     pub workers: Option<u16>,
     /// `trusted_proxies`: peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// `ip`: which clients may ask anything.
+    pub ip: IpRules,
     /// `max_body`: request body bound in bytes. Default 1 MiB.
     pub body_bytes_max: u64,
     /// `max_header_size`: bound of a request's head in bytes. Default 32 KiB.

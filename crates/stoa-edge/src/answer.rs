@@ -6,12 +6,13 @@ use crate::{
     gateway::{ALIAS, Route, Seat},
     headers::{self, EXPLAIN, REQUEST_ID, TRACEPARENT},
     intake::{self, Progress},
-    policy::{access, cors, edit::ReplyEdit},
+    policy::{access, admission, cors, edit::ReplyEdit},
     record::{Done, Outgoing},
     route::path,
 };
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header, request, uri::PathAndQuery};
+use http_body::Body as _;
 use serde_json::json;
 use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 use stoa_config::plan::Access;
@@ -101,6 +102,8 @@ async fn answer(
 ) -> Result<Reply, Halt> {
     let gateway = &*seat.gateway;
     way.cors.clone_from(&gateway.settings.cors);
+    // ip: before anything is told, that there is nothing at a path included.
+    admission::address(&gateway.settings.ip, context)?;
     // `OPTIONS *` asks about the server as a whole, which no route is.
     if parts.uri.path() == "*" {
         return Err(no_content().into());
@@ -114,6 +117,10 @@ async fn answer(
     let route = find(seat, context, way, parts)?;
 
     // shed: first, so that a request that will not be served costs nothing.
+    // ip: before auth, so that no credentials are tried from elsewhere.
+    if let Some(admission) = &route.admission {
+        admission.address(context)?;
+    }
     // cors: the response side needs the rules even when what follows refuses.
     // auth: who asks, since limits count by caller. On a public route a bad token makes nobody: it may have
     // ended just before the login that would renew it, or be meant for the service alone.
@@ -122,6 +129,9 @@ async fn answer(
     allow(seat, context, route, parts)?;
     // limit: after auth, because it counts by caller; before anything that costs.
     // validate: the body's bounds; its content is read only where a schema asks for it.
+    if let (Some(admission), false) = (&route.admission, body.is_end_stream()) {
+        admission.content_type(&parts.headers)?;
+    }
     let body = std::mem::take(body);
     let (body, progress) = intake::bounded(body, route.body_bytes_max, gateway.settings.body_timeout)?;
     context.body_bytes_max = route.body_bytes_max;

@@ -15,6 +15,8 @@ stoa_exchange::codes! {
         "HTTP/1.1 and HTTP/1.0 are served on this port.";
     LOOP_DETECTED = "loop-detected", 508, "The request came back to where it started",
         "`Via` shows that this process has already forwarded the request: a service's address leads back to Stoa.";
+    ADDRESS_REFUSED = "address-refused", 403, "Requests from this address are not taken here",
+        "`ip` of the server or of the route does not allow the client's address. Behind a proxy that is the proxy's own unless `trusted_proxies` names it.";
     FIXED_REPLY = "fixed-reply", 503, "The API file answers this address itself",
         "The route has `reply:` with this status and no body of its own.";
     REQUEST_TIMEOUT = "request-timeout", 408, "The request did not arrive in time",

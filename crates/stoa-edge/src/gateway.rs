@@ -1,9 +1,10 @@
 //! A gateway: the routes, policies and targets of one plan, compiled. It never changes.
 
 use crate::{
-    Parts, answer,
+    Parts, answer, explain,
     listen::{guard::Waits, head::Bounds},
     policy::{
+        admission::Admission,
         auth::{self, Auth},
         edit::{Fields, RequestEdit},
     },
@@ -31,7 +32,7 @@ use std::{
 };
 use stoa_config::{
     fault::Fault,
-    plan::{self, Access, Cors, PathPattern, Plan, Segment},
+    plan::{self, Access, Cors, IpRules, PathPattern, Plan, Segment},
 };
 use stoa_exchange::{
     Context, Handler, Observer, Problem, Reply, Request, RequestId, Trace, Trail, clock, codes,
@@ -55,6 +56,7 @@ pub(crate) struct Settings {
     /// Name of the API, which is the realm of its callers.
     pub(crate) api: Arc<str>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) ip: IpRules,
     pub(crate) bounds: Bounds,
     pub(crate) waits: Waits,
     pub(crate) body_timeout: Duration,
@@ -74,6 +76,8 @@ pub(crate) struct Route {
     pub(crate) access: Option<Access>,
     pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) body_bytes_max: u64,
+    /// Whose requests are taken, and bodies of which kind.
+    pub(crate) admission: Option<Box<Admission>>,
     /// What is changed of the request on its way to a service.
     pub(crate) edit: Option<Box<RequestEdit>>,
     /// What is changed of the reply's fields.
@@ -90,6 +94,7 @@ impl Route {
             access: None,
             cors: server.cors.clone().map(Arc::new),
             body_bytes_max: server.body_bytes_max,
+            admission: None,
             edit: None,
             reply_edit: None,
             target,
@@ -191,16 +196,7 @@ impl Gateway {
             Ok((path, route)) => json!({
                 "route": &*route.display,
                 "path": path,
-                "policies": {
-                    "cors": route.cors.as_ref().map(|c| &c.origins),
-                    "auth": match &route.access {
-                        Some(access) => access.to_string(),
-                        None => route.target.access_in_words().to_owned(),
-                    },
-                    "validate": { "max_body": route.body_bytes_max },
-                    "request": route.edit.as_ref().map(|edit| edit.in_words()),
-                    "reply_headers": route.reply_edit.as_ref().map(|fields| fields.in_words()),
-                },
+                "policies": explain::policies(route),
                 "target": route.target.in_words(),
             }),
         }
@@ -289,6 +285,7 @@ impl Settings {
         Self {
             api: plan.api.as_str().into(),
             trusted_proxies: server.trusted_proxies.clone(),
+            ip: server.ip.clone(),
             bounds: Bounds {
                 head_bytes_max: server.header_bytes_max as usize,
                 fields_max: usize::from(server.headers_max),
@@ -343,6 +340,7 @@ fn add_route(
             .or(server.cors.as_ref())
             .map(|c| Arc::new(c.clone())),
         body_bytes_max: route.body_bytes_max.unwrap_or(server.body_bytes_max),
+        admission: Admission::of(handling),
         edit: RequestEdit::of(handling),
         reply_edit: (!fields.is_empty()).then(|| Arc::new(Fields::of(fields))),
         ..Route::plain(route.display.clone(), server, target)

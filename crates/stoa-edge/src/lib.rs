@@ -7,6 +7,7 @@ pub mod codes;
 pub mod policy;
 
 mod answer;
+mod explain;
 mod gateway;
 mod headers;
 mod intake;

@@ -1,6 +1,7 @@
 //! The policies: one thing done to a request on its way each. Their order is fixed in `answer`.
 
 pub mod access;
+pub(crate) mod admission;
 pub mod auth;
 pub(crate) mod cors;
 pub(crate) mod edit;

@@ -111,7 +111,8 @@ pub(crate) static REPLY_FIELDS: MapSpec = MapSpec {
 };
 
 /// Keys of a route that ask a service; they mean nothing beside an answer of the route's own.
-const OF_SERVICES: [&str; 8] = [
+const OF_SERVICES: [&str; 9] = [
+    "content_types",
     "cache",
     "idempotency",
     "max_body",
@@ -156,6 +157,7 @@ pub(crate) fn handling(read: &Reader<'_>, path: &PathPattern, report: &mut Repor
             FieldEdits::default()
         },
         reply_fields: fields(read, "reply_headers", Side::Reply, path, report),
+        ..Handling::default()
     }
 }
 

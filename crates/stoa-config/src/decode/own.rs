@@ -1,7 +1,7 @@
 //! `routes:` of the file itself: routes that end here, without a service.
 
 use super::{
-    Reader, handling,
+    Reader, admission, handling,
     limits::{self, USE_SHAPE},
     policies::{self, RulePlace},
     services::{Shared, route_head},
@@ -49,6 +49,12 @@ pub(crate) static OWN_ROUTE: MapSpec = MapSpec {
             policies::ACCESS_SHAPE,
             "Who may. Left out: `user` where `auth` is configured.",
             "public",
+        ),
+        Key::new(
+            "ip",
+            admission::IP_SHAPE,
+            "Which clients may ask, by their address.",
+            "{ allow: [10.0.0.0/8], deny: [10.1.2.3] }",
         ),
         Key::new(
             "limit",
@@ -115,6 +121,7 @@ fn one(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Optio
     }
     found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
     found.handling = handling::handling(&read, &found.path, report);
+    found.handling.ip = admission::ip(&read, report);
     if !(read.has("redirect") || read.has("reply")) {
         report
             .add(

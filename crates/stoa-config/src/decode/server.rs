@@ -1,6 +1,6 @@
 //! `server:`
 
-use super::{Context, Reader, list, policies, read::default};
+use super::{Context, Reader, admission, list, policies, read::default};
 use crate::{
     fault::codes,
     grammar::{self, name, net, units},
@@ -48,6 +48,12 @@ pub(crate) static SERVER: MapSpec = MapSpec {
             "[10.0.0.0/8]",
         )
         .or("[]"),
+        Key::new(
+            "ip",
+            admission::IP_SHAPE,
+            "Which clients may ask anything, by their address behind `trusted_proxies`.",
+            "{ allow: [10.0.0.0/8], deny: [10.1.2.3] }",
+        ),
         Key::new(
             "max_body",
             Shape::Value(&units::SIZE_WORDS),
@@ -194,6 +200,7 @@ pub(crate) fn server(node: &Node, context: &Context<'_>, report: &mut Report<'_>
         tls: read.get("tls").and_then(|n| tls(n, context, report)),
         workers: workers(&read, report),
         trusted_proxies: trusted_proxies(&read, report),
+        ip: admission::ip(&read, report),
         body_bytes_max: size(&read, "max_body", (0, 1 << 40), report),
         header_bytes_max: size(&read, "max_header_size", (1 << 10, 1 << 20), report) as u32,
         headers_max: read.int("max_headers", report).unwrap_or(100) as u16,

@@ -1,7 +1,7 @@
 //! `services:`
 
 use super::{
-    Context, Reader, flag, handling,
+    Context, Reader, admission, flag, handling,
     limits::{self, USE_SHAPE},
     one_or_many, policies,
     policies::RulePlace,
@@ -175,6 +175,12 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
             "scope payments.read",
         ),
         Key::new(
+            "ip",
+            admission::IP_SHAPE,
+            "Which clients may ask, by their address; the server's rule holds as well.",
+            "{ allow: [10.0.0.0/8], deny: [10.1.2.3] }",
+        ),
+        Key::new(
             "limit",
             USE_SHAPE,
             "How often: a name of `limits:`, a limit in place, or a list.",
@@ -209,6 +215,12 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
             Shape::Value(&units::SIZE_WORDS),
             "The largest request body here.",
             "20MiB",
+        ),
+        Key::new(
+            "content_types",
+            admission::TYPES_SHAPE,
+            "Media types of request bodies; others are refused with `415`.",
+            "[application/json]",
         ),
         Key::new(
             "timeout",
@@ -557,6 +569,8 @@ fn fill(
     found.retry_always = read.value("retry", &policy::RETRY_ALWAYS, report).is_some();
     found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
     found.handling = handling::handling(read, &found.path, report);
+    found.handling.ip = admission::ip(read, report);
+    found.handling.content_types = admission::content_types(read, report);
     if found.handling.rewrite.is_some() && service.strip_prefix {
         report
             .add(

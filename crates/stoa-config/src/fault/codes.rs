@@ -119,6 +119,9 @@ codes! {
     ANSWER = "E0243", "an answer that cannot be given",
         "`reply: STATUS` or `{ status, body, headers }`: the status is 200 to 599, not 206 and 304, and 204 and 205 have no body. A text is sent as `text/plain`, a map or list as JSON. `redirect` has a status of 301, 302, 303, 307 (the default) or 308.";
 
+    MEDIA_TYPE = "E0244", "not a media type",
+        "`content_types` lists media types without parameters, `application/json`, or all of a kind, `image/*`.";
+
     PROFILE = "E0301", "an unknown profile",
         "`--profile NAME` names a key of `profiles:`. Without any profile the file is used as it is.";
     PROFILE_SCOPE = "E0302", "a profile changes what it may not",

@@ -1,7 +1,8 @@
 //! What a route does beside who may use it: answers of its own, and what is rewritten on the way.
 
 use http::{HeaderName, StatusCode};
-use std::fmt;
+use ipnet::IpNet;
+use std::{fmt, net::IpAddr};
 
 /// The parts of a route that most routes do not have.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,48 @@ pub struct Handling {
     pub request_fields: FieldEdits,
     /// `reply_headers`: fields of the reply, refusals included.
     pub reply_fields: FieldEdits,
+    /// `ip`: which clients may ask.
+    pub ip: IpRules,
+    /// `content_types` of request bodies; empty for any.
+    pub content_types: Vec<MediaRange>,
+}
+
+/// `ip`: which clients may ask, by their address behind trusted proxies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IpRules {
+    /// `allow`: only these, when not empty.
+    pub allow: Vec<IpNet>,
+    /// `deny`: none of these, also when allowed.
+    pub deny: Vec<IpNet>,
+}
+
+impl IpRules {
+    /// Whether everybody may ask.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+
+    /// Whether this client may; an IPv4 address in IPv6 clothes is the IPv4 address.
+    pub fn admit(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        let inside = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
+        !inside(&self.deny) && (self.allow.is_empty() || inside(&self.allow))
+    }
+}
+
+/// A media type, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaRange {
+    /// `application`.
+    pub kind: String,
+    /// `json`; `None` for `*`.
+    pub subtype: Option<String>,
+}
+
+impl fmt::Display for MediaRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.subtype.as_deref().unwrap_or("*"))
+    }
 }
 
 /// What a route without a service answers.

@@ -191,3 +191,85 @@ async fn what_is_rewritten_is_explained() {
     assert_eq!(explained["rewrite"], "/internal/b");
     assert_eq!(explained["headers"][0], "x-tenant");
 }
+
+const ADMISSION: &str = "
+server: { trusted_proxies: [127.0.0.1/32], ip: { deny: [192.0.2.66] } }
+auth: { jwt: { secret: a-secret-of-thirty-two-bytes-at-least } }
+routes:
+  GET /here: { access: public, ip: 10.0.0.0/8, reply: 200 }
+services:
+  backend:
+    url: {backend}
+    routes:
+      /inside/**: { access: user, ip: { allow: [10.0.0.0/8, fd00::/8], deny: [10.6.6.0/24] } }
+      POST /typed: { access: public, content_types: [application/json, image/*] }
+";
+
+#[tokio::test]
+async fn addresses_are_judged_before_credentials() {
+    let (served, backend) = served(ADMISSION).await;
+    for (path, client, status) in [
+        ("/inside/a", "10.1.2.3", 401),
+        ("/inside/a", "::ffff:10.1.2.3", 401),
+        ("/inside/a", "[fd00::7]", 401),
+        ("/inside/a", "10.6.6.1", 403),
+        ("/inside/a", "192.0.2.1", 403),
+        // The rightmost that is no trusted proxy counts, whatever stands before it.
+        ("/inside/a", "10.1.2.3, 192.0.2.1", 403),
+        ("/inside/a", "unknown", 403),
+        ("/here", "10.0.0.1", 200),
+        ("/here", "11.0.0.1", 403),
+        ("/nothing", "11.0.0.1", 404),
+        ("/nothing", "192.0.2.66", 403),
+    ] {
+        let reply = served
+            .ask(format!(
+                "GET {path} HTTP/1.1\r\nhost: h\r\nx-forwarded-for: {client}\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(reply.status, status, "{path} {client}");
+        if status == 403 {
+            assert_eq!(reply.json()["code"], "address-refused");
+        }
+    }
+    assert!(backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn bodies_of_other_types_are_refused() {
+    let (served, backend) = served(ADMISSION).await;
+    for (fields, status) in [
+        (
+            "content-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
+            200,
+        ),
+        (
+            "content-type: Application/JSON; charset=utf-8\r\ncontent-length: 2\r\n\r\n{}",
+            200,
+        ),
+        ("content-type: image/png\r\ncontent-length: 2\r\n\r\n{}", 200),
+        ("content-length: 0\r\n\r\n", 200),
+        ("content-type: text/plain\r\ncontent-length: 2\r\n\r\n{}", 415),
+        (
+            "content-type: application/jsonp\r\ncontent-length: 2\r\n\r\n{}",
+            415,
+        ),
+        ("content-length: 2\r\n\r\n{}", 415),
+        (
+            "content-type: application/json\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\n{}",
+            415,
+        ),
+        (
+            "content-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            415,
+        ),
+    ] {
+        let reply = served
+            .ask(format!("POST /typed HTTP/1.1\r\nhost: h\r\n{fields}"))
+            .await;
+        assert_eq!(reply.status, status, "{fields:?}");
+        let wanted = (status == 415).then_some("application/json, image/*");
+        assert_eq!(reply.field("accept"), wanted);
+    }
+    assert_eq!(backend.seen().len(), 4);
+}
