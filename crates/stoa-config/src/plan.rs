@@ -176,6 +176,8 @@ pub struct Server {
     pub drain: Duration,
     /// `allow_rollback`: whether `Prefer: tx=rollback` is heeded. Default false.
     pub allow_rollback: bool,
+    /// `compress`: for every route that does not set its own. Default on.
+    pub compress: Compress,
     /// `cors`: for every route that does not set its own.
     pub cors: Option<Cors>,
 }

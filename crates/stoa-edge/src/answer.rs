@@ -6,7 +6,7 @@ use crate::{
     gateway::{ALIAS, Route, Seat},
     headers::{self, EXPLAIN, REQUEST_ID, TRACEPARENT},
     intake::{self, Progress},
-    policy::{access, admission, cors, edit::ReplyEdit},
+    policy::{access, admission, compress::Wish, cors, edit::ReplyEdit},
     record::{Done, Outgoing},
     route::path,
 };
@@ -29,6 +29,8 @@ pub(crate) struct Way {
     cors: Option<Arc<stoa_config::plan::Cors>>,
     /// What the route changes of the reply's fields.
     edit: Option<Box<ReplyEdit>>,
+    /// How the reply may be encoded.
+    wish: Option<Wish>,
     /// Whether the connection has no next request: the body of this one was not read to its end.
     closes: bool,
     /// Code of the problem that was answered.
@@ -46,6 +48,7 @@ impl Way {
             progress: None,
             cors: None,
             edit: None,
+            wish: None,
             closes: false,
             problem: None,
             cause: None,
@@ -69,7 +72,10 @@ pub(crate) async fn exchange(mut done: Box<Done>, mut body: Body) -> http::Respo
     let answering = AssertUnwindSafe(answering).catch_unwind();
     let panicked = |_| Err(Problem::new(&codes::INTERNAL, "the request could not be answered").into());
     let mut reply = match answering.await.unwrap_or_else(panicked) {
-        Ok(reply) => reply,
+        Ok(reply) => match done.way.wish.take() {
+            Some(wish) => wish.apply(&mut done.context, reply),
+            None => reply,
+        },
         Err(Halt::Reply(reply)) => *reply,
         Err(Halt::Problem(problem)) => refused(*problem, &mut done),
     };
@@ -121,6 +127,8 @@ async fn answer(
     if let Some(admission) = &route.admission {
         admission.address(context)?;
     }
+    // compress: what a request says about the encoding of its reply is taken out before anything compares tags.
+    way.wish = Wish::of(route.compress, &parts.method, &mut parts.headers)?;
     // cors: the response side needs the rules even when what follows refuses.
     // auth: who asks, since limits count by caller. On a public route a bad token makes nobody: it may have
     // ended just before the login that would renew it, or be meant for the service alone.

@@ -2,6 +2,7 @@
 
 use crate::gateway::Route;
 use serde_json::{Map, Value, json};
+use stoa_config::plan::Compress;
 
 /// The policies that a route has, in the order in which they are applied.
 pub(crate) fn policies(route: &Route) -> Value {
@@ -24,6 +25,12 @@ pub(crate) fn policies(route: &Route) -> Value {
     if let Some(edit) = &route.edit {
         say("request", edit.in_words());
     }
+    let compress = match route.compress {
+        Compress::Off => "never",
+        Compress::On => "unless the request has credentials",
+        Compress::Always => "always",
+    };
+    say("compress", json!(compress));
     if let Some(fields) = &route.reply_edit {
         say("reply_headers", fields.in_words());
     }

@@ -32,7 +32,7 @@ use std::{
 };
 use stoa_config::{
     fault::Fault,
-    plan::{self, Access, Cors, IpRules, PathPattern, Plan, Segment},
+    plan::{self, Access, Compress, Cors, IpRules, PathPattern, Plan, Segment},
 };
 use stoa_exchange::{
     Context, Handler, Observer, Problem, Reply, Request, RequestId, Trace, Trail, clock, codes,
@@ -78,6 +78,8 @@ pub(crate) struct Route {
     pub(crate) body_bytes_max: u64,
     /// Whose requests are taken, and bodies of which kind.
     pub(crate) admission: Option<Box<Admission>>,
+    /// Whether replies are compressed.
+    pub(crate) compress: Compress,
     /// What is changed of the request on its way to a service.
     pub(crate) edit: Option<Box<RequestEdit>>,
     /// What is changed of the reply's fields.
@@ -95,6 +97,7 @@ impl Route {
             cors: server.cors.clone().map(Arc::new),
             body_bytes_max: server.body_bytes_max,
             admission: None,
+            compress: server.compress,
             edit: None,
             reply_edit: None,
             target,
@@ -341,6 +344,7 @@ fn add_route(
             .map(|c| Arc::new(c.clone())),
         body_bytes_max: route.body_bytes_max.unwrap_or(server.body_bytes_max),
         admission: Admission::of(handling),
+        compress: handling.compress.unwrap_or(server.compress),
         edit: RequestEdit::of(handling),
         reply_edit: (!fields.is_empty()).then(|| Arc::new(Fields::of(fields))),
         ..Route::plain(route.display.clone(), server, target)

@@ -3,5 +3,6 @@
 pub mod access;
 pub(crate) mod admission;
 pub mod auth;
+pub(crate) mod compress;
 pub(crate) mod cors;
 pub(crate) mod edit;

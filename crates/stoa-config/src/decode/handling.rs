@@ -1,6 +1,6 @@
 //! What a route answers by itself and what it rewrites: `redirect`, `reply`, `rewrite`, `headers`, `reply_headers`.
 
-use super::{Reader, one_or_many};
+use super::{Reader, flag, one_or_many};
 use crate::{
     effective::to_json,
     fault::codes,
@@ -10,8 +10,8 @@ use crate::{
     },
     node::{Entry, Node, Value},
     plan::{
-        Answer, FieldEdits, FixedReply, Handling, Part, PathPattern, PathTemplate, Redirect, Segment,
-        ValueTemplate,
+        Answer, Compress, FieldEdits, FixedReply, Handling, Part, PathPattern, PathTemplate, Redirect,
+        Segment, ValueTemplate,
     },
     report::{Report, did_you_mean},
     spec::{Key, MapSpec, Shape},
@@ -22,6 +22,28 @@ pub(crate) const REPLY_SHAPE: Shape = Shape::Any(&[Shape::Int { min: 200, max: 5
 pub(crate) const REQUEST_FIELDS_SHAPE: Shape = Shape::Map(&REQUEST_FIELDS);
 pub(crate) const REPLY_FIELDS_SHAPE: Shape = Shape::Map(&REPLY_FIELDS);
 pub(crate) const STATUS_SHAPE: Shape = Shape::Int { min: 301, max: 308 };
+
+pub(crate) const COMPRESS_SHAPE: Shape = Shape::Any(&[Shape::Bool, Shape::Value(&ALWAYS_WORDS)]);
+
+static ALWAYS_WORDS: Words =
+    Words::new("`true`, `false` or `always`", codes::CHOICE, &["always"]).choice(&["always"]);
+
+/// Reads `compress`.
+pub(crate) fn compress(read: &Reader<'_>, report: &mut Report<'_>) -> Option<Compress> {
+    let node = read.get("compress")?;
+    if node.scalar().is_some_and(|s| s.text == "always") {
+        return Some(Compress::Always);
+    }
+    let on = flag(node, "compress", report);
+    if on.is_none()
+        && let Some(fault) = report.last()
+    {
+        fault
+            .help
+            .get_or_insert_with(|| "`true`, `false` or `always`".to_owned());
+    }
+    Some(if on? { Compress::On } else { Compress::Off })
+}
 
 const NAMES_SHAPE: Shape = Shape::Any(&[
     Shape::Value(&name::HEADER_WORDS),

@@ -63,6 +63,12 @@ pub(crate) static OWN_ROUTE: MapSpec = MapSpec {
             "per-user",
         ),
         Key::new(
+            "compress",
+            handling::COMPRESS_SHAPE,
+            "Whether replies are compressed, where it differs from the server's.",
+            "always",
+        ),
+        Key::new(
             "cors",
             policies::CORS_SHAPE,
             "Which pages of other origins may call, where it differs from the server's.",
@@ -122,6 +128,7 @@ fn one(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Optio
     found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
     found.handling = handling::handling(&read, &found.path, report);
     found.handling.ip = admission::ip(&read, report);
+    found.handling.compress = handling::compress(&read, report);
     if !(read.has("redirect") || read.has("reply")) {
         report
             .add(

@@ -1,11 +1,11 @@
 //! `server:`
 
-use super::{Context, Reader, admission, list, policies, read::default};
+use super::{Context, Reader, admission, handling, list, policies, read::default};
 use crate::{
     fault::codes,
     grammar::{self, name, net, units},
     node::Node,
-    plan::{Server, Tls},
+    plan::{Compress, Server, Tls},
     report::Report,
     spec::{Key, MapSpec, Shape},
 };
@@ -128,6 +128,13 @@ pub(crate) static SERVER: MapSpec = MapSpec {
         )
         .or("false"),
         Key::new(
+            "compress",
+            handling::COMPRESS_SHAPE,
+            "Whether texts from 1 KiB on are compressed (zstd, br, gzip) for requests that accept it: `true` does so unless a request has credentials, `always` then too, `false` never.",
+            "always",
+        )
+        .or("true"),
+        Key::new(
             "cors",
             policies::CORS_SHAPE,
             "Which pages of other origins may call, for every route that does not say its own.",
@@ -211,6 +218,7 @@ pub(crate) fn server(node: &Node, context: &Context<'_>, report: &mut Report<'_>
         idle_timeout: duration("idle_timeout", report),
         drain: duration("drain", report),
         allow_rollback: read.flag("allow_rollback", report).unwrap_or(false),
+        compress: handling::compress(&read, report).unwrap_or(Compress::On),
         cors: read.get("cors").and_then(|n| policies::cors(n, report)),
     })
 }

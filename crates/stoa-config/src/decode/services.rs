@@ -235,6 +235,12 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
             "always",
         ),
         Key::new(
+            "compress",
+            handling::COMPRESS_SHAPE,
+            "Whether replies are compressed, where it differs from the server's.",
+            "always",
+        ),
+        Key::new(
             "cors",
             policies::CORS_SHAPE,
             "Which pages of other origins may call, where it differs from the server's.",
@@ -570,6 +576,7 @@ fn fill(
     found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
     found.handling = handling::handling(read, &found.path, report);
     found.handling.ip = admission::ip(read, report);
+    found.handling.compress = handling::compress(read, report);
     found.handling.content_types = admission::content_types(read, report);
     if found.handling.rewrite.is_some() && service.strip_prefix {
         report

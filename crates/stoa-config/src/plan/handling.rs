@@ -17,6 +17,8 @@ pub struct Handling {
     pub reply_fields: FieldEdits,
     /// `ip`: which clients may ask.
     pub ip: IpRules,
+    /// `compress`, when it differs from the server's.
+    pub compress: Option<Compress>,
     /// `content_types` of request bodies; empty for any.
     pub content_types: Vec<MediaRange>,
 }
@@ -42,6 +44,18 @@ impl IpRules {
         let inside = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
         !inside(&self.deny) && (self.allow.is_empty() || inside(&self.allow))
     }
+}
+
+/// `compress`: whether replies are compressed when a request accepts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compress {
+    /// `false`: never.
+    Off,
+    /// `true`: unless the request carried credentials, since a secret beside a text that a stranger chooses could be guessed
+    /// from their length.
+    On,
+    /// `always`: with credentials too.
+    Always,
 }
 
 /// A media type, in lower case.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as a test does")]
 
 mod body;
+mod compress;
 mod cors;
 mod drain;
 mod faults;
