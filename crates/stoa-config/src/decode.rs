@@ -6,6 +6,7 @@ pub(crate) mod auth;
 pub(crate) mod functions;
 pub(crate) mod handling;
 pub(crate) mod limits;
+pub(crate) mod overload;
 pub(crate) mod own;
 pub(crate) mod policies;
 pub(crate) mod read;

@@ -176,6 +176,8 @@ pub struct Server {
     pub drain: Duration,
     /// `allow_rollback`: whether `Prefer: tx=rollback` is heeded. Default false.
     pub allow_rollback: bool,
+    /// `overload`: whether and when requests are refused for load. Default on.
+    pub overload: Overload,
     /// `compress`: for every route that does not set its own. Default on.
     pub compress: Compress,
     /// `cors`: for every route that does not set its own.

@@ -123,6 +123,7 @@ async fn answer(
     let route = find(seat, context, way, parts)?;
 
     // shed: first, so that a request that will not be served costs nothing.
+    let permit = route.shed.admit(&seat.lane, context).await?;
     // ip: before auth, so that no credentials are tried from elsewhere.
     if let Some(admission) = &route.admission {
         admission.address(context)?;
@@ -151,11 +152,11 @@ async fn answer(
         edit.apply(context, parts)?;
     }
     // target: everything else is done.
-    route
-        .target
-        .call(seat, context, way, parts, body)
-        .await
-        .map_err(Halt::from)
+    let reply = route.target.call(seat, context, way, parts, body).await;
+    if let Some(permit) = permit {
+        permit.answered(&reply);
+    }
+    reply.map_err(Halt::from)
 }
 
 /// Puts the canonical path in place of the one that was sent.

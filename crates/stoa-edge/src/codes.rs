@@ -17,6 +17,8 @@ stoa_exchange::codes! {
         "`Via` shows that this process has already forwarded the request: a service's address leads back to Stoa.";
     ADDRESS_REFUSED = "address-refused", 403, "Requests from this address are not taken here",
         "`ip` of the server or of the route does not allow the client's address. Behind a proxy that is the proxy's own unless `trusted_proxies` names it.";
+    OVERLOADED = "overloaded", 503, "Too much is to be done right now",
+        "More requests wait than can be answered in time, so this one was refused at once: come back after `Retry-After`. `priority` of a route says which go last, `server.overload` switches this off.";
     FIXED_REPLY = "fixed-reply", 503, "The API file answers this address itself",
         "The route has `reply:` with this status and no body of its own.";
     REQUEST_TIMEOUT = "request-timeout", 408, "The request did not arrive in time",

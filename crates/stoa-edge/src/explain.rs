@@ -8,6 +8,9 @@ use stoa_config::plan::Compress;
 pub(crate) fn policies(route: &Route) -> Value {
     let mut all = Map::new();
     let mut say = |policy: &str, value: Value| all.insert(policy.to_owned(), value);
+    if route.shed.watched {
+        say("shed", json!({ "priority": route.shed.priority.as_str() }));
+    }
     if let Some(admission) = &route.admission {
         say("ip", admission.ip_in_words());
     }

@@ -7,6 +7,7 @@ use crate::{
         admission::Admission,
         auth::{self, Auth},
         edit::{Fields, RequestEdit},
+        shed::{Limiter, Limiters, Shed, pressure::Pressure},
     },
     record::Done,
     route::{
@@ -32,7 +33,7 @@ use std::{
 };
 use stoa_config::{
     fault::Fault,
-    plan::{self, Access, Compress, Cors, IpRules, PathPattern, Plan, Segment},
+    plan::{self, Access, Compress, Cors, IpRules, PathPattern, Plan, Priority, Segment},
 };
 use stoa_exchange::{
     Context, Handler, Observer, Problem, Reply, Request, RequestId, Trace, Trail, clock, codes,
@@ -46,6 +47,7 @@ pub struct Gateway {
     routes: Table<Arc<Route>>,
     auth: Auth,
     endpoints: Endpoints,
+    limiters: Limiters,
     observer: Arc<dyn Observer>,
     explain: bool,
     pub(crate) settings: Settings,
@@ -74,6 +76,7 @@ pub(crate) struct Route {
     pub(crate) methods: Vec<Method>,
     /// `None` where the target judges by itself or everybody may.
     pub(crate) access: Option<Access>,
+    pub(crate) shed: Shed,
     pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) body_bytes_max: u64,
     /// Whose requests are taken, and bodies of which kind.
@@ -94,6 +97,11 @@ impl Route {
             display,
             methods: Vec::new(),
             access: None,
+            shed: Shed {
+                priority: Priority::Normal,
+                watched: server.overload.in_flight_min.is_some(),
+                limiter: None,
+            },
             cors: server.cors.clone().map(Arc::new),
             body_bytes_max: server.body_bytes_max,
             admission: None,
@@ -117,6 +125,8 @@ pub(crate) struct Seat {
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
     active: AtomicUsize,
+    /// How late what is ready comes to its turn.
+    pub(crate) pressure: Pressure,
 }
 
 impl Lane {
@@ -152,9 +162,11 @@ impl Gateway {
         let auth = auth::open(&plan.auth, &plan.api)?;
         let mut endpoints = Endpoints::new(workers(&plan.server));
         let mut routes = Table::default();
+        let mut limiters = Limiters::default();
         for service in &plan.services {
             let target = Service::open(service, &mut endpoints, before.map(|b| &b.endpoints));
-            add_service(&mut routes, &plan.server, service, &Arc::new(target));
+            let limiter = limiters.get(&service.name, plan.server.overload, before.map(|b| &b.limiters));
+            add_service(&mut routes, &plan.server, service, (Arc::new(target), limiter));
         }
         for route in &plan.routes {
             add_route(&mut routes, &plan.server, route, None);
@@ -175,6 +187,7 @@ impl Gateway {
             routes,
             auth,
             endpoints,
+            limiters,
             observer: parts.observer,
             explain: parts.explain,
             settings,
@@ -311,12 +324,12 @@ fn add_service(
     routes: &mut Table<Arc<Route>>,
     server: &plan::Server,
     service: &plan::Service,
-    target: &Arc<Service>,
+    (target, limiter): (Arc<Service>, Option<Arc<Limiter>>),
 ) {
     for route in &service.routes {
         let timeouts = route.timeouts.unwrap_or(service.timeouts);
         let target = Target::Service(target.clone(), timeouts);
-        add_route(routes, server, route, Some(target));
+        add_route(routes, server, route, Some((target, limiter.clone())));
     }
 }
 
@@ -325,14 +338,16 @@ fn add_route(
     routes: &mut Table<Arc<Route>>,
     server: &plan::Server,
     route: &plan::Route,
-    service: Option<Target>,
+    service: Option<(Target, Option<Arc<Limiter>>)>,
 ) {
     let handling = &route.handling;
     let own = handling
         .answer
         .as_ref()
-        .map(|answer| Target::Own(Own::of(answer)));
-    let Some(target) = own.or(service) else { return };
+        .map(|answer| (Target::Own(Own::of(answer)), None));
+    let Some((target, limiter)) = own.or(service) else {
+        return;
+    };
     let fields = &handling.reply_fields;
     let compiled = Route {
         methods: route.methods.clone(),
@@ -343,6 +358,11 @@ fn add_route(
             .or(server.cors.as_ref())
             .map(|c| Arc::new(c.clone())),
         body_bytes_max: route.body_bytes_max.unwrap_or(server.body_bytes_max),
+        shed: Shed {
+            priority: handling.priority,
+            watched: server.overload.in_flight_min.is_some(),
+            limiter,
+        },
         admission: Admission::of(handling),
         compress: handling.compress.unwrap_or(server.compress),
         edit: RequestEdit::of(handling),

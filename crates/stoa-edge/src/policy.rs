@@ -6,3 +6,4 @@ pub mod auth;
 pub(crate) mod compress;
 pub(crate) mod cors;
 pub(crate) mod edit;
+pub(crate) mod shed;

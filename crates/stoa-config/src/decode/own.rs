@@ -3,6 +3,7 @@
 use super::{
     Reader, admission, handling,
     limits::{self, USE_SHAPE},
+    overload,
     policies::{self, RulePlace},
     services::{Shared, route_head},
 };
@@ -62,6 +63,13 @@ pub(crate) static OWN_ROUTE: MapSpec = MapSpec {
             "How often: a name of `limits:`, a limit in place, or a list.",
             "per-user",
         ),
+        Key::new(
+            "priority",
+            Shape::Value(&overload::PRIORITY_WORDS),
+            "Which requests go last when there is too much: `critical` ones are never refused for load, `low` ones first.",
+            "critical",
+        )
+        .or("normal"),
         Key::new(
             "compress",
             handling::COMPRESS_SHAPE,
@@ -128,6 +136,7 @@ fn one(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Optio
     found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
     found.handling = handling::handling(&read, &found.path, report);
     found.handling.ip = admission::ip(&read, report);
+    found.handling.priority = overload::priority(&read, report);
     found.handling.compress = handling::compress(&read, report);
     if !(read.has("redirect") || read.has("reply")) {
         report

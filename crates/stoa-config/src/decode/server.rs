@@ -1,6 +1,6 @@
 //! `server:`
 
-use super::{Context, Reader, admission, handling, list, policies, read::default};
+use super::{Context, Reader, admission, handling, list, overload, policies, read::default};
 use crate::{
     fault::codes,
     grammar::{self, name, net, units},
@@ -128,6 +128,13 @@ pub(crate) static SERVER: MapSpec = MapSpec {
         )
         .or("false"),
         Key::new(
+            "overload",
+            overload::OVERLOAD_SHAPE,
+            "Whether requests are refused at once (`503`, `Retry-After`) when more wait than can be answered in time.",
+            "{ floor: 32 }",
+        )
+        .or("true"),
+        Key::new(
             "compress",
             handling::COMPRESS_SHAPE,
             "Whether texts from 1 KiB on are compressed (zstd, br, gzip) for requests that accept it: `true` does so unless a request has credentials, `always` then too, `false` never.",
@@ -218,6 +225,7 @@ pub(crate) fn server(node: &Node, context: &Context<'_>, report: &mut Report<'_>
         idle_timeout: duration("idle_timeout", report),
         drain: duration("drain", report),
         allow_rollback: read.flag("allow_rollback", report).unwrap_or(false),
+        overload: overload::overload(&read, report),
         compress: handling::compress(&read, report).unwrap_or(Compress::On),
         cors: read.get("cors").and_then(|n| policies::cors(n, report)),
     })

@@ -3,7 +3,7 @@
 use super::{
     Context, Reader, admission, flag, handling,
     limits::{self, USE_SHAPE},
-    one_or_many, policies,
+    one_or_many, overload, policies,
     policies::RulePlace,
     read::default,
     websocket::{WEBSOCKET, websocket},
@@ -234,6 +234,13 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
             "`always`: tried again whatever the method.",
             "always",
         ),
+        Key::new(
+            "priority",
+            Shape::Value(&overload::PRIORITY_WORDS),
+            "Which requests go last when there is too much: `critical` ones are never refused for load, `low` ones first.",
+            "critical",
+        )
+        .or("normal"),
         Key::new(
             "compress",
             handling::COMPRESS_SHAPE,
@@ -576,6 +583,7 @@ fn fill(
     found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
     found.handling = handling::handling(read, &found.path, report);
     found.handling.ip = admission::ip(read, report);
+    found.handling.priority = overload::priority(read, report);
     found.handling.compress = handling::compress(read, report);
     found.handling.content_types = admission::content_types(read, report);
     if found.handling.rewrite.is_some() && service.strip_prefix {

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, StatusCode};
 use ipnet::IpNet;
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, num::NonZeroU32};
 
 /// The parts of a route that most routes do not have.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Handling {
     pub reply_fields: FieldEdits,
     /// `ip`: which clients may ask.
     pub ip: IpRules,
+    /// `priority`: which requests go first when there is too much.
+    pub priority: Priority,
     /// `compress`, when it differs from the server's.
     pub compress: Option<Compress>,
     /// `content_types` of request bodies; empty for any.
@@ -43,6 +45,39 @@ impl IpRules {
         let client = client.to_canonical();
         let inside = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
         !inside(&self.deny) && (self.allow.is_empty() || inside(&self.allow))
+    }
+}
+
+/// `server.overload`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overload {
+    /// `floor`: requests that a service may always have at once; `None` where nothing is ever refused for load. Default 16.
+    pub in_flight_min: Option<NonZeroU32>,
+}
+
+/// `priority` of a route, for the time when there is too much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// Never refused for load.
+    Critical,
+    /// Refused after normal ones.
+    High,
+    /// Nothing said.
+    #[default]
+    Normal,
+    /// Refused before normal ones.
+    Low,
+}
+
+impl Priority {
+    /// As the file writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
     }
 }
 

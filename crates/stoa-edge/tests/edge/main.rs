@@ -9,6 +9,7 @@ mod drain;
 mod faults;
 mod headers;
 mod malformed;
+mod overload;
 mod paths;
 mod policies;
 mod routes;
