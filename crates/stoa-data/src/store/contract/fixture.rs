@@ -6,14 +6,11 @@ use crate::operation::{
 };
 use crate::store::{Outcome, Page, Store, StoreError, Written};
 use crate::value::Value;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stoa_config::plan::{
-    Access, Auth, Field, List, Place, Plan, Resource, Rule, Rules, Server, Shard, Store as PlanStore,
-    StoreKind, TableName, Telemetry, Type,
+    Access, Field, List, Place, Plan, Resource, Rule, Rules, Shard, StoreKind, TableName, Type,
 };
 use stoa_exchange::clock;
 
@@ -96,48 +93,14 @@ pub(crate) fn refers(resource: usize, value: Type) -> Type {
 }
 
 pub(crate) fn plan(path: &Path, resources: Vec<Resource>) -> Plan {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let second = Duration::from_secs(1);
-    Plan {
-        api: "test".to_owned(),
-        version: "1".to_owned(),
-        profile: None,
-        file: path.with_extension("yaml"),
-        server: Server {
-            http: any,
-            admin: None,
-            tls: None,
-            workers: None,
-            trusted_proxies: Vec::new(),
-            body_bytes_max: 1 << 20,
-            header_bytes_max: 32 << 10,
-            headers_max: 100,
-            uri_bytes_max: 16 << 10,
-            connections_max: 100,
-            header_timeout: second,
-            body_timeout: second,
-            idle_timeout: second,
-            drain: second,
-            allow_rollback: false,
-            cors: None,
-        },
-        auth: Auth::default(),
-        limits: Vec::new(),
-        stores: vec![PlanStore {
-            name: "main".to_owned(),
-            kind: StoreKind::Sqlite {
-                path: path.to_owned(),
-            },
-        }],
-        services: Vec::new(),
-        resources,
-        functions: Vec::new(),
-        shared: None,
-        telemetry: Telemetry::default(),
-        seed: None,
-        marks: BTreeMap::new(),
-        variables: BTreeMap::new(),
-    }
+    let file = "api: test\nstores: { main: 'sqlite:x' }\nresources: { any: { fields: { n: int } } }\n";
+    let mut plan = Plan::clone(&crate::testing::plan(file));
+    plan.file = path.with_extension("yaml");
+    plan.stores[0].kind = StoreKind::Sqlite {
+        path: path.to_owned(),
+    };
+    plan.resources = resources;
+    plan
 }
 
 /// The positions of the fields of [`things`].
