@@ -29,6 +29,8 @@ pub struct Fault {
 
 /// The code of [`Fault::later`] for keys of tokens.
 pub const KEYS_REFUSED: &str = codes::KEYS_REFUSED;
+/// The code of [`Fault::later`] for certificates and their keys.
+pub const CERTIFICATE: &str = codes::CERTIFICATE;
 /// The code of [`Fault::later`] for rules over rows.
 pub const RULE_ROWS: &str = codes::RULE_ROWS;
 /// The code of first rows that cannot be loaded, which the binary finds.

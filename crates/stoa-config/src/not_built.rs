@@ -18,10 +18,6 @@ const HTTPS: &str = "services over https";
 
 const PARTS: &[Part] = &[
     Part {
-        what: "TLS on the listener",
-        used: |p| section(p.server.tls.is_some(), "server.tls"),
-    },
-    Part {
         what: "API keys",
         used: |p| section(p.auth.api_keys.is_some(), "auth.api_keys"),
     },

@@ -4,6 +4,7 @@
 mod edge;
 mod function;
 mod handling;
+mod listen;
 mod resource;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -11,6 +12,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc,
 pub use edge::*;
 pub use function::*;
 pub use handling::*;
+pub use listen::*;
 pub use resource::*;
 
 /// The API file, resolved for one profile.
@@ -148,7 +150,7 @@ pub struct Server {
     pub http: SocketAddr,
     /// `admin`: probes, metrics, purge, console. Default `127.0.0.1:9090`; `none` switches it off.
     pub admin: Option<SocketAddr>,
-    /// `tls`: certificate and key files.
+    /// `tls`: with it the API is served over TLS.
     pub tls: Option<Tls>,
     /// `workers`: threads that serve; `None` is `auto`, one per core. 1..=1024.
     pub workers: Option<u16>,
@@ -182,15 +184,6 @@ pub struct Server {
     pub compress: Compress,
     /// `cors`: for every route that does not set its own.
     pub cors: Option<Cors>,
-}
-
-/// `server.tls`.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// PEM file of the certificate chain.
-    pub cert: PathBuf,
-    /// PEM file of the private key.
-    pub key: PathBuf,
 }
 
 /// `stores.NAME`.

@@ -26,6 +26,8 @@ pub(crate) struct Way {
     pub(crate) endpoint: Option<Arc<str>>,
     /// How far the request's body came.
     pub(crate) progress: Option<Arc<Progress>>,
+    /// The client's certificate, told to the service.
+    pub(crate) client_cert: Option<HeaderValue>,
     cors: Option<Arc<stoa_config::plan::Cors>>,
     /// What the route changes of the reply's fields.
     edit: Option<Box<ReplyEdit>>,
@@ -46,6 +48,7 @@ impl Way {
             told,
             endpoint: None,
             progress: None,
+            client_cert: None,
             cors: None,
             edit: None,
             wish: None,

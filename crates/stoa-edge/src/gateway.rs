@@ -2,7 +2,7 @@
 
 use crate::{
     Parts, answer, explain,
-    listen::{guard::Waits, head::Bounds},
+    listen::{connection::Arrived, guard::Waits, head::Bounds, tls::Certificates},
     policy::{
         admission::Admission,
         auth::{self, Auth},
@@ -48,6 +48,7 @@ pub struct Gateway {
     auth: Auth,
     endpoints: Endpoints,
     limiters: Limiters,
+    certificates: Option<Arc<Certificates>>,
     observer: Arc<dyn Observer>,
     explain: bool,
     pub(crate) settings: Settings,
@@ -159,7 +160,15 @@ impl Gateway {
     /// # Errors
     /// Faults of files the plan names (keys that cannot be read or are refused).
     pub fn build(plan: &Arc<Plan>, parts: Parts, before: Option<&Gateway>) -> Result<Gateway, Vec<Fault>> {
-        let auth = auth::open(&plan.auth, &plan.api)?;
+        let auth = auth::open(&plan.auth, &plan.api);
+        let certificates = Certificates::open(plan, before.and_then(|b| b.certificates.as_ref()));
+        let (auth, certificates) = match (auth, certificates) {
+            (Ok(auth), Ok(certificates)) => (auth, certificates),
+            (auth, certificates) => {
+                let faults = [auth.err(), certificates.err()];
+                return Err(faults.into_iter().flatten().flatten().collect());
+            }
+        };
         let mut endpoints = Endpoints::new(workers(&plan.server));
         let mut routes = Table::default();
         let mut limiters = Limiters::default();
@@ -188,6 +197,7 @@ impl Gateway {
             auth,
             endpoints,
             limiters,
+            certificates,
             observer: parts.observer,
             explain: parts.explain,
             settings,
@@ -225,7 +235,8 @@ impl Gateway {
             lane: Arc::default(),
             worker: 0,
         });
-        let context = self.context(SocketAddr::from(([127, 0, 0, 1], 0)), request.headers());
+        let arrived = Arrived::plain(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let context = self.context(&arrived, request.headers());
         let (parts, body) = request.into_parts();
         let done = Done::new(seat, None, context, parts);
         let (parts, body) = answer::exchange(done, body).await.into_parts();
@@ -251,9 +262,14 @@ impl Gateway {
     }
 
     /// What is known of a request before it is looked at.
-    pub(crate) fn context(&self, peer: SocketAddr, headers: &HeaderMap) -> Context {
+    pub(crate) fn context(&self, arrived: &Arrived, headers: &HeaderMap) -> Context {
         use crate::headers::{EXPLAIN, REQUEST_ID, TRACEPARENT, forwarded, text};
-        let client = forwarded::client(peer, &self.settings.trusted_proxies, headers);
+        let client = forwarded::client(
+            arrived.peer,
+            arrived.scheme,
+            &self.settings.trusted_proxies,
+            headers,
+        );
         let explain = self.explain && text(headers, &EXPLAIN) == Some("1");
         Context {
             request_id: text(headers, &REQUEST_ID)
@@ -262,7 +278,7 @@ impl Gateway {
             trace: text(headers, &TRACEPARENT)
                 .and_then(Trace::accept)
                 .unwrap_or_else(Trace::generate),
-            peer,
+            peer: arrived.peer,
             client: client.address,
             scheme: client.scheme,
             host: client.host,
@@ -274,6 +290,11 @@ impl Gateway {
             body_bytes_max: 0,
             trail: if explain { Trail::on() } else { Trail::off() },
         }
+    }
+
+    /// The certificates of the listener, where it speaks TLS.
+    pub fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.as_ref()
     }
 
     pub(crate) fn auth(&self) -> &Auth {

@@ -18,7 +18,10 @@ mod target;
 mod timer;
 
 pub use gateway::Gateway;
-pub use listen::{Drained, Edge};
+pub use listen::{
+    Drained, Edge,
+    tls::{Certificates, Refreshed, check as check_certificates},
+};
 pub use policy::auth::token;
 
 use std::{collections::HashMap, sync::Arc};

@@ -1,5 +1,6 @@
 //! The running process: what `dev` and `serve` share. Start, reload, drain.
 
+mod certificates;
 mod descriptors;
 mod memory;
 mod next;
@@ -202,7 +203,7 @@ impl Live {
             let dim = style::DIM;
             terminal::say(format_args!("  {dim}{note}{dim:#}"));
         }
-        let http = format!("http://{}", self.http);
+        let http = format!("{}://{}", dev::panel::scheme(&self.plan), self.http);
         let admin = self
             .admin
             .map_or_else(|| String::from("none"), |at| format!("http://{at}"));
@@ -230,7 +231,16 @@ impl Live {
         } else {
             None
         };
-        while let Some(event) = events.recv().await {
+        let mut looks = tokio::time::interval(certificates::EVERY);
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                _ = looks.tick() => {
+                    certificates::look(&self.gateway, &self.telemetry);
+                    continue;
+                }
+            };
+            let Some(event) = event else { break };
             match event {
                 Event::Stop => break,
                 Event::Key(key) => dev::panel::key(self, key),
@@ -367,11 +377,9 @@ fn follow(watch: &mut dev::watch::Watch, seen: &Seen) {
 /// What a reload cannot change.
 fn needs_restart(before: &Plan, after: &Plan) -> Vec<String> {
     let (old, new) = (&before.server, &after.server);
-    let tls = |plan: &Plan| plan.server.tls.as_ref().map(|t| (t.cert.clone(), t.key.clone()));
     [
         ("server.http", old.http != new.http),
         ("server.admin", old.admin != new.admin),
-        ("server.tls", tls(before) != tls(after)),
         ("server.workers", old.workers != new.workers),
     ]
     .into_iter()

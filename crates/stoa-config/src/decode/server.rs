@@ -1,11 +1,11 @@
 //! `server:`
 
-use super::{Context, Reader, admission, handling, list, overload, policies, read::default};
+use super::{Context, Reader, admission, handling, list, overload, policies, read::default, tls};
 use crate::{
     fault::codes,
-    grammar::{self, name, net, units},
+    grammar::{self, net, units},
     node::Node,
-    plan::{Compress, Server, Tls},
+    plan::{Compress, Server},
     report::Report,
     spec::{Key, MapSpec, Shape},
 };
@@ -30,8 +30,8 @@ pub(crate) static SERVER: MapSpec = MapSpec {
         .or("127.0.0.1:9090"),
         Key::new(
             "tls",
-            Shape::Map(&TLS),
-            "Certificate and key; without them the API is served in plain HTTP.",
+            Shape::Map(&tls::TLS),
+            "Certificate and key; without them the API is served in plain HTTP, HTTP/2 by prior knowledge too.",
             "{ cert: tls/cert.pem, key: tls/key.pem }",
         ),
         Key::new(
@@ -157,28 +157,6 @@ pub(crate) static SERVER: MapSpec = MapSpec {
     ],
 };
 
-pub(crate) static TLS: MapSpec = MapSpec {
-    name: "tls",
-    doc: "Files of the certificate and its key, PEM.",
-    keys: &[
-        Key::new(
-            "cert",
-            Shape::Value(&name::PATH_WORDS),
-            "The certificate and what it was issued by.",
-            "tls/cert.pem",
-        )
-        .needed(),
-        Key::new(
-            "key",
-            Shape::Value(&name::PATH_WORDS),
-            "The private key.",
-            "tls/key.pem",
-        )
-        .needed(),
-    ],
-    instead: &[("certificate", "did you mean `cert`?")],
-};
-
 static AUTO: grammar::Words =
     grammar::Words::new("`auto` or a number", codes::NUMBER, &["auto", "4"]).choice(&["auto"]);
 
@@ -211,7 +189,7 @@ pub(crate) fn server(node: &Node, context: &Context<'_>, report: &mut Report<'_>
     Some(Server {
         http,
         admin,
-        tls: read.get("tls").and_then(|n| tls(n, context, report)),
+        tls: read.get("tls").and_then(|n| tls::tls(n, context, report)),
         workers: workers(&read, report),
         trusted_proxies: trusted_proxies(&read, report),
         ip: admission::ip(&read, report),
@@ -247,18 +225,6 @@ fn size(read: &Reader<'_>, key: &str, (min, max): (u64, u64), report: &mut Repor
         );
     }
     standard
-}
-
-fn tls(node: &Node, context: &Context<'_>, report: &mut Report<'_>) -> Option<Tls> {
-    let read = Reader::open(&TLS, node, "`tls`", report)?;
-    let (cert, key) = (
-        read.value("cert", &name::PATH, report),
-        read.value("key", &name::PATH, report),
-    );
-    Some(Tls {
-        cert: context.path(&cert?),
-        key: context.path(&key?),
-    })
 }
 
 fn workers(read: &Reader<'_>, report: &mut Report<'_>) -> Option<u16> {

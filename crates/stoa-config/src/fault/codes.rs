@@ -185,6 +185,9 @@ codes! {
     FUNCTION_STORE = "E0425", "a function in a store that has none",
         "`functions:` names functions of one PostgreSQL database. SQLite has none: keep the section in a profile whose store is PostgreSQL, or leave it out. On several shards a function would see the rows of one: keep it in a store of one shard.";
 
+    CERTIFICATE = "E0440", "a certificate or its key cannot be used",
+        "`server.tls` names PEM files: `cert` holds the certificate and after it those that it was issued by, `key` the private key that belongs to it (PKCS #8, PKCS #1 or SEC 1, not encrypted). The message names the file and what is wrong with it: missing, unreadable, of another kind, a key of another certificate, or one that is no longer or not yet valid. While the API runs, files that change are read again; what cannot be used then changes nothing and is said in the log.";
+
     NOT_BUILT = "E0901", "not built yet",
         "The file is right, but this version would silently do nothing about this part. `dev` and `serve` refuse it, so that nobody relies on what is not there. Leave it out until a version that has it; `stoa check` accepts it.";
 }

@@ -39,11 +39,11 @@ pub(crate) fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
 }
 
 /// Finds out who the client is.
-pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -> Client {
+pub(crate) fn client(peer: SocketAddr, scheme: Scheme, trusted: &[IpNet], headers: &HeaderMap) -> Client {
     let own_host = super::text(headers, &header::HOST).unwrap_or_default();
     let mut client = Client {
         address: peer.ip().to_canonical(),
-        scheme: Scheme::Http,
+        scheme,
         host: own_host.to_ascii_lowercase(),
     };
     if !is_trusted(trusted, client.address) {
@@ -67,8 +67,10 @@ pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -
             break;
         }
     }
-    if proto.is_some_and(|p| p.eq_ignore_ascii_case("https")) {
-        client.scheme = Scheme::Https;
+    match proto {
+        Some(proto) if proto.eq_ignore_ascii_case("https") => client.scheme = Scheme::Https,
+        Some(proto) if proto.eq_ignore_ascii_case("http") => client.scheme = Scheme::Http,
+        _ => {}
     }
     if let Some(host) = host.filter(|h| plain_host(h)) {
         client.host = host.to_ascii_lowercase();
@@ -81,7 +83,7 @@ pub(crate) fn client(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -
 pub(crate) fn ends_here(name: &str, trusted: bool) -> bool {
     match name {
         "forwarded" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port"
-        | "x-real-ip" => true,
+        | "x-real-ip" | "client-cert" | "client-cert-chain" => true,
         _ if overrides(name) => true,
         _ if name.starts_with("x-forwarded-") => !trusted,
         // Servers that read fields as `HTTP_X_FORWARDED_FOR` cannot tell `X_Forwarded_For` from what is written here.
@@ -103,6 +105,7 @@ fn mistaken(name: &str) -> bool {
     name.starts_with("x-forwarded-")
         || name == REQUEST_ID.as_str()
         || name == REAL_IP.as_str()
+        || matches!(name, "client-cert" | "client-cert-chain")
         || overrides(name)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     guard::{Guard, Shared},
+    transport::Transport,
     worker::{Control, Phase},
 };
 use crate::{
@@ -20,9 +21,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    task::Poll,
     time::Duration,
 };
-use stoa_exchange::{Body, Problem, codes};
+use stoa_exchange::{Body, Problem, Scheme, codes};
 use tokio::{net::TcpStream, time::Sleep};
 
 /// What a connection is told for which there is no place.
@@ -44,8 +46,71 @@ const HYPER_FIELDS_MAX: usize = 100;
 /// still gets its reply, with `Connection: close`.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How a connection arrived.
+pub(crate) struct Arrived {
+    pub(crate) peer: SocketAddr,
+    /// What it speaks.
+    pub(crate) scheme: Scheme,
+    /// The client's certificate, as `Client-Cert` has it.
+    pub(crate) client_cert: Option<HeaderValue>,
+}
+
+impl Arrived {
+    /// Over a plain socket.
+    pub(crate) fn plain(peer: SocketAddr) -> Self {
+        Self {
+            peer,
+            scheme: Scheme::Http,
+            client_cert: None,
+        }
+    }
+}
+
 /// Serves a connection until it ends.
 pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: SocketAddr) {
+    let Some(certificates) = control.seat().gateway.certificates().cloned() else {
+        return http1(control, stream, Arrived::plain(peer)).await;
+    };
+    // In a box of its own, since it is large and soon over.
+    let shaking = Box::pin(certificates.accept(stream));
+    // A client that does not shake hands is of no use in a log: it is a scanner, or was told by its own library.
+    let Some(Ok(shaken)) = while_serving(control, shaking).await else {
+        return;
+    };
+    let arrived = Arrived {
+        peer,
+        scheme: Scheme::Https,
+        client_cert: shaken.client_cert,
+    };
+    // In a box too: what TLS keeps must not make plain connections larger.
+    Box::pin(http1(control, shaken.stream, arrived)).await;
+}
+
+/// Waits for what comes before the first request, no longer than the grace once the worker drains.
+async fn while_serving<F: Future + Unpin>(control: &Control, mut waiting: F) -> Option<F::Output> {
+    let mut watched = Watched {
+        control,
+        number: None,
+    };
+    let mut grace: Option<Pin<Box<Sleep>>> = None;
+    poll_fn(|cx| {
+        if watched.number.is_none() {
+            watched.number = Some(control.watch(cx.waker().clone()));
+        }
+        if let Poll::Ready(output) = Pin::new(&mut waiting).poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if control.phase() == Phase::Serving {
+            return Poll::Pending;
+        }
+        let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(GRACE)));
+        grace.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// HTTP/1 on a connection.
+async fn http1<T: Transport>(control: &Arc<Control>, stream: T, arrived: Arrived) {
     let shared = Arc::new(Shared::default());
     let (bounds, waits) = {
         let seat = control.seat();
@@ -55,7 +120,7 @@ pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: Socke
     let heads = AtomicU64::new(0);
     let service = service_fn(|request| {
         let number = heads.fetch_add(1, Relaxed) + 1;
-        let begun = begin(control, &shared, peer, request);
+        let begun = begin(control, &shared, &arrived, request);
         // In a box of its own: the library keeps room for this future on idle connections too.
         Box::pin(exchange(control.clone(), shared.clone(), number, begun))
     });
@@ -145,12 +210,12 @@ struct Begun {
 fn begin(
     control: &Control,
     shared: &Arc<Shared>,
-    peer: SocketAddr,
+    arrived: &Arrived,
     request: http::Request<Incoming>,
 ) -> Begun {
     let seat = control.seat();
     let (parts, body) = request.into_parts();
-    let context = seat.gateway.context(peer, &parts.headers);
+    let context = seat.gateway.context(arrived, &parts.headers);
     let body = if hyper::body::Body::is_end_stream(&body) {
         Body::Empty
     } else {
@@ -159,8 +224,10 @@ fn begin(
     // As the guard sees it: behind a body nothing else can begin.
     let wants_upgrade =
         parts.extensions.get::<hyper::upgrade::OnUpgrade>().is_some() && matches!(body, Body::Empty);
+    let mut done = Done::new(seat, Some(shared.clone()), context, parts);
+    done.way.client_cert.clone_from(&arrived.client_cert);
     Begun {
-        done: Done::new(seat, Some(shared.clone()), context, parts),
+        done,
         body,
         wants_upgrade,
     }

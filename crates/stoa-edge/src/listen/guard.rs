@@ -7,6 +7,7 @@
 use super::{
     framer::{Framer, Then, Verdict},
     head::{self, Bounds, Refusal, Side},
+    transport::{self, Transport},
 };
 use crate::timer::Timer;
 use std::{
@@ -23,7 +24,6 @@ use std::{
 use stoa_exchange::clock;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Sleep,
 };
 
@@ -123,8 +123,8 @@ pub(crate) struct Waits {
 }
 
 /// A client's connection, guarded.
-pub(crate) struct Guard {
-    inner: TcpStream,
+pub(crate) struct Guard<T: Transport> {
+    inner: T,
     framer: Framer,
     shared: Arc<Shared>,
     waits: Waits,
@@ -147,8 +147,8 @@ pub(crate) struct Guard {
     linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
-impl Guard {
-    pub(crate) fn new(inner: TcpStream, shared: Arc<Shared>, bounds: Bounds, waits: Waits) -> Self {
+impl<T: Transport> Guard<T> {
+    pub(crate) fn new(inner: T, shared: Arc<Shared>, bounds: Bounds, waits: Waits) -> Self {
         shared.began();
         Self {
             inner,
@@ -255,7 +255,7 @@ impl Guard {
         loop {
             let mut space = [0; 4096];
             let mut more = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut more))?;
+            ready!(transport::receive(&mut self.inner, cx, &mut more))?;
             let more = more.filled();
             if more.is_empty() {
                 self.ended = true;
@@ -294,7 +294,7 @@ impl Guard {
         }
         let mut space = [0; 1024];
         let mut more = ReadBuf::new(&mut space);
-        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut more))?;
+        ready!(transport::receive(&mut self.inner, cx, &mut more))?;
         self.held.extend_from_slice(more.filled());
         self.ended = more.filled().is_empty();
         if self.ended {
@@ -307,7 +307,7 @@ impl Guard {
     /// Reads into the library's buffer and takes back what must not pass.
     fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        ready!(transport::receive(&mut self.inner, cx, buf))?;
         let new = &buf.filled()[before..];
         if new.is_empty() {
             self.ended = true;
@@ -361,7 +361,7 @@ impl Guard {
     }
 }
 
-impl AsyncRead for Guard {
+impl<T: Transport> AsyncRead for Guard<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -386,7 +386,7 @@ impl AsyncRead for Guard {
                 return Poll::Pending;
             }
             if this.framer.is_tunnel() && this.held.is_empty() {
-                return Pin::new(&mut this.inner).poll_read(cx, buf);
+                return transport::receive(&mut this.inner, cx, buf);
             }
             let polled = if this.framer.awaits_decision() {
                 this.poll_decision(cx)
@@ -427,7 +427,7 @@ fn gathered<'a>(bufs: &[io::IoSlice<'_>], space: &'a mut [u8]) -> Option<&'a [u8
     Some(all)
 }
 
-impl AsyncWrite for Guard {
+impl<T: Transport> AsyncWrite for Guard<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.progress(cx, polled)
@@ -452,7 +452,9 @@ impl AsyncWrite for Guard {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        // Encrypted bytes may wait here; a plain socket is always ready.
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.progress(cx, polled)
     }
 
     /// Closing a socket with unread bytes resets it, and the client may lose the reply it was just sent. So
@@ -485,9 +487,9 @@ impl AsyncWrite for Guard {
     }
 }
 
-impl Guard {
+impl<T: Transport> Guard<T> {
     /// Ends the connection of a client that does not read.
-    fn progress(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn progress<N>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<N>>) -> Poll<io::Result<N>> {
         if polled.is_ready() {
             if self.write_timer.is_some() {
                 self.write_timer = None;
@@ -507,11 +509,11 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl<T: Transport> Drop for Guard<T> {
     fn drop(&mut self) {
         if self.shared.broken.load(Relaxed) {
             // A reset, not an orderly end: a reply that is delimited by the end of the connection would look whole.
-            let _ = socket2::SockRef::from(&self.inner).set_linger(Some(Duration::ZERO));
+            self.inner.reset_when_dropped();
         }
     }
 }

@@ -250,8 +250,10 @@ async fn took(
 
 fn start(control: &Arc<Control>, stream: TcpStream, peer: SocketAddr) {
     let Some(place) = control.doors.enter() else {
-        // Said without waiting: a client that cannot take it is not waited for.
-        let _ = stream.try_write(connection::full().as_bytes());
+        // Said without waiting: a client that cannot take it is not waited for. Over TLS nothing can be said yet.
+        if control.seat().gateway.certificates().is_none() {
+            let _ = stream.try_write(connection::full().as_bytes());
+        }
         return;
     };
     // A socket that is already gone fails later, where it is read.

@@ -9,7 +9,7 @@ mod jws;
 mod jwt;
 mod keys;
 mod memory;
-mod pem;
+pub(crate) mod pem;
 mod refusal;
 mod strict;
 #[cfg(test)]

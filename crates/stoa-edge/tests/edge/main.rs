@@ -14,5 +14,7 @@ mod paths;
 mod policies;
 mod routes;
 mod support;
+mod tls;
+mod tls_files;
 mod tunnel;
 mod websocket;

@@ -11,7 +11,7 @@ use stoa_config::plan::{self, Access, PathPattern, Plan, Rule, Segment};
 use stoa_edge::{Edge, Gateway, Parts};
 use stoa_exchange::{Handler, Observer, Record};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
@@ -212,8 +212,8 @@ impl Served {
 }
 
 /// A raw client.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     pub(crate) rest: Vec<u8>,
 }
 
@@ -248,7 +248,7 @@ pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(LONG, self.stream.write_all(bytes.as_ref()))
             .await

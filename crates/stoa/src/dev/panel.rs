@@ -21,12 +21,12 @@ const TOKEN_CHARS: usize = 12;
 /// keeps no records.
 pub(crate) async fn show(live: &Live, quiet: &Arc<Gateway>, took: Duration, machine: bool) {
     let plan = &live.plan;
-    let base = url(live.http);
+    let base = url(scheme(plan), live.http);
     let token = token::mint(plan);
     let minted = token.as_ref().and_then(|t| t.as_ref().ok());
     let text = minted.map(|t| t.text.as_str());
     let try_line = try_line::find(plan, quiet, &base, text).await;
-    let admin = live.admin.map(url);
+    let admin = live.admin.map(|at| url("http", at));
     if machine {
         terminal::result(json!({
             "event": "ready", "api": base, "docs": format!("{base}/docs"), "admin": admin,
@@ -72,11 +72,20 @@ pub(crate) async fn show(live: &Live, quiet: &Arc<Gateway>, took: Duration, mach
 }
 
 /// Where a person here reaches the address: an address that means every interface is no address to go to.
-pub(crate) fn url(at: SocketAddr) -> String {
+pub(crate) fn url(scheme: &str, at: SocketAddr) -> String {
     if at.ip().is_unspecified() {
-        format!("http://localhost:{}", at.port())
+        format!("{scheme}://localhost:{}", at.port())
     } else {
-        format!("http://{at}")
+        format!("{scheme}://{at}")
+    }
+}
+
+/// What the API's port speaks.
+pub(crate) fn scheme(plan: &Plan) -> &'static str {
+    if plan.server.tls.is_some() {
+        "https"
+    } else {
+        "http"
     }
 }
 
@@ -135,7 +144,7 @@ fn token_line(token: Option<&Result<DevToken, String>>, keys: bool) -> String {
 /// Does what the key asks for.
 pub(crate) fn key(live: &Live, key: char) {
     match key {
-        'o' => open(&format!("{}/docs", url(live.http))),
+        'o' => open(&format!("{}/docs", url(scheme(&live.plan), live.http))),
         't' => match token::mint(&live.plan) {
             Some(Ok(token)) => terminal::say(format_args!("\n{}\n", token.text)),
             other => terminal::say(format_args!("  {}", token_line(other.as_ref(), true))),

@@ -99,6 +99,9 @@ pub(super) async fn build(
         Ok(built) => built,
         Err(refused) => return Err((refused, loaded)),
     };
+    if let Some(certificates) = built.gateway.certificates() {
+        commands::show_faults(&certificates.warnings(), &loaded);
+    }
     let mut notes = built.notes;
     let room = plan.server.connections_max;
     if room < wanted {

@@ -12,7 +12,7 @@ fn who(peer: &str, fields: &[(&'static str, &str)]) -> (String, Scheme, String) 
     for (name, value) in fields {
         headers.append(*name, HeaderValue::from_str(value).unwrap());
     }
-    let client = client(peer.parse().unwrap(), &trusted, &headers);
+    let client = client(peer.parse().unwrap(), Scheme::Http, &trusted, &headers);
     (client.address.to_string(), client.scheme, client.host)
 }
 

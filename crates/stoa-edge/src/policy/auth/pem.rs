@@ -46,6 +46,8 @@ const BIT_STRING: u8 = 0x03;
 const OBJECT_ID: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 
 /// What is left to read of a DER encoding (X.690).
 struct Der<'a>(&'a [u8]);
@@ -79,6 +81,32 @@ impl<'a> Der<'a> {
             .map(|(_, content)| content)
     }
 
+    /// `UTCTime` (`YYMMDDhhmmssZ`) or `GeneralizedTime` (with four digits of the year) in seconds since 1970.
+    fn date(&mut self) -> Option<i64> {
+        let (tag, text) = self.next()?;
+        let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+        let (year, rest) = match tag {
+            UTC_TIME => {
+                let (year, rest) = text.split_at_checked(2)?;
+                let year: i16 = year.parse().ok()?;
+                (if year < 50 { 2000 + year } else { 1900 + year }, rest)
+            }
+            GENERALIZED_TIME => {
+                let (year, rest) = text.split_at_checked(4)?;
+                (year.parse().ok()?, rest)
+            }
+            _ => return None,
+        };
+        let two = |at: usize| rest.get(at..at + 2)?.parse::<i8>().ok();
+        let date = jiff::civil::DateTime::new(year, two(0)?, two(2)?, two(4)?, two(6)?, two(8)?, 0).ok()?;
+        Some(
+            date.to_zoned(jiff::tz::TimeZone::UTC)
+                .ok()?
+                .timestamp()
+                .as_second(),
+        )
+    }
+
     /// An unsigned integer without the zero byte that marks it as such.
     fn unsigned(&mut self) -> Option<Vec<u8>> {
         let bytes = self.read(INTEGER)?;
@@ -98,6 +126,21 @@ fn certificate(der: &[u8]) -> Option<&[u8]> {
         body.read(SEQUENCE)?;
     }
     body.read(SEQUENCE)
+}
+
+/// From when until when a certificate is valid (RFC 5280 section 4.1.2.5), in seconds since 1970.
+pub(crate) fn validity(der: &[u8]) -> Option<(i64, i64)> {
+    let mut signed = Der(Der(der).read(SEQUENCE)?);
+    let mut body = Der(signed.read(SEQUENCE)?);
+    if body.0.first() == Some(&VERSION) {
+        body.next()?;
+    }
+    body.read(INTEGER)?;
+    for _ in ["signature", "issuer"] {
+        body.read(SEQUENCE)?;
+    }
+    let mut dates = Der(body.read(SEQUENCE)?);
+    Some((dates.date()?, dates.date()?))
 }
 
 /// `RSAPublicKey` (RFC 8017 appendix A.1.1).

@@ -12,7 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, uri::PathAn
 use stoa_exchange::{Body, Problem, Request, Trace, codes};
 
 /// Fields that are written here, at most.
-const OWN_MAX: usize = 12;
+const OWN_MAX: usize = 13;
+
+/// RFC 9440.
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 
 /// What a request to a service is made of.
 pub(super) struct Head<'a> {
@@ -82,6 +85,9 @@ impl Head<'_> {
             fields.insert(header::UPGRADE, protocol.clone());
         }
         forwarded::write(&mut fields, sent, call.context, trusted);
+        if let Some(certificate) = &call.way.client_cert {
+            fields.insert(CLIENT_CERT, certificate.clone());
+        }
         fields.append(header::VIA, settings.via_field.clone());
         let [id, trace] = &call.way.told;
         fields.insert(REQUEST_ID, id.clone());
