@@ -3,7 +3,7 @@
 use crate::{
     fault::{Fault, Severity, codes},
     node::{Node, Value},
-    plan::{Balance, JwtKeys, Mark, Plan, Service},
+    plan::{JwtKeys, Mark, Plan, Service},
     source::Text,
 };
 use std::collections::BTreeMap;
@@ -64,10 +64,6 @@ const PARTS: &[Part] = &[
     Part {
         what: "retrying",
         used: |p| on_services(p, "retry", |s| s.retry.is_some()),
-    },
-    Part {
-        what: "this way of balancing",
-        used: |p| on_services(p, "balance", |s| s.balance != Balance::RoundRobin),
     },
     Part {
         what: HTTPS,

@@ -173,7 +173,7 @@ impl Gateway {
         let mut routes = Table::default();
         let mut limiters = Limiters::default();
         for service in &plan.services {
-            let target = Service::open(service, &mut endpoints, before.map(|b| &b.endpoints));
+            let target = Service::open(service, &plan.auth, &mut endpoints, before.map(|b| &b.endpoints));
             let limiter = limiters.get(&service.name, plan.server.overload, before.map(|b| &b.limiters));
             add_service(&mut routes, &plan.server, service, (Arc::new(target), limiter));
         }

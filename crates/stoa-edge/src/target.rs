@@ -59,7 +59,7 @@ impl Target {
     /// For `stoa route`.
     pub(crate) fn in_words(&self) -> String {
         match self {
-            Self::Service(service, _) => format!("service {}", service.name),
+            Self::Service(service, _) => service.in_words(),
             Self::Own(own) => own.in_words(),
             Self::Resource(_) => "resource".to_owned(),
             Self::Document(_) => "document".to_owned(),

@@ -3,9 +3,10 @@
 use super::{
     Context, Reader, admission, flag, handling,
     limits::{self, USE_SHAPE},
-    one_or_many, overload, policies,
+    overload, policies,
     policies::RulePlace,
     read::default,
+    upstream,
     websocket::{WEBSOCKET, websocket},
 };
 use crate::{
@@ -13,21 +14,16 @@ use crate::{
     grammar::{self, name, net, policy, route, template, units},
     node::{Entry, Node, Value},
     plan::{
-        Access, Auth, Balance, Endpoint, Handling, Health, Limit, PathPattern, Place, Retry, Route, Rule,
-        Segment, Service, Timeouts, WebSocket,
+        Access, Auth, Balance, Handling, Health, Limit, PathPattern, Place, Retry, Route, Rule, Segment,
+        Service, Timeouts, Upstream, WebSocket,
     },
     report::Report,
     spec::{Key, MapSpec, Shape},
 };
 
-const URLS_SHAPE: Shape = Shape::Any(&[
-    Shape::Value(&net::UPSTREAM_WORDS),
-    Shape::List(&Shape::Value(&net::UPSTREAM_WORDS)),
-]);
-
 pub(crate) const SERVICE_SHAPE: Shape = Shape::Any(&[
-    Shape::Value(&net::UPSTREAM_WORDS),
-    Shape::List(&Shape::Value(&net::UPSTREAM_WORDS)),
+    Shape::Value(&net::MEMBER_WORDS),
+    upstream::LIST_SHAPE,
     Shape::Map(&SERVICE),
 ]);
 
@@ -37,15 +33,15 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
     keys: &[
         Key::new(
             "url",
-            URLS_SHAPE,
-            "Where it is; several addresses share the requests.",
+            upstream::URLS_SHAPE,
+            "Where it is; several addresses share the requests, by their weights where they have any.",
             "[http://127.0.0.1:9001, http://127.0.0.1:9011]",
         )
         .needed(),
         Key::new(
             "balance",
             Shape::Value(&policy::BALANCE_WORDS),
-            "How one of several addresses is chosen.",
+            "How one of several addresses is chosen. `hash` sends the same key to the same address, as long as that has no more than 1.25 times its share under way.",
             "round-robin",
         )
         .or("least-latency"),
@@ -342,6 +338,7 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         name: name.to_owned(),
         place: place.clone(),
         endpoints: Vec::new(),
+        upstream: Upstream::default(),
         balance: Balance::LeastLatency,
         health: None,
         timeouts: Timeouts::default(),
@@ -364,12 +361,14 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         return None;
     }
     if node.map().is_none() {
-        service.endpoints = endpoints(node, report);
+        upstream::addresses(node, &mut service, report);
         service.routes.push(everything(name, place, shared.auth));
         return Some(service);
     }
     let read = Reader::open(&SERVICE, node, format!("service `{name}`"), report)?;
-    service.endpoints = read.get("url").map(|n| endpoints(n, report)).unwrap_or_default();
+    if let Some(node) = read.get("url") {
+        upstream::addresses(node, &mut service, report);
+    }
     let balance = read.value("balance", &policy::BALANCE, report);
     service.balance = read.or_default(balance, "balance", &policy::BALANCE);
     service.health = read.get("health").and_then(|n| health(n, report));
@@ -391,28 +390,6 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         Some(node) => service.routes = routes(node, &service, shared, report),
     }
     Some(service)
-}
-
-fn endpoints(node: &Node, report: &mut Report<'_>) -> Vec<Endpoint> {
-    let mut endpoints: Vec<Endpoint> = Vec::new();
-    if node.list().is_some_and(<[Node]>::is_empty) {
-        report.add(codes::URL, node.span, "the list of addresses is empty");
-    }
-    for item in one_or_many(node) {
-        let Some(endpoint) = grammar::scalar(item, &net::UPSTREAM, report) else {
-            continue;
-        };
-        if endpoints.contains(&endpoint) {
-            report.add(
-                codes::DUPLICATE_VALUE,
-                item.span,
-                format!("{endpoint} is listed twice"),
-            );
-        } else {
-            endpoints.push(endpoint);
-        }
-    }
-    endpoints
 }
 
 fn health(node: &Node, report: &mut Report<'_>) -> Option<Health> {

@@ -3,7 +3,8 @@
 use super::{Flaw, Grammar, Words, postgres};
 use crate::{
     fault::codes,
-    plan::{Endpoint, Host},
+    plan::{Endpoint, Host, Share},
+    report::did_you_mean,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use url::Url;
@@ -47,6 +48,22 @@ pub(crate) static UPSTREAM_WORDS: Words = Words::new(
     "the URL of a service",
     codes::URL,
     &["http://127.0.0.1:9001", "https://api.example.com/v2"],
+)
+.pattern("^(https?://.+|.*\\$\\{.*)$");
+
+/// One address of a service and its part of the requests.
+pub(crate) static MEMBER: Grammar<(Endpoint, Share)> = Grammar {
+    words: &MEMBER_WORDS,
+    parse: member,
+};
+pub(crate) static MEMBER_WORDS: Words = Words::new(
+    "the URL of a service, with its weight and priority where they differ from the others'",
+    codes::URL,
+    &[
+        "http://127.0.0.1:9001",
+        "http://10.0.0.7:9001 weight 3",
+        "http://10.1.0.7:9001 priority 1",
+    ],
 )
 .pattern("^(https?://.+|.*\\$\\{.*)$");
 
@@ -243,6 +260,42 @@ pub(crate) fn upstream(text: &str) -> Result<Endpoint, Flaw> {
         port,
         base_path: url.path().trim_end_matches('/').to_owned(),
     })
+}
+
+/// Weights of an address, and the numbers of its group.
+pub(crate) const WEIGHT: (u64, u64) = (1, 1_000);
+pub(crate) const PRIORITY: (u64, u64) = (0, 9);
+
+fn member(text: &str) -> Result<(Endpoint, Share), Flaw> {
+    let mut parts = super::words(text);
+    let (from, url) = parts.next().unwrap_or((0, ""));
+    let endpoint = upstream(url).map_err(|flaw| flaw.shifted(from))?;
+    let mut share = Share::default();
+    let (mut weight, mut priority) = (None, None);
+    while let Some((at, word)) = parts.next() {
+        let (place, (least, most)) = match word {
+            "weight" if weight.is_none() => (&mut weight, WEIGHT),
+            "priority" if priority.is_none() => (&mut priority, PRIORITY),
+            other => {
+                let flaw = Flaw::at(at..at + other.len(), format!("`{other}` is not expected here"));
+                return Err(flaw.help(did_you_mean(other, ["weight", "priority"])));
+            }
+        };
+        let (at, number) = parts
+            .next()
+            .ok_or_else(|| Flaw::at(at..at + word.len(), format!("nothing follows `{word}`")))?;
+        *place = Some(
+            super::units::digits(number)
+                .filter(|n| (least..=most).contains(n))
+                .ok_or_else(|| {
+                    let message = format!("`{number}` is not a {word} from {least} to {most}");
+                    Flaw::at(at..at + number.len(), message)
+                })?,
+        );
+    }
+    share.weight = weight.map_or(share.weight, |n| n as u16);
+    share.priority = priority.map_or(share.priority, |n| n as u8);
+    Ok((endpoint, share))
 }
 
 pub(crate) fn web(text: &str) -> Result<String, Flaw> {

@@ -359,9 +359,12 @@ fn key(text: &str) -> Result<LimitKey, Flaw> {
 
 fn balance(text: &str) -> Result<Balance, Flaw> {
     if let Some(rest) = text.strip_prefix("hash").filter(|r| r.starts_with(' ')) {
-        return key(rest)
-            .map(Balance::Hash)
-            .map_err(|flaw| flaw.shifted("hash".len()));
+        let key = key(rest).map_err(|flaw| flaw.shifted("hash".len()))?;
+        if key == LimitKey::All {
+            let flaw = Flaw::whole(text, "`hash all` sends every request to the same address");
+            return Err(flaw.help("such as `hash ip`"));
+        }
+        return Ok(Balance::Hash(key));
     }
     let words = [
         ("round-robin", Balance::RoundRobin),

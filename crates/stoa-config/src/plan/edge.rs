@@ -1,6 +1,6 @@
 //! The gateway's part of the plan: identity, access, limits, services, routes.
 
-use super::{Handling, Place, Secret};
+use super::{Handling, Place, Secret, Upstream};
 use std::{fmt, net::IpAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 /// `auth:`.
@@ -178,6 +178,8 @@ pub struct Service {
     pub place: Place,
     /// `url`: one address or several, never empty.
     pub endpoints: Vec<Endpoint>,
+    /// How they share the requests and are kept in use.
+    pub upstream: Upstream,
     /// `balance`. Default least latency.
     pub balance: Balance,
     /// `health`: active checks.
@@ -245,6 +247,30 @@ pub enum Balance {
     LeastLatency,
     /// By the hash of a key of the request.
     Hash(LimitKey),
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RoundRobin => f.write_str("round-robin"),
+            Self::LeastRequests => f.write_str("least-requests"),
+            Self::LeastLatency => f.write_str("least-latency"),
+            Self::Hash(key) => write!(f, "hash {key}"),
+        }
+    }
+}
+
+impl fmt::Display for LimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User => f.write_str("user"),
+            Self::Ip => f.write_str("ip"),
+            Self::ApiKey => f.write_str("key"),
+            Self::Claim(name) => write!(f, "claim {name}"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::All => f.write_str("all"),
+        }
+    }
 }
 
 /// `services.NAME.health`.

@@ -6,27 +6,37 @@
 
 mod balance;
 mod checked;
+mod flight;
+mod key;
+mod load;
 mod outbound;
 pub(crate) mod pool;
 mod reply;
 mod send;
+mod set;
 mod tunnel;
 mod websocket;
 
 use crate::{answer::Way, codes as edge, gateway::Seat};
-use balance::Balance;
-use http::{Uri, request, uri::PathAndQuery};
+use balance::{Ask, Balance};
+use http::{HeaderName, Uri, request, uri::PathAndQuery};
+use load::Moment;
 use outbound::Head;
-use pool::{Endpoint, Endpoints};
+use pool::Endpoints;
+use set::Set;
 use std::sync::Arc;
 use stoa_config::plan::{self, Timeouts, WebSocket};
 use stoa_exchange::{Body, Context, Problem, Reply};
 
 /// A service.
 pub(crate) struct Service {
-    pub(crate) name: String,
-    endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) name: Arc<str>,
+    set: Set,
     balance: Box<dyn Balance>,
+    /// How the file calls it.
+    balance_in_words: String,
+    /// The header field that carries API keys.
+    api_key: HeaderName,
     strip_prefix: bool,
     websocket: WebSocket,
 }
@@ -40,22 +50,35 @@ pub(crate) struct Call<'a> {
 }
 
 impl Service {
-    /// Opens the service of a plan; endpoints that the gateway before had keep their pools.
+    /// Opens the service of a plan; endpoints that the gateway before had keep their pools and what is known of them.
     pub(crate) fn open(
         service: &plan::Service,
+        auth: &plan::Auth,
         endpoints: &mut Endpoints,
         before: Option<&Endpoints>,
     ) -> Self {
+        let name: Arc<str> = service.name.as_str().into();
+        let places = service.endpoints.iter().enumerate();
+        let all = places.map(|(position, endpoint)| {
+            let share = service.upstream.share(position);
+            (endpoints.get(&name, endpoint, before), share)
+        });
         Self {
-            name: service.name.clone(),
-            endpoints: service
-                .endpoints
-                .iter()
-                .map(|e| endpoints.get(e, before))
-                .collect(),
+            set: Set::new(all),
             balance: balance::choose(&service.balance),
+            balance_in_words: service.balance.to_string(),
+            api_key: key::api_key_field(auth),
             strip_prefix: service.strip_prefix,
             websocket: service.websocket,
+            name,
+        }
+    }
+
+    /// For `stoa route`.
+    pub(crate) fn in_words(&self) -> String {
+        match self.set.members().len() {
+            1 => format!("service {}", self.name),
+            several => format!("service {}, {} of {several}", self.name, self.balance_in_words),
         }
     }
 
@@ -75,10 +98,10 @@ impl Service {
         };
         head.check(&call)?;
         let mut waiting = body;
-        let first = self.balance.first(self.endpoints.len());
+        let mut tried = Vec::new();
         let mut refused = None;
-        for turn in 0..self.endpoints.len() {
-            let endpoint = &self.endpoints[(first + turn) % self.endpoints.len()];
+        let ask = self.ask(&call, parts);
+        while let Some(endpoint) = self.set.pick(&*self.balance, &tried, &ask) {
             call.way.endpoint = Some(endpoint.shown.clone());
             let attempt = send::Attempt {
                 service: self,
@@ -87,21 +110,35 @@ impl Service {
                 head: &head,
             };
             match attempt.run(waiting).await {
-                send::Outcome::Reply(reply) => {
+                send::Outcome::Reply(answer) => {
                     call.context.trail.note(
                         "endpoint",
-                        || serde_json::json!({ "service": self.name, "attempts": turn + 1 }),
+                        || serde_json::json!({ "service": &*self.name, "balance": self.balance_in_words, "attempts": tried.len() + 1 }),
                     );
-                    return reply::finish(self, endpoint, &call, reply, tunnel);
+                    return reply::finish(self, &call, answer, tunnel);
                 }
                 send::Outcome::Unsent(back, problem) => {
                     waiting = back;
                     refused = Some(problem);
+                    tried.push(endpoint.clone());
                 }
                 send::Outcome::Failed(problem) => return Err(problem),
             }
         }
         Err(refused.unwrap_or_else(|| self.bad_gateway("has no endpoint")))
+    }
+
+    /// The request, as the balance sees it.
+    fn ask(&self, call: &Call<'_>, parts: &request::Parts) -> Ask {
+        if let [_] = self.set.members() {
+            return Ask::default();
+        }
+        let hash = |key| key::hash(key, &self.api_key, call.context, parts);
+        Ask {
+            key: self.balance.key().map_or(0, hash),
+            roll: fastrand::u64(..),
+            now: Moment::now(),
+        }
     }
 
     /// The path and query that the service sees, without an endpoint's base path.

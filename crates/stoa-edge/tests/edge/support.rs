@@ -45,6 +45,7 @@ pub(crate) fn service(name: &str, endpoints: &[SocketAddr], routes: &[&str]) -> 
         name: name.to_owned(),
         place: plan::Place::default(),
         endpoints: endpoints.iter().map(|a| endpoint(*a)).collect(),
+        upstream: plan::Upstream::default(),
         balance: plan::Balance::RoundRobin,
         health: None,
         timeouts: plan::Timeouts::default(),

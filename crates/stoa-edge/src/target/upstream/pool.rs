@@ -1,6 +1,9 @@
 //! Endpoints and the idle connections to them, one pool per worker.
 
-use super::checked::{Checked, Expected};
+use super::{
+    checked::{Checked, Expected},
+    load::Load,
+};
 use crate::timer::Timer;
 use http::HeaderValue;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -30,10 +33,10 @@ const NAME_FRESH: Duration = Duration::from_secs(10);
 pub(super) const REPLY_FIELDS_MAX: usize = 100;
 pub(super) const REPLY_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// The endpoints of a gateway, by identity, so that a reload keeps their connections.
+/// The endpoints of a gateway, by service and URL, so that a reload keeps their connections and what is known of them.
 pub(crate) struct Endpoints {
     workers: usize,
-    all: HashMap<plan::Endpoint, Arc<Endpoint>>,
+    all: HashMap<(Arc<str>, plan::Endpoint), Arc<Endpoint>>,
 }
 
 impl Endpoints {
@@ -44,16 +47,22 @@ impl Endpoints {
         }
     }
 
-    /// The endpoint with this identity: one of this gateway, or of the one before, or a new one.
-    pub(crate) fn get(&mut self, endpoint: &plan::Endpoint, before: Option<&Self>) -> Arc<Endpoint> {
+    /// The endpoint of a service: one of this gateway, or of the one before, or a new one.
+    pub(crate) fn get(
+        &mut self,
+        service: &Arc<str>,
+        endpoint: &plan::Endpoint,
+        before: Option<&Self>,
+    ) -> Arc<Endpoint> {
+        let key = (service.clone(), endpoint.clone());
         let kept = before
-            .and_then(|b| b.all.get(endpoint))
+            .and_then(|b| b.all.get(&key))
             .filter(|e| e.pools.len() == self.workers);
         let new = || {
             kept.cloned()
                 .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.clone(), self.workers)))
         };
-        self.all.entry(endpoint.clone()).or_insert_with(new).clone()
+        self.all.entry(key).or_insert_with(new).clone()
     }
 
     pub(crate) fn sweep(&self, worker: usize) {
@@ -70,6 +79,8 @@ pub(crate) struct Endpoint {
     pub(super) authority: HeaderValue,
     /// For the record; never sent to a client.
     pub(crate) shown: Arc<str>,
+    /// How busy and how quick it is.
+    pub(crate) load: Load,
     /// A worker takes from its own, so the locks are not contended.
     pools: Box<[Pool]>,
     addresses: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
@@ -139,12 +150,13 @@ impl Connection {
 }
 
 impl Endpoint {
-    fn new(plan: plan::Endpoint, workers: usize) -> Self {
+    pub(super) fn new(plan: plan::Endpoint, workers: usize) -> Self {
         let authority =
             HeaderValue::try_from(plan.authority()).unwrap_or_else(|_| HeaderValue::from_static(""));
         Self {
             authority,
             shown: plan.to_string().into(),
+            load: Load::default(),
             pools: (0..workers).map(|_| Pool::default()).collect(),
             addresses: Mutex::new(None),
             plan,

@@ -2,7 +2,9 @@
 
 use super::{
     Call, Service,
+    flight::Flight,
     pool::{Connection, Endpoint},
+    send::Answer,
     tunnel,
 };
 use crate::headers;
@@ -21,14 +23,19 @@ use stoa_exchange::{Body, BodyError, Problem, Reply, clock};
 /// Makes the reply of a service ours.
 pub(super) fn finish(
     service: &Service,
-    endpoint: &Arc<Endpoint>,
     call: &Call<'_>,
-    (reply, connection): (http::Response<Incoming>, Box<Connection>),
+    answer: Answer,
     asked: Option<tunnel::Asked>,
 ) -> Result<Reply, Problem> {
+    let Answer {
+        reply,
+        connection,
+        endpoint,
+        flight,
+    } = answer;
     if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match asked {
-            Some(asked) => Ok(tunnel::open(call.seat, asked, reply, service.websocket)),
+            Some(asked) => Ok(tunnel::open(call.seat, asked, reply, (service.websocket, flight))),
             None => Err(service.bad_gateway("changed the protocol unasked")),
         };
     }
@@ -45,7 +52,8 @@ pub(super) fn finish(
     let mut body = FromService {
         incoming,
         connection: Some(connection),
-        endpoint: endpoint.clone(),
+        endpoint,
+        flight: Some(flight),
         worker: call.seat.worker,
         idle: call.timeouts.idle,
         until: call.timeouts.total.map(|total| call.context.started + total),
@@ -71,6 +79,8 @@ struct FromService {
     /// `None` once it was given back, or broke.
     connection: Option<Box<Connection>>,
     endpoint: Arc<Endpoint>,
+    /// Until the reply is over.
+    flight: Option<Flight>,
     worker: usize,
     idle: Duration,
     until: Option<Instant>,
@@ -82,6 +92,7 @@ struct FromService {
 
 impl FromService {
     fn give_back(&mut self) {
+        self.flight = None;
         let Some(mut connection) = self.connection.take() else {
             return;
         };

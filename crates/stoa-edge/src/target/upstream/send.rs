@@ -6,6 +6,7 @@
 
 use super::{
     Call, Service,
+    flight::Flight,
     outbound::Head,
     pool::{Connection, Endpoint},
 };
@@ -39,12 +40,20 @@ pub(super) struct Attempt<'a> {
 
 /// How an attempt ended.
 pub(super) enum Outcome {
-    /// With the head of a reply, and the connection it comes on.
-    Reply((http::Response<Incoming>, Box<Connection>)),
+    /// With the head of a reply.
+    Reply(Answer),
     /// Before anything was sent: with the body, which is whole.
     Unsent(Body, Problem),
     /// Too late for another attempt.
     Failed(Problem),
+}
+
+/// The head of a reply, with the connection it comes on.
+pub(super) struct Answer {
+    pub(super) reply: http::Response<Incoming>,
+    pub(super) connection: Box<Connection>,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) flight: Flight,
 }
 
 /// How sending on one connection failed.
@@ -61,34 +70,57 @@ enum Failure {
 }
 
 impl Attempt<'_> {
-    pub(super) async fn run(&self, mut body: Body) -> Outcome {
+    pub(super) async fn run(&self, body: Body) -> Outcome {
+        let mut flight = Flight::begin(self.endpoint);
+        match self.exchange(body).await {
+            Ok((reply, connection)) => {
+                if reply.status().is_server_error() {
+                    flight.failed();
+                } else {
+                    flight.answered();
+                }
+                let endpoint = self.endpoint.clone();
+                Outcome::Reply(Answer {
+                    reply,
+                    connection,
+                    endpoint,
+                    flight,
+                })
+            }
+            Err(failed) => {
+                flight.failed();
+                failed
+            }
+        }
+    }
+
+    async fn exchange(&self, mut body: Body) -> Result<(http::Response<Incoming>, Box<Connection>), Outcome> {
         while let Some(connection) = self.endpoint.take(self.call.seat.worker) {
             let repeatable = self.repeatable(&body);
             match self.send(connection, body).await {
-                Ok(reply) => return Outcome::Reply(reply),
+                Ok(reply) => return Ok(reply),
                 Err(Failure::Unsent(back)) => body = back,
                 Err(Failure::Gone(_)) if repeatable => {
                     body = Body::Empty;
                     break;
                 }
-                Err(failure) => return Outcome::Failed(self.problem(failure)),
+                Err(failure) => return Err(Outcome::Failed(self.problem(failure))),
             }
         }
         let wait = self.left(self.call.timeouts.connect);
         let connection = match timeout(wait, self.endpoint.connect()).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Outcome::Unsent(body, self.unreachable(error)),
+            Ok(Err(error)) => return Err(Outcome::Unsent(body, self.unreachable(error))),
             Err(_) => {
                 let problem = self
                     .service
                     .gateway_timeout("did not accept a connection within `connect`");
-                return Outcome::Unsent(body, problem);
+                return Err(Outcome::Unsent(body, problem));
             }
         };
-        match self.send(connection, body).await {
-            Ok(reply) => Outcome::Reply(reply),
-            Err(failure) => Outcome::Failed(self.problem(failure)),
-        }
+        self.send(connection, body)
+            .await
+            .map_err(|failure| Outcome::Failed(self.problem(failure)))
     }
 
     fn repeatable(&self, body: &Body) -> bool {

@@ -1,7 +1,7 @@
 //! Upgrades: after `101` both connections carry another protocol. The frames of a WebSocket are followed
 //! ([`websocket`]); the bytes of any other protocol go through as they are.
 
-use super::websocket;
+use super::{flight::Flight, websocket};
 use crate::{
     gateway::{Lane, Seat},
     headers,
@@ -33,7 +33,7 @@ pub(super) fn open(
     seat: &Seat,
     asked: Asked,
     mut reply: http::Response<Incoming>,
-    bounds: WebSocket,
+    (bounds, flight): (WebSocket, Flight),
 ) -> Reply {
     let protocol = reply
         .headers()
@@ -49,7 +49,7 @@ pub(super) fn open(
         .eq_ignore_ascii_case(b"websocket")
         .then(|| websocket::Agreed::of(&parts.headers));
     tokio::spawn(async move {
-        let _lane = lane;
+        let _counted = (lane, flight);
         let (Ok(client), Ok(service)) = tokio::join!(client, service) else {
             return;
         };
