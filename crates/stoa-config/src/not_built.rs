@@ -58,10 +58,6 @@ const PARTS: &[Part] = &[
         used: |p| section(p.telemetry.otlp.is_some(), "telemetry.otlp"),
     },
     Part {
-        what: "active health checks",
-        used: |p| on_services(p, "health", |s| s.health.is_some()),
-    },
-    Part {
         what: "retrying",
         used: |p| on_services(p, "retry", |s| s.retry.is_some()),
     },

@@ -17,8 +17,9 @@ use crate::{
     target::{
         Target,
         own::Own,
-        upstream::{Service, pool::Endpoints},
+        upstream::{Service, load::Moment, pool::Endpoints},
     },
+    upkeep::EndpointView,
 };
 use http::{HeaderMap, HeaderValue, Method, header, request};
 use ipnet::IpNet;
@@ -49,6 +50,7 @@ pub struct Gateway {
     endpoints: Endpoints,
     limiters: Limiters,
     certificates: Option<Arc<Certificates>>,
+    services: Vec<Arc<Service>>,
     observer: Arc<dyn Observer>,
     explain: bool,
     pub(crate) settings: Settings,
@@ -170,12 +172,21 @@ impl Gateway {
             }
         };
         let mut endpoints = Endpoints::new(workers(&plan.server));
-        let mut routes = Table::default();
         let mut limiters = Limiters::default();
+        let before_endpoints = before.map(|b| &b.endpoints);
+        let (mut routes, mut services) = (Table::default(), Vec::new());
         for service in &plan.services {
-            let target = Service::open(service, &plan.auth, &mut endpoints, before.map(|b| &b.endpoints));
+            let target = Service::open(
+                service,
+                &plan.auth,
+                &mut endpoints,
+                before_endpoints,
+                &parts.observer,
+            );
+            let target = Arc::new(target);
             let limiter = limiters.get(&service.name, plan.server.overload, before.map(|b| &b.limiters));
-            add_service(&mut routes, &plan.server, service, (Arc::new(target), limiter));
+            add_service(&mut routes, &plan.server, service, (target.clone(), limiter));
+            services.push(target);
         }
         for route in &plan.routes {
             add_route(&mut routes, &plan.server, route, None);
@@ -198,6 +209,7 @@ impl Gateway {
             endpoints,
             limiters,
             certificates,
+            services,
             observer: parts.observer,
             explain: parts.explain,
             settings,
@@ -303,6 +315,19 @@ impl Gateway {
 
     pub(crate) fn observer(&self) -> &dyn Observer {
         &*self.observer
+    }
+
+    /// Looks at the endpoints of its services, beside the requests.
+    pub(crate) fn look(&self) {
+        let now = Moment::now();
+        for service in &self.services {
+            service.look(now);
+        }
+    }
+
+    /// What is known of the endpoints of its services.
+    pub(crate) fn endpoints(&self) -> Vec<EndpointView> {
+        self.services.iter().flat_map(|service| service.view()).collect()
     }
 
     /// Closes what has rested too long in the pools of a worker.

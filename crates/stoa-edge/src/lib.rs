@@ -16,6 +16,7 @@ mod record;
 mod route;
 mod target;
 mod timer;
+mod upkeep;
 
 pub use gateway::Gateway;
 pub use listen::{
@@ -23,6 +24,7 @@ pub use listen::{
     tls::{Certificates, Refreshed, check as check_certificates},
 };
 pub use policy::auth::token;
+pub use upkeep::{EndpointView, Upkeep};
 
 use std::{collections::HashMap, sync::Arc};
 use stoa_exchange::{Handler, Observer};

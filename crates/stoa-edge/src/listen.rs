@@ -8,7 +8,11 @@ pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod worker;
 
-use crate::gateway::{self, Gateway};
+use crate::{
+    gateway::{self, Gateway},
+    upkeep::{self, EndpointView, Upkeep},
+};
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
@@ -27,6 +31,8 @@ const BACKLOG: i32 = 1024;
 pub struct Edge {
     address: SocketAddr,
     workers: Vec<Running>,
+    /// The gateway in force.
+    current: Arc<ArcSwap<Gateway>>,
 }
 
 struct Running {
@@ -47,10 +53,6 @@ impl Edge {
     ///
     /// # Errors
     /// Whatever binding says.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the edge keeps it: the caller gives its share away"
-    )]
     pub fn start(plan: &Plan, gateway: Arc<Gateway>) -> io::Result<Edge> {
         let (address, listeners) = bind_all(plan.server.http, gateway::workers(&plan.server))?;
         let doors = Arc::new(Doors::new(plan.server.connections_max as usize));
@@ -71,7 +73,12 @@ impl Edge {
                 ended,
             });
         }
-        Ok(Edge { address, workers })
+        let current = Arc::new(ArcSwap::new(gateway));
+        Ok(Edge {
+            address,
+            workers,
+            current,
+        })
     }
 
     /// The address that is served, with the port the system chose for port 0.
@@ -80,11 +87,21 @@ impl Edge {
     }
 
     /// Serves `gateway` from the next request on. Connections stay open; requests under way end on the old one.
-    #[expect(clippy::needless_pass_by_value, reason = "as for `start`")]
     pub fn swap(&self, gateway: Arc<Gateway>) {
         for worker in &self.workers {
             worker.control.seat_at(gateway.clone());
         }
+        self.current.store(gateway);
+    }
+
+    /// What is done beside the requests: to be run once. It ends with the edge.
+    pub fn upkeep(&self) -> Upkeep {
+        Box::pin(upkeep::keep(Arc::downgrade(&self.current)))
+    }
+
+    /// What is known of the addresses of the services.
+    pub fn endpoints(&self) -> Vec<EndpointView> {
+        self.current.load().endpoints()
     }
 
     /// Requests under way now, tunnels too.

@@ -29,8 +29,24 @@ pub struct Record<'a> {
     pub endpoint: Option<&'a str>,
 }
 
+/// An address of a service is used no more, or again.
+#[derive(Debug)]
+pub struct EndpointTurn<'a> {
+    /// Name of the service.
+    pub service: &'a str,
+    /// The address, as a URL.
+    pub endpoint: &'a str,
+    /// Whether it is in use from now on.
+    pub in_use: bool,
+    /// Why, for people.
+    pub why: &'a str,
+}
+
 /// Who keeps records and counts. Called on the worker: must not block.
 pub trait Observer: Send + Sync {
     /// One exchange ended.
     fn record(&self, record: &Record<'_>);
+
+    /// The use of an address of a service changed. Called once per change.
+    fn endpoint(&self, _turn: &EndpointTurn<'_>) {}
 }

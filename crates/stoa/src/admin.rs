@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 use stoa_data::store::Server;
+use stoa_edge::EndpointView;
 use stoa_exchange::{Problem, codes};
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -72,6 +73,8 @@ pub(crate) trait Probes: Send + Sync {
     fn ready(&self) -> ProbeFuture<'_>;
     /// Servers of the stores that have several, by the store's name.
     fn servers(&self) -> Vec<(String, Server)>;
+    /// Addresses of the services.
+    fn endpoints(&self) -> Vec<EndpointView>;
 }
 
 /// Name of a part, and why it is not ready.
@@ -146,6 +149,11 @@ impl Status {
                 .probes
                 .get()
                 .map(|probes| probes.servers())
+                .unwrap_or_default(),
+            endpoints: self
+                .probes
+                .get()
+                .map(|probes| probes.endpoints())
                 .unwrap_or_default(),
             active: self.active(),
             lines_dropped: self.telemetry.writer.dropped(),

@@ -176,6 +176,7 @@ impl Live {
         let http = next.plan.server.http;
         let edge = Edge::start(&next.plan, Arc::clone(&next.gateway))
             .map_err(|e| Failure::input(cannot_listen("http", http, &e)))?;
+        watcher.keep(edge.upkeep());
         let http = edge.address();
         let parts = Arc::new(Parts::new(edge, next.stores));
         status.serves(Box::new(Arc::clone(&parts)));

@@ -8,7 +8,7 @@ pub(crate) mod writer;
 use line::Names;
 use metrics::Metrics;
 use std::{cell::RefCell, sync::Arc};
-use stoa_exchange::{Observer, Record};
+use stoa_exchange::{EndpointTurn, Observer, Record};
 use writer::Writer;
 
 /// How an exchange is written down.
@@ -77,6 +77,33 @@ impl Observer for Telemetry {
             }
             self.writer.push(text.as_bytes());
         });
+    }
+
+    fn endpoint(&self, turn: &EndpointTurn<'_>) {
+        let (level, message) = if turn.in_use {
+            (line::Level::Info, "an address of a service is in use again")
+        } else {
+            (line::Level::Warn, "an address of a service is left out")
+        };
+        let fields = [
+            ("service.target.name", turn.service),
+            ("url.full", turn.endpoint),
+            ("event.reason", turn.why),
+        ];
+        match self.form {
+            Form::Json => self.event(level, message, &fields),
+            Form::Human { .. } => {
+                let mark = if turn.in_use { "+" } else { "!" };
+                let EndpointTurn {
+                    service,
+                    endpoint,
+                    why,
+                    ..
+                } = turn;
+                let text = format!("  {mark} {service}: {message}: {endpoint}: {why}\n");
+                self.writer.push(text.as_bytes());
+            }
+        }
     }
 }
 

@@ -52,6 +52,20 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
             "{ path: /healthz, every: 5s }",
         ),
         Key::new(
+            "eject",
+            upstream::EJECT_SHAPE,
+            "When an address that fails is left out for a while.",
+            "{ failures: 3, for: 10s }",
+        )
+        .or("{}"),
+        Key::new(
+            "slow_start",
+            Shape::Value(&units::DURATION_WORDS),
+            "How long an address that comes back takes to get its whole part of the requests; `0s` for at once.",
+            "30s",
+        )
+        .or("10s"),
+        Key::new(
             "timeout",
             policies::TIMEOUT_SHAPE,
             "How long to wait for it.",
@@ -372,6 +386,7 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
     let balance = read.value("balance", &policy::BALANCE, report);
     service.balance = read.or_default(balance, "balance", &policy::BALANCE);
     service.health = read.get("health").and_then(|n| health(n, report));
+    upstream::care(&read, &mut service, report);
     service.timeouts = read
         .get("timeout")
         .and_then(|n| policies::timeouts(n, service.timeouts, report))

@@ -3,9 +3,9 @@
 use super::{Reader, one_or_many};
 use crate::{
     fault::codes,
-    grammar::{self, net},
+    grammar::{self, net, policy, units},
     node::Node,
-    plan::{Endpoint, Service, Share},
+    plan::{Eject, Endpoint, Service, Share},
     report::Report,
     spec::{Key, MapSpec, Shape},
 };
@@ -58,6 +58,77 @@ pub(crate) static ADDRESS: MapSpec = MapSpec {
         ("backup", "write `priority: 1`"),
     ],
 };
+
+pub(crate) const EJECT_SHAPE: Shape = Shape::Any(&[Shape::Value(&policy::NEVER_WORDS), Shape::Map(&EJECT)]);
+
+pub(crate) static EJECT: MapSpec = MapSpec {
+    name: "eject",
+    doc: "When an address that fails is left out for a while. `eject: never` turns it off.",
+    keys: &[
+        Key::new(
+            "failures",
+            Shape::Int { min: 1, max: 100 },
+            "How many failures in a row: replies of 5xx, broken connections, time-outs. Two connections in a row that cannot be made are enough.",
+            "3",
+        )
+        .or("5"),
+        Key::new(
+            "for",
+            Shape::Value(&units::DURATION_WORDS),
+            "How long it is out the first time. Then one request tries whether it is back; each time that it is not, it is out for twice as long, up to 5 min.",
+            "10s",
+        )
+        .or("5s"),
+        Key::new(
+            "most",
+            Shape::Value(&units::PERCENT_WORDS),
+            "How many of the addresses may be out at once for what they answer; one at least of several.",
+            "30%",
+        )
+        .or("50%"),
+        Key::new(
+            "none_left",
+            Shape::Value(&policy::NONE_LEFT_WORDS),
+            "What happens when no address is in use: requests are spread over all of them, or refused with 503 (a circuit breaker).",
+            "refuse",
+        )
+        .or("spread"),
+    ],
+    instead: &[
+        ("time", "did you mean `for`?"),
+        ("max_ejection_percent", "did you mean `most`?"),
+        ("panic", "did you mean `none_left`?"),
+    ],
+};
+
+/// Reads `eject` and `slow_start`.
+pub(crate) fn care(read: &Reader<'_>, service: &mut Service, report: &mut Report<'_>) {
+    if let Some(node) = read.get("eject") {
+        service.upstream.eject = eject(node, report);
+    }
+    if let Some(slow_start) = read.value("slow_start", &units::DURATION_OR_ZERO, report) {
+        service.upstream.slow_start = slow_start;
+    }
+}
+
+fn eject(node: &Node, report: &mut Report<'_>) -> Option<Eject> {
+    if node.map().is_none() {
+        grammar::scalar(node, &policy::NEVER, report);
+        return None;
+    }
+    let read = Reader::open(&EJECT, node, "`eject`", report)?;
+    let base = Eject::default();
+    Some(Eject {
+        failures: read.int("failures", report).map_or(base.failures, |n| n as u8),
+        period: read.value("for", &units::DURATION, report).unwrap_or(base.period),
+        most_percent: read
+            .value("most", &units::PERCENT, report)
+            .unwrap_or(base.most_percent),
+        none_left: read
+            .value("none_left", &policy::NONE_LEFT, report)
+            .unwrap_or(base.none_left),
+    })
+}
 
 /// Reads the addresses of a service with their shares.
 pub(crate) fn addresses(node: &Node, service: &mut Service, report: &mut Report<'_>) {

@@ -4,7 +4,8 @@ use super::{Flaw, Grammar, Words, name, units, words};
 use crate::{
     fault::codes,
     plan::{
-        Algorithm, Balance, CacheScope, Consistency, Durability, Idempotency, LimitKey, RawBody, Volatility,
+        Algorithm, Balance, CacheScope, Consistency, Durability, Idempotency, LimitKey, NoneLeft, RawBody,
+        Volatility,
     },
     report::did_you_mean,
 };
@@ -186,6 +187,28 @@ pub(crate) static RETRY_ALWAYS: Grammar<()> = Grammar {
 };
 pub(crate) static RETRY_ALWAYS_WORDS: Words =
     Words::new("`always`", codes::CHOICE, &["always"]).choice(&["always"]);
+
+pub(crate) static NEVER: Grammar<()> = Grammar {
+    words: &NEVER_WORDS,
+    parse: |text| choose(text, &[("never", ())]),
+};
+pub(crate) static NEVER_WORDS: Words = Words::new("`never`", codes::CHOICE, &["never"]).choice(&["never"]);
+
+pub(crate) static NONE_LEFT: Grammar<NoneLeft> = Grammar {
+    words: &NONE_LEFT_WORDS,
+    parse: |text| {
+        choose(
+            text,
+            &[("spread", NoneLeft::Spread), ("refuse", NoneLeft::Refuse)],
+        )
+    },
+};
+pub(crate) static NONE_LEFT_WORDS: Words = Words::new(
+    "what happens when no address is in use",
+    codes::CHOICE,
+    &["spread", "refuse"],
+)
+.choice(&["spread", "refuse"]);
 
 pub(crate) static ALGORITHM: Grammar<Algorithm> = Grammar {
     words: &ALGORITHM_WORDS,

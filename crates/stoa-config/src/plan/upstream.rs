@@ -1,10 +1,60 @@
 //! How the addresses of a service share its requests and are kept in use.
 
+use std::time::Duration;
+
 /// What a service says about its addresses beside their URLs. The default is what holds when nothing is said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// `weight` and `priority` of each address, in the order of `url`; what is not there is the default.
     pub shares: Vec<Share>,
+    /// `eject`: when an address that fails is left out for a while. `None`: never.
+    pub eject: Option<Eject>,
+    /// `slow_start`: how long an address that comes back takes to get all of its share. Default 10 s; 0 is at once.
+    pub slow_start: Duration,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            shares: Vec::new(),
+            eject: Some(Eject::default()),
+            slow_start: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `eject:` of a service: passive outlier ejection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eject {
+    /// `failures` in a row: replies of 5xx, resets, time-outs. 1..=100, default 5. Connections that cannot be made are counted
+    /// for more.
+    pub failures: u8,
+    /// `for` how long the first time; twice as long each time that it fails again, up to 5 min. Default 5 s.
+    pub period: Duration,
+    /// `most` of the addresses that may be out for their replies, in percent; one at least of several. Default 50.
+    pub most_percent: u8,
+    /// `none_left`: what happens when no address is in use. Default spread.
+    pub none_left: NoneLeft,
+}
+
+impl Default for Eject {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            period: Duration::from_secs(5),
+            most_percent: 50,
+            none_left: NoneLeft::Spread,
+        }
+    }
+}
+
+/// What happens to requests when no address of a service is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoneLeft {
+    /// They are spread over all, as if all were in use: what was judged may be wrong.
+    Spread,
+    /// They are refused with 503 and `Retry-After`, but for those that try whether an address is back.
+    Refuse,
 }
 
 impl Upstream {

@@ -17,4 +17,5 @@ mod support;
 mod tls;
 mod tls_files;
 mod tunnel;
+mod upstreams;
 mod websocket;

@@ -9,7 +9,7 @@ use std::{
 };
 use stoa_config::plan::{self, Access, PathPattern, Plan, Rule, Segment};
 use stoa_edge::{Edge, Gateway, Parts};
-use stoa_exchange::{Handler, Observer, Record};
+use stoa_exchange::{EndpointTurn, Handler, Observer, Record};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -116,11 +116,16 @@ pub(crate) struct Line {
 }
 
 #[derive(Default)]
-pub(crate) struct Lines(Mutex<Vec<Line>>);
+pub(crate) struct Lines(Mutex<Vec<Line>>, Mutex<Vec<(String, bool)>>);
 
 impl Lines {
     pub(crate) fn all(&self) -> Vec<Line> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// Addresses that went out of use (`false`) and came back.
+    pub(crate) fn turns(&self) -> Vec<(String, bool)> {
+        self.1.lock().unwrap().clone()
     }
 
     /// The records once there are `count`.
@@ -139,6 +144,13 @@ impl Observer for Lines {
             complete: record.complete,
             problem: record.problem,
         });
+    }
+
+    fn endpoint(&self, turn: &EndpointTurn<'_>) {
+        self.1
+            .lock()
+            .unwrap()
+            .push((turn.endpoint.to_owned(), turn.in_use));
     }
 }
 
@@ -393,6 +405,15 @@ impl Backend {
         let listener = TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0))
             .await
             .unwrap();
+        Self::on(listener, script)
+    }
+
+    /// As [`Self::script`], on this listener.
+    pub(crate) fn on<F, W>(listener: TcpListener, script: F) -> Self
+    where
+        F: Fn(Client, Self) -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
         let backend = Self {
             address: listener.local_addr().unwrap(),
             seen: Arc::default(),

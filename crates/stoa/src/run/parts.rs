@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 use stoa_data::store::Server;
-use stoa_edge::{Edge, Gateway};
+use stoa_edge::{Edge, EndpointView, Gateway};
 use stoa_exchange::clock;
 
 /// How long a store may take to say that it is there.
@@ -51,6 +51,10 @@ impl Parts {
 impl Probes for Arc<Parts> {
     fn active(&self) -> usize {
         self.edge().as_ref().map_or(0, Edge::active)
+    }
+
+    fn endpoints(&self) -> Vec<EndpointView> {
+        self.edge().as_ref().map_or_else(Vec::new, Edge::endpoints)
     }
 
     fn servers(&self) -> Vec<(String, Server)> {

@@ -1,4 +1,4 @@
-//! Looks at the servers of the stores, on a thread and a runtime of its own: neither a busy worker nor a reload that
+//! Looks at the servers of the stores and the addresses of the services, on a thread and a runtime of its own: neither a busy worker nor a reload that
 //! migrates keeps the process from noticing that a primary is gone.
 
 use super::Mode;
@@ -9,6 +9,7 @@ use crate::{
 };
 use std::{io, sync::Arc};
 use stoa_data::store::{Change, Tell, Watch};
+use stoa_edge::Upkeep;
 use tokio::sync::mpsc;
 
 /// Stores that wait to be looked at; the thread takes them at once.
@@ -39,6 +40,12 @@ impl Watcher {
                 });
             })?;
         Ok(Self { stores })
+    }
+
+    /// Does what the gateway half wants done beside its requests.
+    pub(super) fn keep(&self, upkeep: Upkeep) {
+        // The thread has just begun: there is room.
+        let _ = self.stores.try_send(upkeep);
     }
 
     /// Looks at the servers of these stores from now on, until each store is gone. One that is looked at already is

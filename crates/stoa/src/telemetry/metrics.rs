@@ -2,6 +2,7 @@
 //!
 //! Threads count in different tables, so that workers do not wait for each other; a scrape adds them up.
 
+mod endpoints;
 mod servers;
 
 use crate::commands::version;
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 use stoa_data::store::Server;
+use stoa_edge::EndpointView;
 use stoa_exchange::Record;
 
 /// Bounds of the duration histogram in seconds (OpenTelemetry, `http.server.request.duration`).
@@ -110,6 +112,7 @@ impl Metrics {
         let mut out = String::new();
         render_gauges(&mut out, gauges);
         servers::render(&mut out, &gauges.servers);
+        endpoints::render(&mut out, &gauges.endpoints);
         head(&mut out, "stoa_requests_total", "counter", "Requests answered.");
         for (key, series) in &all {
             let _ = writeln!(out, "stoa_requests_total{{{}}} {}", key.labels(), series.count);
@@ -146,6 +149,8 @@ impl Metrics {
 pub(crate) struct Gauges {
     /// Servers of the stores that have several, by the store's name.
     pub(crate) servers: Vec<(String, Server)>,
+    /// Addresses of the services.
+    pub(crate) endpoints: Vec<EndpointView>,
     /// Requests under way.
     pub(crate) active: usize,
     /// Log lines that were dropped.

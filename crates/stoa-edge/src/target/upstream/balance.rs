@@ -40,6 +40,8 @@ pub(crate) struct Ask {
     /// Random.
     pub(crate) roll: u64,
     pub(crate) now: Moment,
+    /// Whether it can be sent again elsewhere when nothing comes of it.
+    pub(crate) replayable: bool,
 }
 
 /// The endpoints of one priority.

@@ -1,6 +1,6 @@
 //! One request under way at an endpoint.
 
-use super::{load::Moment, pool::Endpoint};
+use super::{care::Care, health::Cause, load::Moment, pool::Endpoint, set::Set};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -12,30 +12,35 @@ pub(crate) struct Flight {
     endpoint: Arc<Endpoint>,
     began: Instant,
     waits: bool,
+    /// Whether it tries an endpoint that was left out.
+    probe: bool,
 }
 
 impl Flight {
-    pub(super) fn begin(endpoint: &Arc<Endpoint>) -> Self {
+    pub(super) fn begin(endpoint: &Arc<Endpoint>, probe: bool) -> Self {
         let began = clock::now();
         endpoint.load.begin(Moment::of(began));
         Self {
             endpoint: endpoint.clone(),
             began,
             waits: true,
+            probe,
         }
     }
 
     /// A reply began.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, care: &Care) {
         if let Some((took, now)) = self.over() {
             self.endpoint.load.answered(took, now);
+            care.answered(&self.endpoint, Moment::of(self.began), now);
         }
     }
 
     /// There is no reply, or one that says that the endpoint fails.
-    pub(super) fn failed(&mut self) {
+    pub(super) fn failed(&mut self, care: &Care, set: &Set, cause: Cause) {
         if let Some((took, now)) = self.over() {
-            self.endpoint.load.failed(took, now);
+            let row = self.endpoint.load.failed(took, now);
+            care.failed(set, &self.endpoint, (cause, row), self.probe, now);
         }
     }
 
@@ -49,6 +54,9 @@ impl Drop for Flight {
     fn drop(&mut self) {
         if self.waits {
             self.endpoint.load.left();
+            if self.probe {
+                self.endpoint.health.untried();
+            }
         }
         self.endpoint.load.end();
     }

@@ -36,6 +36,10 @@ impl Moment {
         // From 1 on: 0 stands for never.
         Self(1 + instant.saturating_duration_since(began).as_millis() as u64)
     }
+
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
 }
 
 /// Requests under way at an endpoint and how long its replies take to begin. On a cache line of its own.
@@ -121,10 +125,17 @@ impl Load {
         Some(known.max(silence) * doubled as f32)
     }
 
-    fn observed(&self, now: Moment) -> Option<f32> {
+    /// As [`Self::latency`], without silence and failures.
+    pub(crate) fn observed(&self, now: Moment) -> Option<f32> {
         let known = self.latency.load(Relaxed);
         let (latency, at) = unpack(known);
         (known != 0).then(|| latency * weight(elapsed(at, now)))
+    }
+
+    /// Whether something was heard within this time.
+    pub(crate) fn answered_within(&self, time: Duration, now: Moment) -> bool {
+        let known = self.latency.load(Relaxed);
+        known != 0 && u128::from(elapsed(unpack(known).1, now)) <= time.as_millis()
     }
 
     fn observe(&self, latency: f32, now: Moment) {

@@ -2,6 +2,7 @@
 
 use super::{
     checked::{Checked, Expected},
+    health::Health,
     load::Load,
 };
 use crate::timer::Timer;
@@ -81,6 +82,8 @@ pub(crate) struct Endpoint {
     pub(crate) shown: Arc<str>,
     /// How busy and how quick it is.
     pub(crate) load: Load,
+    /// Whether it is in use.
+    pub(crate) health: Health,
     /// A worker takes from its own, so the locks are not contended.
     pools: Box<[Pool]>,
     addresses: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
@@ -157,6 +160,7 @@ impl Endpoint {
             authority,
             shown: plan.to_string().into(),
             load: Load::default(),
+            health: Health::default(),
             pools: (0..workers).map(|_| Pool::default()).collect(),
             addresses: Mutex::new(None),
             plan,

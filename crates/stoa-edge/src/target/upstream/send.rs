@@ -7,6 +7,7 @@
 use super::{
     Call, Service,
     flight::Flight,
+    health::Cause,
     outbound::Head,
     pool::{Connection, Endpoint},
 };
@@ -28,6 +29,9 @@ use tokio::time::timeout;
 /// answered early is not waited for.
 const READY: Duration = Duration::from_millis(20);
 
+/// How long a reply is waited for by a request that tries an endpoint and can go elsewhere.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// Bytes of a request's body that came in, and whether they are all.
 type Arrived = Option<(u64, bool)>;
 
@@ -36,6 +40,10 @@ pub(super) struct Attempt<'a> {
     pub(super) endpoint: &'a Arc<Endpoint>,
     pub(super) call: &'a Call<'a>,
     pub(super) head: &'a Head<'a>,
+    /// Whether this is to see whether the endpoint is back.
+    pub(super) probe: bool,
+    /// Whether the request can be sent again elsewhere.
+    pub(super) replayable: bool,
 }
 
 /// How an attempt ended.
@@ -43,9 +51,9 @@ pub(super) enum Outcome {
     /// With the head of a reply.
     Reply(Answer),
     /// Before anything was sent: with the body, which is whole.
-    Unsent(Body, Problem),
-    /// Too late for another attempt.
-    Failed(Problem),
+    Unsent(Body, Problem, Option<Cause>),
+    /// After it was sent. With what that says of the endpoint, if anything.
+    Failed(Problem, Option<Cause>),
 }
 
 /// The head of a reply, with the connection it comes on.
@@ -71,13 +79,14 @@ enum Failure {
 
 impl Attempt<'_> {
     pub(super) async fn run(&self, body: Body) -> Outcome {
-        let mut flight = Flight::begin(self.endpoint);
+        let (care, set) = (&self.service.care, &self.service.set);
+        let mut flight = Flight::begin(self.endpoint, self.probe);
         match self.exchange(body).await {
             Ok((reply, connection)) => {
                 if reply.status().is_server_error() {
-                    flight.failed();
+                    flight.failed(care, set, Cause::Replies);
                 } else {
-                    flight.answered();
+                    flight.answered(care);
                 }
                 let endpoint = self.endpoint.clone();
                 Outcome::Reply(Answer {
@@ -88,7 +97,9 @@ impl Attempt<'_> {
                 })
             }
             Err(failed) => {
-                flight.failed();
+                if let Outcome::Failed(_, Some(cause)) | Outcome::Unsent(_, _, Some(cause)) = &failed {
+                    flight.failed(care, set, *cause);
+                }
                 failed
             }
         }
@@ -104,31 +115,41 @@ impl Attempt<'_> {
                     body = Body::Empty;
                     break;
                 }
-                Err(failure) => return Err(Outcome::Failed(self.problem(failure))),
+                Err(failure) => return Err(self.failed(failure)),
             }
         }
         let wait = self.left(self.call.timeouts.connect);
         let connection = match timeout(wait, self.endpoint.connect()).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(Outcome::Unsent(body, self.unreachable(error))),
+            Ok(Err(error)) => {
+                let cause = (!is_our_own(&error)).then_some(Cause::Unreachable);
+                return Err(Outcome::Unsent(body, self.unreachable(error), cause));
+            }
             Err(_) => {
                 let problem = self
                     .service
                     .gateway_timeout("did not accept a connection within `connect`");
-                return Err(Outcome::Unsent(body, problem));
+                return Err(Outcome::Unsent(body, problem, Some(Cause::Unreachable)));
             }
         };
         self.send(connection, body)
             .await
-            .map_err(|failure| Outcome::Failed(self.problem(failure)))
+            .map_err(|failure| self.failed(failure))
+    }
+
+    fn failed(&self, failure: Failure) -> Outcome {
+        let own = self.call.way.progress.as_ref().and_then(|p| p.problem());
+        let cause = match failure {
+            _ if own.is_some() => None,
+            Failure::Refused(_) => None,
+            Failure::Late(_) => Some(Cause::Late),
+            Failure::Unsent(_) | Failure::Gone(_) | Failure::Broken(_) => Some(Cause::Replies),
+        };
+        Outcome::Failed(self.problem(failure), cause)
     }
 
     fn repeatable(&self, body: &Body) -> bool {
-        let idempotent = matches!(
-            self.head.sent.method,
-            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-        );
-        idempotent && !self.upgrade() && matches!(body, Body::Empty)
+        is_idempotent(&self.head.sent.method) && !self.upgrade() && matches!(body, Body::Empty)
     }
 
     fn upgrade(&self) -> bool {
@@ -204,7 +225,14 @@ impl Attempt<'_> {
     }
 
     fn first_byte_until(&self) -> Instant {
-        let until = clock::now() + self.call.timeouts.first_byte;
+        let wait = self.call.timeouts.first_byte;
+        // Who can go elsewhere does not wait long for one that was silent before.
+        let until = clock::now()
+            + if self.probe && self.replayable {
+                wait.min(PROBE)
+            } else {
+                wait
+            };
         self.until().map_or(until, |total| total.min(until))
     }
 
@@ -260,8 +288,7 @@ impl Attempt<'_> {
     }
 
     fn unreachable(&self, error: io::Error) -> Problem {
-        // EMFILE and ENFILE, for which `io::ErrorKind` has no name. Not the service's fault.
-        if matches!(error.raw_os_error(), Some(24 | 23)) {
+        if is_our_own(&error) {
             return Problem::new(&codes::UNAVAILABLE, "too many connections are open")
                 .header(header::RETRY_AFTER, "1")
                 .cause(error);
@@ -274,6 +301,19 @@ impl Attempt<'_> {
         };
         self.service.bad_gateway(why).cause(error)
     }
+}
+
+/// RFC 9110 section 9.2.2.
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    )
+}
+
+/// EMFILE and ENFILE, for which `io::ErrorKind` has no name. Not the service's fault.
+fn is_our_own(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23))
 }
 
 fn source(error: &hyper::Error) -> Option<&io::Error> {

@@ -4,7 +4,7 @@ use super::{
     balance::{Ask, Balance, Candidates},
     pool::Endpoint,
 };
-use std::{cell::RefCell, ops::Range, sync::Arc};
+use std::{cell::RefCell, ops::Range, sync::Arc, time::Duration};
 use stoa_config::plan::Share;
 
 /// How much of a priority may be out of use before the next one takes a part: it is counted as this many times what it is
@@ -24,6 +24,28 @@ pub(crate) struct Set {
     members: Box<[Member]>,
     /// Where each priority stands in them.
     groups: Box<[Range<usize>]>,
+}
+
+/// What a service says about endpoints that are not, or not wholly, in use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// How long an endpoint that comes back takes to get its whole share.
+    pub(crate) slow_start: Duration,
+    /// Whether nothing is sent when none is in use.
+    pub(crate) refuses: bool,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Pick<'a> {
+    /// To an endpoint.
+    To(&'a Arc<Endpoint>),
+    /// To one that was left out, to see whether it is back.
+    Probe(&'a Arc<Endpoint>),
+    /// Nowhere: none is in use.
+    Refused,
+    /// Nowhere: all were tried.
+    Spent,
 }
 
 thread_local! {
@@ -57,21 +79,42 @@ impl Set {
         &self.members
     }
 
-    /// The endpoint for a request, one that was not tried; `None` when all were.
+    /// The endpoint for a request: one that is due to be tried, or one of those in use; none of `tried`.
     pub(crate) fn pick(
         &self,
         balance: &dyn Balance,
         tried: &[Arc<Endpoint>],
         ask: &Ask,
-    ) -> Option<&Arc<Endpoint>> {
-        if let [only] = &*self.members {
-            return tried.is_empty().then_some(&only.endpoint);
+        rules: Rules,
+    ) -> Pick<'_> {
+        if let [Member { endpoint, .. }] = &*self.members
+            && tried.is_empty()
+            && !endpoint.health.is_out()
+        {
+            return Pick::To(endpoint);
         }
         SHARES.with_borrow_mut(|shares| {
             shares.clear();
-            shares.extend(self.members.iter().map(|m| m.weight));
-            let group = self.group(shares, ask.roll);
+            let share = |m: &Member| m.weight * m.endpoint.health.in_use(ask.now, rules.slow_start);
+            shares.extend(self.members.iter().map(share));
             let was_tried = |member: &Member| tried.iter().any(|t| Arc::ptr_eq(t, &member.endpoint));
+            if shares.contains(&0.0) {
+                let due = |m: &&Member| {
+                    let health = &m.endpoint.health;
+                    health.is_due(ask.now, ask.replayable) && !was_tried(m) && health.try_once()
+                };
+                if let Some(member) = self.members.iter().find(due) {
+                    return Pick::Probe(&member.endpoint);
+                }
+                if shares.iter().all(|share| *share <= 0.0) {
+                    if rules.refuses {
+                        return Pick::Refused;
+                    }
+                    shares.clear();
+                    shares.extend(self.members.iter().map(|m| m.weight));
+                }
+            }
+            let group = self.group(shares, ask.roll);
             for (share, member) in shares.iter_mut().zip(&self.members) {
                 if !tried.is_empty() && was_tried(member) {
                     *share = 0.0;
@@ -81,11 +124,12 @@ impl Set {
             let groups = std::iter::once(group).chain(self.groups.iter().cloned());
             for group in groups {
                 if let Some(from) = Candidates::new(&self.members[group.clone()], &shares[group.clone()]) {
-                    return Some(&self.members[group.start + balance.pick(&from, ask)].endpoint);
+                    return Pick::To(&self.members[group.start + balance.pick(&from, ask)].endpoint);
                 }
             }
             // What is out of use, before nothing at all.
-            self.members.iter().find(|m| !was_tried(m)).map(|m| &m.endpoint)
+            let rest = self.members.iter().find(|m| !rules.refuses && !was_tried(m));
+            rest.map_or(Pick::Spent, |member| Pick::To(&member.endpoint))
         })
     }
 

@@ -54,6 +54,7 @@ fn exchanges_are_counted_by_route_method_and_class() {
     exchange(&metrics, Some("/a/{id}"), "GET", 404, 20_000);
     exchange(&metrics, None, "INVENTED", 404, 1);
     let text = metrics.render(&Gauges {
+        endpoints: Vec::new(),
         servers: servers(),
         active: 3,
         lines_dropped: 2,
@@ -92,6 +93,7 @@ fn series_are_bounded() {
         exchange(&metrics, Some(&format!("/{n}")), "GET", 200, 1);
     }
     let text = metrics.render(&Gauges {
+        endpoints: Vec::new(),
         servers: Vec::new(),
         active: 0,
         lines_dropped: 0,

@@ -1,7 +1,11 @@
 //! What each way of balancing promises, on a clock of the test's own.
 
 use super::{Ask, Balance, choose, mix};
-use crate::target::upstream::{load::Moment, pool::Endpoint, set::Set};
+use crate::target::upstream::{
+    load::Moment,
+    pool::Endpoint,
+    set::{Pick, Rules, Set},
+};
 use proptest::prelude::*;
 use std::{
     cmp::Reverse,
@@ -49,6 +53,24 @@ fn ask(turn: u64, now: Moment) -> Ask {
         key: mix(mix(turn)),
         roll: mix(turn),
         now,
+        replayable: true,
+    }
+}
+
+/// The endpoint that a request goes to.
+pub(crate) fn pick<'a>(
+    set: &'a Set,
+    balance: &dyn Balance,
+    tried: &[Arc<Endpoint>],
+    ask: &Ask,
+) -> Option<&'a Arc<Endpoint>> {
+    let rules = Rules {
+        slow_start: Duration::from_secs(10),
+        refuses: false,
+    };
+    match set.pick(balance, tried, ask, rules) {
+        Pick::To(endpoint) | Pick::Probe(endpoint) => Some(endpoint),
+        Pick::Refused | Pick::Spent => None,
     }
 }
 
@@ -56,9 +78,7 @@ fn ask(turn: u64, now: Moment) -> Ask {
 fn counts(set: &Set, balance: &dyn Balance, times: u64) -> Vec<f64> {
     let mut counts = vec![0.0; set.members().len()];
     for turn in 0..times {
-        let picked = set
-            .pick(balance, &[], &ask(turn, Moment(1)))
-            .expect("one is in use");
+        let picked = pick(set, balance, &[], &ask(turn, Moment(1))).expect("one is in use");
         counts[position(set, picked)] += 1.0;
     }
     counts
@@ -93,7 +113,7 @@ fn turns_are_spread_evenly_by_weight() {
     let balance = choose(&plan::Balance::RoundRobin);
     let mut since = 0;
     for turn in 0..1_000 {
-        let picked = position(&set, set.pick(&*balance, &[], &ask(turn, Moment(1))).unwrap());
+        let picked = position(&set, pick(&set, &*balance, &[], &ask(turn, Moment(1))).unwrap());
         since = if picked == 1 { 0 } else { since + 1 };
         assert!(since <= 5, "one of four waited for {since} turns");
     }
@@ -109,7 +129,7 @@ proptest! {
     ) {
         let (set, balance) = (set(&weights), choose(&all()[way]));
         let mut tried: Vec<Arc<Endpoint>> = Vec::new();
-        while let Some(picked) = set.pick(&*balance, &tried, &ask(seed.wrapping_add(tried.len() as u64), Moment(1))) {
+        while let Some(picked) = pick(&set, &*balance, &tried, &ask(seed.wrapping_add(tried.len() as u64), Moment(1))) {
             prop_assert!(!tried.iter().any(|t| Arc::ptr_eq(t, picked)));
             tried.push(picked.clone());
         }
@@ -129,7 +149,7 @@ fn an_endpoint_that_leaves_moves_only_its_own_keys() {
     let mut moved = 0;
     for key in 0..10_000 {
         let one = |set: &Set| {
-            let picked = set.pick(&*balance, &[], &ask(key, Moment(1))).unwrap();
+            let picked = pick(set, &*balance, &[], &ask(key, Moment(1))).unwrap();
             picked.shown.clone()
         };
         let (was, is) = (one(&before), one(&after));
@@ -149,17 +169,17 @@ fn a_key_stays_at_its_endpoint_and_the_load_has_a_bound() {
         key: 7,
         ..ask(0, Moment(1))
     };
-    let first = set.pick(&*balance, &[], &hot).unwrap().shown.clone();
+    let first = pick(&set, &*balance, &[], &hot).unwrap().shown.clone();
     for turn in 1..100 {
         let again = Ask {
             key: 7,
             ..ask(turn, Moment(1))
         };
-        assert_eq!(set.pick(&*balance, &[], &again).unwrap().shown, first);
+        assert_eq!(pick(&set, &*balance, &[], &again).unwrap().shown, first);
     }
     // One key only, and everything stays under way: the worst there is.
     for under_way in 1..=400_u32 {
-        let picked = set.pick(&*balance, &[], &hot).unwrap();
+        let picked = pick(&set, &*balance, &[], &hot).unwrap();
         picked.load.begin(Moment(1));
         let most = set
             .members()
@@ -205,7 +225,7 @@ impl World {
             self.until(began + number * 1000 / rate);
             self.turn += 1;
             let asked = ask(self.turn, Moment(self.now));
-            let picked = self.set.pick(&*self.balance, &[], &asked).unwrap();
+            let picked = pick(&self.set, &*self.balance, &[], &asked).unwrap();
             let at = position(&self.set, picked);
             picked.load.begin(Moment(self.now));
             counts[at] += 1.0 / rate as f64;
@@ -337,7 +357,7 @@ fn processes_agree_about_a_key() {
         let one = |key: u64| {
             (
                 key,
-                set.pick(&*balance, &[], &ask(key, Moment(1)))
+                pick(&set, &*balance, &[], &ask(key, Moment(1)))
                     .unwrap()
                     .shown
                     .clone(),
