@@ -58,6 +58,14 @@ pub struct Loaded {
     tree: Option<Node>,
 }
 
+impl Loaded {
+    /// Takes the plan, and lets go of what it was made of.
+    pub fn take_plan(&mut self) -> Option<plan::Plan> {
+        self.tree = None;
+        self.plan.take()
+    }
+}
+
 /// A file that was read.
 pub struct Source {
     /// As the user named it; places refer to it.
@@ -115,7 +123,7 @@ fn read(path: &Path) -> Result<String, (&'static str, String)> {
     if bytes.len() > yaml::BYTES_MAX {
         return Err((
             codes::TOO_LARGE,
-            format!("{} is larger than 1 MiB", path.display()),
+            format!("{} is larger than 8 MiB", path.display()),
         ));
     }
     String::from_utf8(bytes).map_err(|e| {
@@ -141,7 +149,7 @@ fn load_file(name: &str, text: String, path: PathBuf, options: &Options<'_>) -> 
     let mut plan = None;
     let mut secrets = Vec::new();
     if text.content.len() > yaml::BYTES_MAX {
-        report.add(codes::TOO_LARGE, Span::default(), "the file is larger than 1 MiB");
+        report.add(codes::TOO_LARGE, Span::default(), "the file is larger than 8 MiB");
     } else if let Some(mut root) = yaml::parse(&mut report) {
         secrets = effective::secrets(&root);
         plan = resolve_tree(&mut root, &path, options, &mut report);

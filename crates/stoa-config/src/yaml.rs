@@ -9,7 +9,7 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StructureS
 use std::collections::HashMap;
 
 /// Bytes of a file at most.
-pub(crate) const BYTES_MAX: usize = 1 << 20;
+pub(crate) const BYTES_MAX: usize = 8 << 20;
 /// Maps and lists inside each other at most.
 const DEPTH_MAX: usize = 64;
 /// Values of a file at most.

@@ -44,8 +44,8 @@ struct Kept {
 pub(crate) struct Built {
     /// The routes, policies and targets.
     pub(crate) gateway: Arc<Gateway>,
-    /// The same without records, for the process to ask itself.
-    pub(crate) quiet: Arc<Gateway>,
+    /// The same without records, for `dev` to ask itself.
+    pub(crate) quiet: Option<Arc<Gateway>>,
     /// The stores behind it.
     pub(crate) stores: Vec<OpenStore>,
     /// What was done on the way that people should know.
@@ -108,18 +108,20 @@ impl Assembly {
         };
         let mut handlers = data.data.as_ref().map(|d| d.handlers()).unwrap_or_default();
         handlers.retain(|name, _| setup.serves(name));
-        let root = docs_page::described(plan);
+        let root = docs_page::described(plan, "application/openapi+json; charset=utf-8");
         let rest = data.data.as_ref().map(|d| d.rest(root));
         let served = Served { handlers, rest };
-        let quiet = parts(plan, served.clone(), Arc::new(Mute), false);
-        let quiet = Gateway::build(plan, quiet, before).map_err(Refused::Faults)?;
-        let parts = parts(plan, served, observer, setup.mode == Mode::Dev);
+        let dev = setup.mode == Mode::Dev;
+        let quiet = dev.then(|| parts(plan, served.clone(), Arc::new(Mute), false));
+        let quiet = quiet.map(|parts| Gateway::build(plan, parts, before));
+        let quiet = quiet.transpose().map_err(Refused::Faults)?;
+        let parts = parts(plan, served, observer, dev);
         let gateway = Gateway::build(plan, parts, before).map_err(Refused::Faults)?;
         let stores = data.stores.clone();
         self.kept = Some(data);
         Ok(Built {
             gateway: Arc::new(gateway),
-            quiet: Arc::new(quiet),
+            quiet: quiet.map(Arc::new),
             stores,
             notes,
         })
@@ -281,7 +283,7 @@ async fn sow(plan: &Arc<Plan>, away: &AwayByStore, notes: &mut Vec<String>) -> R
 pub(crate) type Handlers = HashMap<String, Arc<dyn Handler>>;
 
 /// What the gateway needs beside the plan.
-pub(crate) fn parts(plan: &Plan, served: Served, observer: Arc<dyn Observer>, explain: bool) -> Parts {
+pub(crate) fn parts(plan: &Arc<Plan>, served: Served, observer: Arc<dyn Observer>, explain: bool) -> Parts {
     Parts {
         resources: served.handlers,
         rest: served.rest,

@@ -8,27 +8,59 @@ use http::{HeaderValue, Method, StatusCode, header};
 use std::{collections::HashMap, sync::Arc};
 use stoa_config::plan::Plan;
 use stoa_exchange::{Body, Context, Handler, HandlerFuture, Problem, Reply, Request, codes};
+use tokio::sync::OnceCell;
 
 /// Nothing from elsewhere, nothing inline, no framing: a page that shows what others wrote can run none of it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The documents of a plan, as `stoa_edge::Parts::documents` wants them.
-pub(crate) fn documents(plan: &Plan) -> Vec<(String, Arc<dyn Handler>)> {
-    let description = openapi::document(plan).to_string();
-    let description = Page::new("application/json", Bytes::from(description));
+pub(crate) fn documents(plan: &Arc<Plan>) -> Vec<(String, Arc<dyn Handler>)> {
     let docs: Arc<dyn Handler> = Arc::new(Docs::new(&plan.api));
     vec![
-        ("/openapi.json".into(), Arc::new(description) as Arc<dyn Handler>),
+        ("/openapi.json".into(), described(plan, "application/json")),
         ("/docs".into(), Arc::clone(&docs)),
         ("/docs/".into(), docs),
     ]
 }
 
-/// The description of a plan's API, as `/rest/v1/` answers it.
-pub(crate) fn described(plan: &Plan) -> Arc<dyn Handler> {
-    let description = Bytes::from(openapi::document(plan).to_string());
-    Arc::new(Page::new("application/openapi+json; charset=utf-8", description))
+/// The description of a plan's API.
+pub(crate) fn described(plan: &Arc<Plan>, media_type: &'static str) -> Arc<dyn Handler> {
+    Arc::new(Description {
+        plan: Arc::clone(plan),
+        media_type,
+        page: OnceCell::new(),
+    })
+}
+
+/// The description of an API, made when it is first asked for: that of many routes is large and takes its time, and many
+/// processes are never asked.
+struct Description {
+    plan: Arc<Plan>,
+    media_type: &'static str,
+    page: OnceCell<Page>,
+}
+
+impl Description {
+    async fn make(&self) -> Result<Page, Problem> {
+        let (plan, media_type) = (Arc::clone(&self.plan), self.media_type);
+        // Not on the worker: the others would wait for it.
+        let made = tokio::task::spawn_blocking(move || {
+            Page::new(media_type, Bytes::from(openapi::document(&plan).to_string()))
+        });
+        let failed =
+            |error| Problem::new(&codes::INTERNAL, "The description could not be made.").cause(error);
+        made.await.map_err(failed)
+    }
+}
+
+impl Handler for Description {
+    fn handle<'a>(&'a self, _context: &'a mut Context, request: Request) -> HandlerFuture<'a> {
+        Box::pin(async move {
+            let page = self.page.get_or_try_init(|| self.make()).await?;
+            page.reply(&request)
+        })
+    }
 }
 
 /// One fixed reply with a validator.

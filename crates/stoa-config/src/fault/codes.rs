@@ -21,7 +21,7 @@ codes! {
     UNREADABLE = "E0001", "the file cannot be read",
         "The API file is not there or may not be read. FILE is a file or a folder that holds `stoa.yaml`; left out, it is `stoa.yaml` in the current folder. `stoa init` writes one.";
     TOO_LARGE = "E0002", "the file is too large",
-        "An API file has at most 1 MiB. What makes it longer is usually data, which belongs into a store, not into the file.";
+        "An API file has at most 8 MiB. What makes it longer is usually data, which belongs into a store, not into the file.";
     NOT_UTF8 = "E0003", "the file is not UTF-8",
         "The API file must be text in UTF-8. Save it again with that encoding; editors show it in their status line.";
     SYNTAX = "E0004", "this is not YAML",

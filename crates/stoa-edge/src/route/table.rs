@@ -5,7 +5,11 @@
 
 use super::path;
 use http::Method;
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
+};
 use stoa_config::plan::{PathPattern, Segment};
 
 /// Routes of one set of hosts and paths; `T` is what they lead to.
@@ -15,7 +19,7 @@ pub(crate) struct Table<T> {
     wildcard_hosts: Vec<(String, Node<T>)>,
     any_host: Node<T>,
     /// Paths of all routes, for near misses.
-    shown: Vec<String>,
+    shown: BTreeSet<String>,
 }
 
 struct Node<T> {
@@ -48,7 +52,7 @@ impl<T> Default for Table<T> {
             exact_hosts: HashMap::new(),
             wildcard_hosts: Vec::new(),
             any_host: Node::default(),
-            shown: Vec::new(),
+            shown: BTreeSet::new(),
         }
     }
 }
@@ -66,10 +70,7 @@ pub(crate) enum Found<'a, T> {
 impl<T> Table<T> {
     /// Adds a route. No methods means every method. The first of two equally specific routes wins.
     pub(crate) fn add(&mut self, host: Option<&str>, methods: &[Method], pattern: &PathPattern, value: T) {
-        let shown = pattern.to_string();
-        if !self.shown.contains(&shown) {
-            self.shown.push(shown);
-        }
+        self.shown.insert(pattern.to_string());
         let mut node = match host.map(str::to_ascii_lowercase) {
             None => &mut self.any_host,
             Some(host) if host.starts_with("*.") => {
@@ -139,14 +140,25 @@ impl<T> Table<T> {
         }
     }
 
-    /// The path of a route that resembles `path`.
+    /// The path of a route that resembles `path`. Of many only those are looked at that begin most like it, since a stranger
+    /// may ask for nothing as often as he likes.
     pub(crate) fn near(&self, path: &str) -> Option<&str> {
         const PATH_BYTES_MAX: usize = 256;
+        const EACH_SIDE: usize = 48;
         if path.len() > PATH_BYTES_MAX {
             return None;
         }
         let likeness = |shown: &str| strsim::jaro_winkler(&as_if(shown, path), path);
-        let best = self.shown.iter().map(|shown| (likeness(shown), shown));
+        let before = self
+            .shown
+            .range::<str, _>((Bound::Unbounded, Bound::Excluded(path)))
+            .rev()
+            .take(EACH_SIDE);
+        let behind = self
+            .shown
+            .range::<str, _>((Bound::Included(path), Bound::Unbounded))
+            .take(EACH_SIDE);
+        let best = before.chain(behind).map(|shown| (likeness(shown), shown));
         let (score, shown) = best.max_by(|a, b| a.0.total_cmp(&b.0))?;
         let shown = shown
             .strip_suffix("/**")

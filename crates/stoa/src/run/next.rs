@@ -24,7 +24,7 @@ pub(super) struct Next {
     pub(super) tree: Value,
     pub(super) gateway: Arc<Gateway>,
     /// The same without records, for the process to ask itself.
-    pub(super) quiet: Arc<Gateway>,
+    pub(super) quiet: Option<Arc<Gateway>>,
     pub(super) stores: Vec<OpenStore>,
     /// What was done on the way that people should know.
     pub(super) notes: Vec<String>,
@@ -77,12 +77,13 @@ pub(super) fn read(setup: &Setup) -> Loaded {
 /// Builds what serves `loaded`, or says why not and gives it back.
 pub(super) async fn build(
     setup: &Setup,
-    loaded: Loaded,
+    mut loaded: Loaded,
     assembly: &mut Assembly,
     observe: &mut dyn FnMut(&Plan) -> Result<Arc<Telemetry>, Refused>,
     before: Option<&Gateway>,
 ) -> Result<Next, (Refused, Loaded)> {
-    let mut plan = match judge(setup, &loaded) {
+    let tree = stoa_config::effective(&loaded, false);
+    let mut plan = match judge(setup, &mut loaded) {
         Ok(plan) => plan,
         Err(refused) => return Err((refused, loaded)),
     };
@@ -94,7 +95,6 @@ pub(super) async fn build(
         Ok(observer) => observer,
         Err(refused) => return Err((refused, loaded)),
     };
-    let tree = stoa_config::effective(&loaded, false);
     let built = match assembly.build(&plan, &tree, setup, observer, before).await {
         Ok(built) => built,
         Err(refused) => return Err((refused, loaded)),
@@ -128,8 +128,8 @@ pub(super) async fn build(
 }
 
 /// Whether the plan may be served in this mode at all.
-fn judge(setup: &Setup, loaded: &Loaded) -> Result<Plan, Refused> {
-    let Some(mut plan) = loaded.plan.clone() else {
+fn judge(setup: &Setup, loaded: &mut Loaded) -> Result<Plan, Refused> {
+    let Some(mut plan) = loaded.take_plan() else {
         return Err(Refused::Faults(loaded.faults.clone()));
     };
     let mut not_built = stoa_config::not_built(&plan);

@@ -30,7 +30,8 @@ const OPEN: &str = "api: a\nservices:\n  pay:\n    url: http://127.0.0.1:1\n    
 
 #[test]
 fn serve_names_every_rule_that_was_left_open() {
-    let Err(Refused::Words(words)) = judge(&setup(Mode::Serve, Addresses::default()), &loaded(OPEN)) else {
+    let Err(Refused::Words(words)) = judge(&setup(Mode::Serve, Addresses::default()), &mut loaded(OPEN))
+    else {
         panic!("it must be refused");
     };
     let text = words.join("\n");
@@ -42,13 +43,13 @@ fn serve_names_every_rule_that_was_left_open() {
 
 #[test]
 fn dev_serves_them() {
-    assert!(judge(&setup(Mode::Dev, Addresses::default()), &loaded(OPEN)).is_ok());
+    assert!(judge(&setup(Mode::Dev, Addresses::default()), &mut loaded(OPEN)).is_ok());
 }
 
 #[test]
 fn serve_takes_rules_that_were_written() {
     let text = "api: a\nresources:\n  things: { fields: { name: text }, read: public, write: none }\n";
-    assert!(judge(&setup(Mode::Serve, Addresses::default()), &loaded(text)).is_ok());
+    assert!(judge(&setup(Mode::Serve, Addresses::default()), &mut loaded(text)).is_ok());
 }
 
 #[test]
@@ -60,9 +61,13 @@ fn addresses_of_the_command_line_win_and_the_admin_port_is_never_the_apis() {
         admin: Some(admin),
     };
     let same = AdminAddress::At("127.0.0.1:7001".parse().unwrap());
-    let refused = judge(&setup(Mode::Serve, addresses(same)), &loaded(text));
+    let refused = judge(&setup(Mode::Serve, addresses(same)), &mut loaded(text));
     assert!(matches!(refused, Err(Refused::Words(_))));
-    let plan = judge(&setup(Mode::Serve, addresses(AdminAddress::None)), &loaded(text)).unwrap();
+    let plan = judge(
+        &setup(Mode::Serve, addresses(AdminAddress::None)),
+        &mut loaded(text),
+    )
+    .unwrap();
     assert_eq!(Some(plan.server.http), at("127.0.0.1:7001"));
     assert_eq!(plan.server.admin, None);
 }
@@ -71,7 +76,8 @@ fn addresses_of_the_command_line_win_and_the_admin_port_is_never_the_apis() {
 fn what_is_not_built_yet_is_refused_as_an_error() {
     let text = "api: a\nstores: { main: \"sqlite:a.db\" }\nshared: \"redis://127.0.0.1\"\nresources:\n  things: { fields: { name: text }, read: public, write: none }\n";
     for mode in [Mode::Dev, Mode::Serve] {
-        let Err(Refused::Faults(faults)) = judge(&setup(mode, Addresses::default()), &loaded(text)) else {
+        let Err(Refused::Faults(faults)) = judge(&setup(mode, Addresses::default()), &mut loaded(text))
+        else {
             panic!("it must be refused");
         };
         assert!(!faults.is_empty() && faults.iter().all(|f| f.severity == Severity::Error));
@@ -85,7 +91,7 @@ fn only_what_is_named_is_served_and_names_must_be_known() {
         only: vec![only.to_owned()],
         ..setup(Mode::Serve, Addresses::default())
     };
-    let plan = judge(&with("mail"), &loaded(text)).unwrap();
+    let plan = judge(&with("mail"), &mut loaded(text)).unwrap();
     assert_eq!(plan.services.len(), 1);
-    assert!(judge(&with("post"), &loaded(text)).is_err());
+    assert!(judge(&with("post"), &mut loaded(text)).is_err());
 }
