@@ -18,6 +18,7 @@ pub(crate) mod services;
 pub(crate) mod stores;
 pub(crate) mod telemetry;
 pub(crate) mod tls;
+pub(crate) mod traffic;
 pub(crate) mod upstream;
 pub(crate) mod websocket;
 

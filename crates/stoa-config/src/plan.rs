@@ -6,6 +6,7 @@ mod function;
 mod handling;
 mod listen;
 mod resource;
+mod traffic;
 mod upstream;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -15,6 +16,7 @@ pub use function::*;
 pub use handling::*;
 pub use listen::*;
 pub use resource::*;
+pub use traffic::*;
 pub use upstream::*;
 
 /// The API file, resolved for one profile.

@@ -6,7 +6,7 @@ use crate::{
     gateway::{ALIAS, Route, Seat},
     headers::{self, EXPLAIN, REQUEST_ID, TRACEPARENT},
     intake::{self, Progress},
-    policy::{access, admission, compress::Wish, cors, edit::ReplyEdit},
+    policy::{access, admission, compress::Wish, cors, edit::ReplyEdit, fault},
     record::{Done, Outgoing},
     route::path,
 };
@@ -103,7 +103,7 @@ fn unread(way: &Way, body: Body) -> Option<Body> {
 
 /// One request, from its head to its reply. `Err` is a refusal or an early answer.
 async fn answer(
-    seat: &Seat,
+    seat: &Arc<Seat>,
     context: &mut Context,
     way: &mut Way,
     parts: &mut request::Parts,
@@ -150,10 +150,19 @@ async fn answer(
     way.progress.clone_from(&progress);
     // idempotency: a replayed reply must have passed every check above.
     // cache: behind auth, so that nobody is given what he may not see.
+    // fault: where a service would have failed, all before it was right.
+    if let Some(rule) = &route.fault {
+        fault::inject(rule, context).await?;
+    }
     // edit: the service sees other names than those that were judged and kept.
     if let Some(edit) = &route.edit {
         edit.apply(context, parts)?;
     }
+    // mirror: a copy of what the service gets.
+    let body = match &route.mirror {
+        Some(mirror) => mirror.copy(seat, context, parts, body),
+        None => body,
+    };
     // target: everything else is done.
     let reply = route.target.call(seat, context, way, parts, body).await;
     if let Some(permit) = permit {

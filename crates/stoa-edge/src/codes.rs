@@ -19,6 +19,8 @@ stoa_exchange::codes! {
         "`ip` of the server or of the route does not allow the client's address. Behind a proxy that is the proxy's own unless `trusted_proxies` names it.";
     OVERLOADED = "overloaded", 503, "Too much is to be done right now",
         "More requests wait than can be answered in time, so this one was refused at once: come back after `Retry-After`. `priority` of a route says which go last, `server.overload` switches this off.";
+    FAULT_INJECTED = "fault-injected", 503, "The request failed on purpose",
+        "`fault:` of the profile in use wants a share of the route's requests to fail, to see how callers take it.";
     FIXED_REPLY = "fixed-reply", 503, "The API file answers this address itself",
         "The route has `reply:` with this status and no body of its own.";
     REQUEST_TIMEOUT = "request-timeout", 408, "The request did not arrive in time",

@@ -1,6 +1,6 @@
 //! What `stoa route` says of the policies of a route.
 
-use crate::gateway::Route;
+use crate::{gateway::Route, policy::fault};
 use serde_json::{Map, Value, json};
 use stoa_config::plan::Compress;
 
@@ -25,6 +25,12 @@ pub(crate) fn policies(route: &Route) -> Value {
         validate["content_types"] = json!(admission.types_in_words());
     }
     say("validate", validate);
+    if let Some(rule) = &route.fault {
+        say("fault", json!(fault::in_words(rule)));
+    }
+    if let Some(mirror) = &route.mirror {
+        say("mirror", json!(mirror.in_words()));
+    }
     if let Some(edit) = &route.edit {
         say("request", edit.in_words());
     }

@@ -7,6 +7,7 @@ use crate::{
         admission::Admission,
         auth::{self, Auth},
         edit::{Fields, RequestEdit},
+        mirror::Mirror,
         shed::{Limiter, Limiters, Shed, pressure::Pressure},
     },
     record::Done,
@@ -17,6 +18,7 @@ use crate::{
     target::{
         Target,
         own::Own,
+        split::{Opened, Split},
         upstream::{Service, load::Moment, pool::Endpoints},
     },
     upkeep::EndpointView,
@@ -34,7 +36,7 @@ use std::{
 };
 use stoa_config::{
     fault::Fault,
-    plan::{self, Access, Compress, Cors, IpRules, PathPattern, Plan, Priority, Segment},
+    plan::{self, Access, Compress, Cors, FaultRule, IpRules, PathPattern, Plan, Priority, Segment},
 };
 use stoa_exchange::{
     Context, Handler, Observer, Problem, Reply, Request, RequestId, Trace, Trail, clock, codes,
@@ -86,6 +88,10 @@ pub(crate) struct Route {
     pub(crate) admission: Option<Box<Admission>>,
     /// Whether replies are compressed.
     pub(crate) compress: Compress,
+    /// What goes wrong on purpose.
+    pub(crate) fault: Option<Box<FaultRule>>,
+    /// Who gets a copy.
+    pub(crate) mirror: Option<Box<Mirror>>,
     /// What is changed of the request on its way to a service.
     pub(crate) edit: Option<Box<RequestEdit>>,
     /// What is changed of the reply's fields.
@@ -109,6 +115,8 @@ impl Route {
             body_bytes_max: server.body_bytes_max,
             admission: None,
             compress: server.compress,
+            fault: None,
+            mirror: None,
             edit: None,
             reply_edit: None,
             target,
@@ -173,23 +181,31 @@ impl Gateway {
         };
         let mut endpoints = Endpoints::new(workers(&plan.server));
         let mut limiters = Limiters::default();
-        let before_endpoints = before.map(|b| &b.endpoints);
-        let (mut routes, mut services) = (Table::default(), Vec::new());
+        let mut opened = Vec::with_capacity(plan.services.len());
         for service in &plan.services {
             let target = Service::open(
                 service,
                 &plan.auth,
                 &mut endpoints,
-                before_endpoints,
+                before.map(|b| &b.endpoints),
                 &parts.observer,
             );
-            let target = Arc::new(target);
-            let limiter = limiters.get(&service.name, plan.server.overload, before.map(|b| &b.limiters));
-            add_service(&mut routes, &plan.server, service, (target.clone(), limiter));
-            services.push(target);
+            opened.push(Opened {
+                plan: service,
+                service: Arc::new(target),
+                limiter: limiters.get(&service.name, plan.server.overload, before.map(|b| &b.limiters)),
+            });
+        }
+        let mut routes = Table::default();
+        for own in &opened {
+            add_service(&mut routes, &plan.server, own, &opened);
         }
         for route in &plan.routes {
-            add_route(&mut routes, &plan.server, route, None);
+            let Some(answer) = &route.handling.answer else {
+                continue;
+            };
+            let target = Target::Own(Own::of(answer));
+            add(&mut routes, route, compiled(&plan.server, route, target, None));
         }
         for resource in &plan.resources {
             if let Some(handler) = parts.resources.get(&resource.name) {
@@ -209,7 +225,7 @@ impl Gateway {
             endpoints,
             limiters,
             certificates,
-            services,
+            services: opened.into_iter().map(|own| own.service).collect(),
             observer: parts.observer,
             explain: parts.explain,
             settings,
@@ -366,36 +382,54 @@ impl Settings {
     }
 }
 
-fn add_service(
-    routes: &mut Table<Arc<Route>>,
-    server: &plan::Server,
-    service: &plan::Service,
-    (target, limiter): (Arc<Service>, Option<Arc<Limiter>>),
-) {
-    for route in &service.routes {
-        let timeouts = route.timeouts.unwrap_or(service.timeouts);
-        let target = Target::Service(target.clone(), timeouts);
-        add_route(routes, server, route, Some((target, limiter.clone())));
+fn add_service(routes: &mut Table<Arc<Route>>, server: &plan::Server, own: &Opened<'_>, all: &[Opened<'_>]) {
+    for route in &own.plan.routes {
+        let (target, limiter) = if let Some(split) = &route.handling.split {
+            // Each of its services has its own limit.
+            (Target::Split(Box::new(Split::of(split, own, route, all))), None)
+        } else {
+            let timeouts = route.timeouts.unwrap_or(own.plan.timeouts);
+            (
+                Target::Service(own.service.clone(), timeouts),
+                own.limiter.clone(),
+            )
+        };
+        let mut compiled = compiled(server, route, target, limiter);
+        let mirror = route.handling.mirror.as_ref();
+        compiled.mirror = mirror.and_then(|mirror| {
+            let other = all.iter().find(|o| o.plan.name == mirror.service)?;
+            let (service, timeouts) = (other.service.clone(), other.plan.timeouts);
+            Some(Box::new(Mirror::of(
+                mirror,
+                service,
+                timeouts,
+                other.limiter.clone(),
+            )))
+        });
+        add(routes, route, compiled);
     }
 }
 
-/// A route of the file; one that answers by itself ends nowhere else.
-fn add_route(
-    routes: &mut Table<Arc<Route>>,
+fn add(routes: &mut Table<Arc<Route>>, route: &plan::Route, compiled: Route) {
+    let host = route.host.as_deref();
+    routes.add(host, &route.methods, &route.path, Arc::new(compiled));
+}
+
+/// A route of the file; one of a service may answer by itself all the same.
+fn compiled(
     server: &plan::Server,
     route: &plan::Route,
-    service: Option<(Target, Option<Arc<Limiter>>)>,
-) {
+    target: Target,
+    limiter: Option<Arc<Limiter>>,
+) -> Route {
     let handling = &route.handling;
-    let own = handling
-        .answer
-        .as_ref()
-        .map(|answer| (Target::Own(Own::of(answer)), None));
-    let Some((target, limiter)) = own.or(service) else {
-        return;
+    let own = handling.answer.as_ref();
+    let (target, limiter) = match own {
+        Some(answer) => (Target::Own(Own::of(answer)), None),
+        None => (target, limiter),
     };
     let fields = &handling.reply_fields;
-    let compiled = Route {
+    Route {
         methods: route.methods.clone(),
         access: Some(route.access.access.clone()),
         cors: route
@@ -411,16 +445,11 @@ fn add_route(
         },
         admission: Admission::of(handling),
         compress: handling.compress.unwrap_or(server.compress),
+        fault: handling.fault.clone().map(Box::new),
         edit: RequestEdit::of(handling),
         reply_edit: (!fields.is_empty()).then(|| Arc::new(Fields::of(fields))),
         ..Route::plain(route.display.clone(), server, target)
-    };
-    routes.add(
-        route.host.as_deref(),
-        &route.methods,
-        &route.path,
-        Arc::new(compiled),
-    );
+    }
 }
 
 fn add_resource(

@@ -13,6 +13,9 @@ pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// The decisions taken on a request, asked for and answered under one name.
 pub(crate) const EXPLAIN: HeaderName = HeaderName::from_static("stoa-explain");
 
+/// Tells a service that a request is a copy; nobody else may say so.
+pub(crate) const MIRROR: HeaderName = HeaderName::from_static("stoa-mirror");
+
 static HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::TE,

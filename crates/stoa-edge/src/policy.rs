@@ -6,4 +6,7 @@ pub mod auth;
 pub(crate) mod compress;
 pub(crate) mod cors;
 pub(crate) mod edit;
+pub(crate) mod fault;
+pub(crate) mod mirror;
+pub(crate) mod share;
 pub(crate) mod shed;

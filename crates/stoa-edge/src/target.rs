@@ -1,11 +1,13 @@
 //! Where a route ends.
 
 pub(crate) mod own;
+pub(crate) mod split;
 pub(crate) mod upstream;
 
 use crate::{answer::Way, gateway::Seat};
 use http::request;
 use own::Own;
+use split::Split;
 use std::sync::Arc;
 use stoa_config::plan::Timeouts;
 use stoa_exchange::{Body, Context, Handler, Problem, Reply, Request};
@@ -15,6 +17,8 @@ use upstream::{Call, Service};
 pub(crate) enum Target {
     /// A service, and how long this route waits for it.
     Service(Arc<Service>, Timeouts),
+    /// One of several services.
+    Split(Box<Split>),
     /// Here, with an answer of the route's own.
     Own(Own),
     /// A resource.
@@ -44,6 +48,7 @@ impl Target {
                 // In a box of its own: a resource's request does not carry room for it.
                 Box::pin(service.send(call, parts, body)).await
             }
+            Self::Split(split) => split.call(seat, context, way, parts, body).await,
             Self::Own(own) => own.answer(context, parts),
             Self::Resource(handler) | Self::Document(handler) => {
                 let reply = handler.handle(context, taken(parts, body)).await;
@@ -60,6 +65,7 @@ impl Target {
     pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Service(service, _) => service.in_words(),
+            Self::Split(split) => split.in_words(),
             Self::Own(own) => own.in_words(),
             Self::Resource(_) => "resource".to_owned(),
             Self::Document(_) => "document".to_owned(),
@@ -70,7 +76,7 @@ impl Target {
     pub(crate) fn access_in_words(&self) -> &'static str {
         match self {
             Self::Resource(_) => "judged by the resource",
-            Self::Service(..) | Self::Own(_) | Self::Document(_) => "public",
+            Self::Service(..) | Self::Split(_) | Self::Own(_) | Self::Document(_) => "public",
         }
     }
 }

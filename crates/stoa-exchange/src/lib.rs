@@ -22,5 +22,5 @@ pub use context::{Context, RequestId, Scheme, Trace};
 pub use handler::{Halt, Handler, HandlerFuture, PartCause, Reply, Request};
 pub use identity::{Caller, Identity};
 pub use problem::{FieldError, Problem};
-pub use record::{EndpointTurn, Observer, Record};
+pub use record::{EndpointTurn, Mirrored, Observer, Record};
 pub use trail::Trail;

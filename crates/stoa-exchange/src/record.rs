@@ -49,4 +49,31 @@ pub trait Observer: Send + Sync {
 
     /// The use of an address of a service changed. Called once per change.
     fn endpoint(&self, _turn: &EndpointTurn<'_>) {}
+
+    /// A copy of a request for another service came to its end, or was not made.
+    fn mirrored(&self, service: &str, outcome: Mirrored) {
+        let _ = (service, outcome);
+    }
+}
+
+/// What became of a copy of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mirrored {
+    /// Answered by its service.
+    Answered,
+    /// Not answered, or with a server's error.
+    Failed,
+    /// Not sent: too long, or too many under way.
+    LeftOut,
+}
+
+impl Mirrored {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::LeftOut => "left_out",
+        }
+    }
 }

@@ -8,7 +8,7 @@ pub(crate) mod writer;
 use line::Names;
 use metrics::Metrics;
 use std::{cell::RefCell, sync::Arc};
-use stoa_exchange::{EndpointTurn, Observer, Record};
+use stoa_exchange::{EndpointTurn, Mirrored, Observer, Record};
 use writer::Writer;
 
 /// How an exchange is written down.
@@ -104,6 +104,10 @@ impl Observer for Telemetry {
                 self.writer.push(text.as_bytes());
             }
         }
+    }
+
+    fn mirrored(&self, service: &str, outcome: Mirrored) {
+        self.metrics.mirrored(service, outcome);
     }
 }
 

@@ -133,7 +133,10 @@ pub(crate) static REPLY_FIELDS: MapSpec = MapSpec {
 };
 
 /// Keys of a route that ask a service; they mean nothing beside an answer of the route's own.
-const OF_SERVICES: [&str; 9] = [
+const OF_SERVICES: [&str; 12] = [
+    "split",
+    "mirror",
+    "fault",
     "content_types",
     "cache",
     "idempotency",
@@ -430,7 +433,7 @@ fn not_for_routes(name: &HeaderName, side: Side) -> Option<&'static str> {
     }
     if matches!(
         text,
-        "x-request-id" | "traceparent" | "tracestate" | "via" | "stoa-explain"
+        "x-request-id" | "traceparent" | "tracestate" | "via" | "stoa-explain" | "stoa-mirror"
     ) {
         return Some("Stoa writes it");
     }

@@ -5,13 +5,13 @@ use super::{
     limits::{self, USE_SHAPE},
     overload,
     policies::{self, RulePlace},
-    services::{Shared, route_head},
+    services::{Shared, bare},
 };
 use crate::{
     fault::codes,
     grammar::{route, template},
     node::{Entry, Node, Value},
-    plan::Route,
+    plan::{Auth, PathPattern, Route},
     report::Report,
     spec::{Key, MapSpec, Shape},
 };
@@ -148,4 +148,40 @@ fn one(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Optio
             .help("add `redirect: /path` or `reply: { status: 200 }`; a route of a service stands under the service");
     }
     known.then_some(found)
+}
+
+/// The route that a key names, and whether the key is in order.
+pub(crate) fn route_head(entry: &Entry, auth: &Auth, report: &mut Report<'_>) -> (bool, Route) {
+    let key = match (route::ROUTE.parse)(&entry.key) {
+        Ok(key) => Some(key),
+        Err(flaw) => {
+            let start = entry.key_span.start as usize;
+            let there = report.text.content.get(start..start + entry.key.len()) == Some(entry.key.as_str());
+            let span = if there {
+                crate::node::Span::new(start + flaw.at.start..start + flaw.at.end)
+            } else {
+                entry.key_span
+            };
+            report
+                .add(flaw.code.unwrap_or(codes::ROUTE), span, flaw.message)
+                .help = flaw.help;
+            None
+        }
+    };
+    let display = match &key {
+        Some(key) if key.methods.is_empty() => key.path.to_string(),
+        Some(key) => {
+            let methods: Vec<&str> = key.methods.iter().map(http::Method::as_str).collect();
+            format!("{} {}", methods.join(","), key.path)
+        }
+        None => entry.key.clone(),
+    };
+    let empty = PathPattern {
+        segments: Vec::new(),
+        rest: false,
+    };
+    let path = key.as_ref().map_or(empty, |k| k.path.clone());
+    let mut found = bare(&display, report.text.place(entry.key_span), path, auth);
+    found.methods = key.as_ref().map(|k| k.methods.clone()).unwrap_or_default();
+    (key.is_some(), found)
 }

@@ -240,6 +240,7 @@ pub(crate) fn decode(
     let of_routes = Shared {
         limits: &mut limits,
         auth: &auth,
+        names: Vec::new(),
         has_store: read.has("shared") || !store_names.is_empty(),
     };
     let (services, routes) = services_and_routes(&read, &context, of_routes, report);

@@ -3,10 +3,12 @@
 use super::{
     Context, Reader, admission, flag, handling,
     limits::{self, USE_SHAPE},
-    overload, policies,
+    overload,
+    own::route_head,
+    policies,
     policies::RulePlace,
     read::default,
-    upstream,
+    traffic, upstream,
     websocket::{WEBSOCKET, websocket},
 };
 use crate::{
@@ -90,6 +92,18 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
             "true",
         )
         .or("false"),
+        Key::new(
+            "split",
+            traffic::SPLIT_SHAPE,
+            "Requests that go to other services, on all routes that do not say their own.",
+            "{ payments-v2: 10% by user }",
+        ),
+        Key::new(
+            "mirror",
+            traffic::MIRROR_SHAPE,
+            "A copy of requests for another service, on all routes that do not say their own.",
+            "{ to: shadow, share: 10% }",
+        ),
         Key::new(
             "routes",
             Shape::Named(&route::ROUTE_WORDS, &Shape::Map(&ROUTE)),
@@ -245,6 +259,24 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
             "always",
         ),
         Key::new(
+            "split",
+            traffic::SPLIT_SHAPE,
+            "Requests that go to other services.",
+            "{ payments-v2: 10% by user }",
+        ),
+        Key::new(
+            "mirror",
+            traffic::MIRROR_SHAPE,
+            "A copy of requests for another service.",
+            "{ to: shadow, share: 10% }",
+        ),
+        Key::new(
+            "fault",
+            traffic::FAULT_SHAPE,
+            "What goes wrong on purpose; in profiles only.",
+            "{ delay: 200ms, share: 10% }",
+        ),
+        Key::new(
             "priority",
             Shape::Value(&overload::PRIORITY_WORDS),
             "Which requests go last when there is too much: `critical` ones are never refused for load, `low` ones first.",
@@ -317,6 +349,8 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
 pub(crate) struct Shared<'s> {
     pub(crate) limits: &'s mut Vec<Limit>,
     pub(crate) auth: &'s Auth,
+    /// Names of all services.
+    pub(crate) names: Vec<String>,
     /// Whether the first reply to an `Idempotency-Key` can be kept anywhere.
     pub(crate) has_store: bool,
 }
@@ -336,6 +370,7 @@ pub(crate) fn services(
         return Vec::new();
     };
     let mut services = Vec::new();
+    shared.names = map.entries.iter().map(|e| e.key.clone()).collect();
     for entry in &map.entries {
         if let Err(flaw) = name::name(&entry.key) {
             report.add(codes::NAME, entry.key_span, flaw.message);
@@ -404,6 +439,7 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         None => service.routes = vec![everything(name, place, shared.auth)],
         Some(node) => service.routes = routes(node, &service, shared, report),
     }
+    traffic::everywhere(&mut service, &read, &shared.names, report);
     // Thousands of services with a route each are not unheard of.
     service.routes.shrink_to_fit();
     service.endpoints.shrink_to_fit();
@@ -450,7 +486,7 @@ pub(crate) fn left_out(auth: &Auth, place: Place) -> Rule {
     }
 }
 
-fn bare(display: &str, place: Place, path: PathPattern, auth: &Auth) -> Route {
+pub(crate) fn bare(display: &str, place: Place, path: PathPattern, auth: &Auth) -> Route {
     Route {
         display: display.into(),
         access: left_out(auth, place.clone()),
@@ -506,42 +542,6 @@ fn one(entry: &Entry, service: &Service, shared: &mut Shared<'_>, report: &mut R
     known.then_some(found)
 }
 
-/// The route that a key names, and whether the key is in order.
-pub(crate) fn route_head(entry: &Entry, auth: &Auth, report: &mut Report<'_>) -> (bool, Route) {
-    let key = match (route::ROUTE.parse)(&entry.key) {
-        Ok(key) => Some(key),
-        Err(flaw) => {
-            let start = entry.key_span.start as usize;
-            let there = report.text.content.get(start..start + entry.key.len()) == Some(entry.key.as_str());
-            let span = if there {
-                crate::node::Span::new(start + flaw.at.start..start + flaw.at.end)
-            } else {
-                entry.key_span
-            };
-            report
-                .add(flaw.code.unwrap_or(codes::ROUTE), span, flaw.message)
-                .help = flaw.help;
-            None
-        }
-    };
-    let display = match &key {
-        Some(key) if key.methods.is_empty() => key.path.to_string(),
-        Some(key) => {
-            let methods: Vec<&str> = key.methods.iter().map(http::Method::as_str).collect();
-            format!("{} {}", methods.join(","), key.path)
-        }
-        None => entry.key.clone(),
-    };
-    let empty = PathPattern {
-        segments: Vec::new(),
-        rest: false,
-    };
-    let path = key.as_ref().map_or(empty, |k| k.path.clone());
-    let mut found = bare(&display, report.text.place(entry.key_span), path, auth);
-    found.methods = key.as_ref().map(|k| k.methods.clone()).unwrap_or_default();
-    (key.is_some(), found)
-}
-
 fn fill(
     found: &mut Route,
     read: &Reader<'_>,
@@ -576,18 +576,5 @@ fn fill(
         .and_then(|n| policies::timeouts(n, service.timeouts, report));
     found.retry_always = read.value("retry", &policy::RETRY_ALWAYS, report).is_some();
     found.cors = read.get("cors").and_then(|n| policies::cors(n, report));
-    found.handling = handling::handling(read, &found.path, report);
-    found.handling.ip = admission::ip(read, report);
-    found.handling.priority = overload::priority(read, report);
-    found.handling.compress = handling::compress(read, report);
-    found.handling.content_types = admission::content_types(read, report);
-    if found.handling.rewrite.is_some() && service.strip_prefix {
-        report
-            .add(
-                codes::EXCLUSIVE,
-                read.key_span("rewrite"),
-                "`rewrite` and the service's `strip_prefix` both say what path the service sees",
-            )
-            .help("remove `strip_prefix` and rewrite each route, or leave `rewrite` out");
-    }
+    found.handling = traffic::of_route(read, found, service, &shared.names, report);
 }

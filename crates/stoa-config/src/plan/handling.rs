@@ -1,5 +1,6 @@
 //! What a route does beside who may use it: answers of its own, and what is rewritten on the way.
 
+use super::{FaultRule, Mirror, Split};
 use http::{HeaderName, StatusCode};
 use ipnet::IpNet;
 use std::{fmt, net::IpAddr, num::NonZeroU32};
@@ -17,6 +18,12 @@ pub struct Handling {
     pub reply_fields: FieldEdits,
     /// `ip`: which clients may ask.
     pub ip: IpRules,
+    /// `split`: requests that go to other services.
+    pub split: Option<Split>,
+    /// `mirror`: a copy for another service.
+    pub mirror: Option<Mirror>,
+    /// `fault`: what goes wrong on purpose.
+    pub fault: Option<FaultRule>,
     /// `priority`: which requests go first when there is too much.
     pub priority: Priority,
     /// `compress`, when it differs from the server's.

@@ -83,7 +83,7 @@ pub(crate) fn client(peer: SocketAddr, scheme: Scheme, trusted: &[IpNet], header
 pub(crate) fn ends_here(name: &str, trusted: bool) -> bool {
     match name {
         "forwarded" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port"
-        | "x-real-ip" | "client-cert" | "client-cert-chain" => true,
+        | "x-real-ip" | "client-cert" | "client-cert-chain" | "stoa-mirror" => true,
         _ if overrides(name) => true,
         _ if name.starts_with("x-forwarded-") => !trusted,
         // Servers that read fields as `HTTP_X_FORWARDED_FOR` cannot tell `X_Forwarded_For` from what is written here.
@@ -106,6 +106,7 @@ fn mistaken(name: &str) -> bool {
         || name == REQUEST_ID.as_str()
         || name == REAL_IP.as_str()
         || matches!(name, "client-cert" | "client-cert-chain")
+        || name == super::MIRROR.as_str()
         || overrides(name)
 }
 

@@ -131,6 +131,14 @@ impl Limiter {
         }
     }
 
+    /// A place for a request that nobody waits for.
+    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+        match self.enter(Priority::Low, true) {
+            Entry::In(permit) => Some(permit),
+            Entry::Full | Entry::Sudden => None,
+        }
+    }
+
     /// `late`: whether a place is taken although so many are sudden.
     fn enter(self: &Arc<Self>, priority: Priority, late: bool) -> Entry {
         let before = self.in_flight.fetch_add(1, Relaxed);

@@ -16,6 +16,7 @@ mod routes;
 mod support;
 mod tls;
 mod tls_files;
+mod traffic;
 mod tunnel;
 mod upstreams;
 mod websocket;

@@ -9,11 +9,11 @@ use crate::{
     terminal::{self, style},
 };
 use serde_json::Value;
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use stoa_config::{
     Loaded,
     fault::{Fault, Severity},
-    plan::Plan,
+    plan::{Plan, Service},
 };
 use stoa_edge::Gateway;
 
@@ -160,7 +160,7 @@ fn judge(setup: &Setup, loaded: &mut Loaded) -> Result<Plan, Refused> {
             "--only names `{name}`, which is no service and no resource"
         )));
     }
-    plan.services.retain(|service| setup.serves(&service.name));
+    keep_served(&mut plan, setup);
     let open = plan.rules_left_open();
     if setup.mode == Mode::Serve && !open.is_empty() {
         return Err(Refused::words(format!(
@@ -170,6 +170,31 @@ fn judge(setup: &Setup, loaded: &mut Loaded) -> Result<Plan, Refused> {
         )));
     }
     Ok(plan)
+}
+
+/// Takes out the services that this process does not serve. What others split to or mirror stays, without routes.
+fn keep_served(plan: &mut Plan, setup: &Setup) {
+    let served = |service: &Service| setup.serves(&service.name);
+    let routes = plan.services.iter().filter(|s| served(s)).flat_map(|s| &s.routes);
+    let needed: HashSet<String> = routes
+        .flat_map(|route| {
+            let handling = &route.handling;
+            let arms = handling
+                .split
+                .iter()
+                .flat_map(|split| &split.arms)
+                .map(|arm| &arm.service);
+            arms.chain(handling.mirror.iter().map(|mirror| &mirror.service))
+        })
+        .cloned()
+        .collect();
+    plan.services.retain_mut(|service| {
+        let serves = setup.serves(&service.name);
+        if !serves {
+            service.routes.clear();
+        }
+        serves || needed.contains(&service.name)
+    });
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::{
 };
 use stoa_data::store::Server;
 use stoa_edge::EndpointView;
-use stoa_exchange::Record;
+use stoa_exchange::{Mirrored, Record};
 
 /// Bounds of the duration histogram in seconds (OpenTelemetry, `http.server.request.duration`).
 const BOUNDS: [f64; 14] = [
@@ -32,6 +32,8 @@ const SERIES_MAX: usize = 10_000;
 /// The counts of the process.
 pub(crate) struct Metrics {
     tables: [Mutex<Table>; TABLES],
+    /// Copies for other services, by service and outcome: as many as the file has services.
+    mirrored: Mutex<BTreeMap<(String, Mirrored), u64>>,
 }
 
 /// No stranger chooses a key, so a hash that is quick is good enough.
@@ -56,6 +58,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             tables: std::array::from_fn(|_| Mutex::default()),
+            mirrored: Mutex::default(),
         }
     }
 }
@@ -101,6 +104,25 @@ impl Metrics {
         series.sent_bytes += record.sent_bytes;
     }
 
+    /// Counts a copy of a request.
+    pub(crate) fn mirrored(&self, service: &str, outcome: Mirrored) {
+        let mut all = self.mirrored.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.entry((service.to_owned(), outcome)).or_default() += 1;
+    }
+
+    fn render_mirrored(&self, out: &mut String) {
+        let all = self.mirrored.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.is_empty() {
+            return;
+        }
+        let name = "stoa_mirrored_requests_total";
+        head(out, name, "counter", "Copies of requests for another service.");
+        for ((service, outcome), n) in &*all {
+            let outcome = outcome.as_str();
+            let _ = writeln!(out, "{name}{{service=\"{service}\",outcome=\"{outcome}\"}} {n}");
+        }
+    }
+
     /// Everything as Prometheus text, with the gauges that others keep.
     pub(crate) fn render(&self, gauges: &Gauges) -> String {
         let mut all: BTreeMap<Key, Series> = BTreeMap::new();
@@ -131,6 +153,7 @@ impl Metrics {
                 series.sent_bytes
             );
         }
+        self.render_mirrored(&mut out);
         let name = "http_server_request_duration_seconds";
         head(
             &mut out,

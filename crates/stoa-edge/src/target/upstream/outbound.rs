@@ -7,6 +7,7 @@ use super::{Call, pool::Endpoint};
 use crate::{
     codes as edge,
     headers::{self, REQUEST_ID, TRACEPARENT, TRACESTATE, forwarded},
+    policy::mirror::IsCopy,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, uri::PathAndQuery};
 use stoa_exchange::{Body, Problem, Request, Trace, codes};
@@ -96,6 +97,9 @@ impl Head<'_> {
             fields.remove(TRACESTATE);
         }
         fields.insert(TRACEPARENT, trace.clone());
+        if self.sent.extensions.get::<IsCopy>().is_some() {
+            fields.insert(headers::MIRROR, HeaderValue::from_static("1"));
+        }
         fields
     }
 }

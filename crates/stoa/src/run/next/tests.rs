@@ -94,4 +94,13 @@ fn only_what_is_named_is_served_and_names_must_be_known() {
     let plan = judge(&with("mail"), &mut loaded(text)).unwrap();
     assert_eq!(plan.services.len(), 1);
     assert!(judge(&with("post"), &mut loaded(text)).is_err());
+    // What it splits to stays, and is served for it alone.
+    let text = text.replace("127.0.0.1:1\",", "127.0.0.1:1\", split: { mail: 10% },");
+    let plan = judge(&with("pay"), &mut loaded(&text)).unwrap();
+    let kept: Vec<_> = plan
+        .services
+        .iter()
+        .map(|s| (s.name.as_str(), s.routes.len()))
+        .collect();
+    assert_eq!(kept, [("pay", 1), ("mail", 0)]);
 }
