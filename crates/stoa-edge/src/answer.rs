@@ -163,12 +163,38 @@ async fn answer(
         Some(mirror) => mirror.copy(seat, context, parts, body),
         None => body,
     };
+    // A request that may go no further ends here (RFC 9110 section 7.6.2).
+    if parts.method == Method::OPTIONS && route.target.forwards() {
+        hop(route, parts)?;
+    }
     // target: everything else is done.
     let reply = route.target.call(seat, context, way, parts, body).await;
     if let Some(permit) = permit {
         permit.answered(&reply);
     }
     reply.map_err(Halt::from)
+}
+
+/// Counts this hop of an `OPTIONS`, whose sender may say how many there shall be.
+fn hop(route: &Route, parts: &mut request::Parts) -> Result<(), Halt> {
+    let Some(said) = parts.headers.get(header::MAX_FORWARDS) else {
+        return Ok(());
+    };
+    let left = said.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(fewer) = left.and_then(|left| left.checked_sub(1)) {
+        parts
+            .headers
+            .insert(header::MAX_FORWARDS, HeaderValue::from(fewer));
+        return Ok(());
+    }
+    let mut reply = no_content();
+    let list: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
+    if !list.is_empty() {
+        reply
+            .headers_mut()
+            .insert(header::ALLOW, headers::value(list.join(", ")));
+    }
+    Err(reply.into())
 }
 
 /// Puts the canonical path in place of the one that was sent.

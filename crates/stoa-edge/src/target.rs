@@ -61,6 +61,11 @@ impl Target {
         }
     }
 
+    /// Whether a request goes on to another server.
+    pub(crate) fn forwards(&self) -> bool {
+        matches!(self, Self::Service(..) | Self::Split(_))
+    }
+
     /// For `stoa route`.
     pub(crate) fn in_words(&self) -> String {
         match self {

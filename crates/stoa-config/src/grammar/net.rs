@@ -250,6 +250,16 @@ pub(crate) fn upstream(text: &str) -> Result<Endpoint, Flaw> {
         Some(url::Host::Ipv6(ip)) => Host::Ip(IpAddr::V6(ip)),
         None => return Err(Flaw::whole(text, "the URL names no host")),
     };
+    if is_metadata(&host) {
+        return Err(Flaw::whole(
+            text,
+            format!(
+                "`{}` gives a machine its own credentials",
+                url.host_str().unwrap_or_default()
+            ),
+        )
+        .help("no service of an API is there: whoever could ask it would be this machine"));
+    }
     let port = url.port_or_known_default().unwrap_or(80);
     if port == 0 {
         return Err(Flaw::whole(text, "a service is not reached at port 0"));
@@ -296,6 +306,25 @@ fn member(text: &str) -> Result<(Endpoint, Share), Flaw> {
     share.weight = weight.map_or(share.weight, |n| n as u16);
     share.priority = priority.map_or(share.priority, |n| n as u8);
     Ok((endpoint, share))
+}
+
+/// Where clouds tell a machine who it is: link-local addresses, and the names and addresses of those that use others.
+fn is_metadata(host: &Host) -> bool {
+    match host {
+        Host::Name(name) => {
+            let name = name.trim_end_matches('.');
+            matches!(
+                name,
+                "metadata.google.internal" | "metadata.goog" | "instance-data" | "instance-data.ec2.internal"
+            )
+        }
+        Host::Ip(ip) => match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.is_link_local() || ip.octets() == [100, 100, 100, 200],
+            IpAddr::V6(ip) => {
+                ip.is_unicast_link_local() || ip.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+            }
+        },
+    }
 }
 
 pub(crate) fn web(text: &str) -> Result<String, Flaw> {

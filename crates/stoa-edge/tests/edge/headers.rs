@@ -252,3 +252,66 @@ async fn head_has_the_head_of_get_and_no_body() {
     assert_eq!(backend.seen().len(), 2);
     assert!(backend.seen()[0].starts_with("HEAD /a "));
 }
+
+#[tokio::test]
+async fn a_request_that_may_go_no_further_ends_here() {
+    let backend = Backend::echo().await;
+    let served = serve_all(backend.address);
+    for (sent, status, passed) in [
+        ("max-forwards: 0", 204, None),
+        ("max-forwards: x", 204, None),
+        ("max-forwards: 1", 200, Some("0")),
+        ("max-forwards: 10", 200, Some("9")),
+        ("x-other: 0", 200, None),
+    ] {
+        let reply = served
+            .ask(format!("OPTIONS /a HTTP/1.1\r\nhost: h\r\n{sent}\r\n\r\n"))
+            .await;
+        assert_eq!(reply.status, status, "{sent}");
+        assert_eq!(field(&reply.text(), "max-forwards"), passed, "{sent}");
+    }
+    // It is about OPTIONS and TRACE only.
+    let get = served
+        .ask("GET /a HTTP/1.1\r\nhost: h\r\nmax-forwards: 0\r\n\r\n")
+        .await;
+    assert_eq!(get.status, 200);
+    assert_eq!(
+        served
+            .ask("TRACE /a HTTP/1.1\r\nhost: h\r\nmax-forwards: 0\r\n\r\n")
+            .await
+            .status,
+        405
+    );
+}
+
+/// A service may send its caller anywhere; the gateway goes nowhere for it.
+#[tokio::test]
+async fn no_one_but_the_file_chooses_what_is_connected_to() {
+    let inside = Backend::echo().await;
+    let location = format!("http://{}/secret", inside.address);
+    let backend = Backend::says(format!(
+        "HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
+    ))
+    .await;
+    let served = serve_all(backend.address);
+    let reply = served.ask("GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    assert_eq!(
+        (reply.status, reply.field("location")),
+        (302, Some(location.as_str()))
+    );
+    for request in [
+        format!(
+            "GET http://{}/secret HTTP/1.1\r\nhost: {}\r\n\r\n",
+            inside.address, inside.address
+        ),
+        format!("GET /a HTTP/1.1\r\nhost: {}\r\n\r\n", inside.address),
+        format!(
+            "GET /a HTTP/1.1\r\nhost: h\r\nx-forwarded-host: {0}\r\nforwarded: host={0}\r\nx-original-url: http://{0}/\r\n\r\n",
+            inside.address
+        ),
+    ] {
+        assert_eq!(served.ask(&request).await.status, 302, "{request}");
+    }
+    assert!(inside.seen().is_empty() && inside.connections() == 0);
+    assert_eq!(backend.seen().len(), 4);
+}
