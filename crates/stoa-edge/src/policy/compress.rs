@@ -12,7 +12,7 @@ mod stream;
 use accept::{Accepted, Coding};
 use bytes::Bytes;
 use encoder::Encoder;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -49,7 +49,12 @@ impl Wish {
         if how == Compress::Off {
             return Ok(None);
         }
-        let accepted = Accepted::of(sent);
+        let said = Said::of(sent);
+        let accepted = if said.accepts {
+            Accepted::of(sent)
+        } else {
+            Accepted::ANYTHING_PLAIN
+        };
         if accepted.nothing() {
             return Err(Problem::new(
                 &codes::NOT_ACCEPTABLE,
@@ -59,16 +64,22 @@ impl Wish {
         Ok(Some(Self {
             accepted,
             always: how == Compress::Always,
-            secret: sent.contains_key(header::AUTHORIZATION) || sent.contains_key(header::COOKIE),
+            secret: said.secret,
             head: *method == Method::HEAD,
-            marked: unmark(sent),
+            marked: if said.conditions { unmark(sent) } else { None },
         }))
     }
 
     /// Encodes a reply where that is right.
     pub(crate) fn apply(&self, context: &mut Context, mut reply: Reply) -> Reply {
+        let small = || reply.body().size_hint().exact().is_some_and(|n| n < BYTES_MIN);
+        // Most replies of an API; a 304 has no body.
+        if self.accepted.plain && self.marked.is_none() && !self.head && small() {
+            context.trail.note("compress", || Why::Small.in_words());
+            return reply;
+        }
         let judged = self.judge(&reply, context.credentials);
-        if !matches!(judged, Err(Why::Never)) {
+        if !matches!(judged, Err(Why::Never | Why::Small)) {
             vary(reply.headers_mut());
         }
         let coding = match judged {
@@ -119,19 +130,11 @@ impl Wish {
                     | StatusCode::PARTIAL_CONTENT
                     | StatusCode::NOT_MODIFIED
             );
-        let kept = [
-            header::CONTENT_ENCODING,
-            header::CONTENT_RANGE,
-            // A digest is one of the bytes as they are (RFC 9530).
-            http::HeaderName::from_static("content-digest"),
-            http::HeaderName::from_static("repr-digest"),
-            http::HeaderName::from_static("digest"),
-        ];
-        if bodiless || kept.iter().any(|name| crate::headers::has(fields, name)) || no_transform(fields) {
+        let insists = !self.accepted.plain;
+        if bodiless || !(insists || compressible(fields)) {
             return Err(Why::Never);
         }
-        let insists = !self.accepted.plain;
-        if !(insists || compressible(fields)) {
+        if KEPT.iter().any(|name| crate::headers::has(fields, name)) || no_transform(fields) {
             return Err(Why::Never);
         }
         if !self.head && !insists && reply.body().size_hint().exact().is_some_and(|n| n < BYTES_MIN) {
@@ -153,6 +156,45 @@ impl Wish {
             vary(reply.headers_mut());
             mark(reply.headers_mut(), coding);
         }
+    }
+}
+
+/// Fields of replies that stay as they are.
+static KEPT: [HeaderName; 5] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    // A digest is one of the bytes as they are (RFC 9530).
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+];
+
+/// Which fields of a request concern the encoding, found in one look: most requests have none of them.
+#[derive(Default)]
+struct Said {
+    accepts: bool,
+    secret: bool,
+    conditions: bool,
+}
+
+impl Said {
+    fn of(sent: &HeaderMap) -> Self {
+        /// Lengths of the names below, as bits.
+        const LENGTHS: u32 = 1 << 6 | 1 << 8 | 1 << 13 | 1 << 15;
+        let mut said = Self::default();
+        for name in sent.keys() {
+            let length = name.as_str().len();
+            if length > 15 || LENGTHS >> length & 1 == 0 {
+                continue;
+            }
+            match *name {
+                header::ACCEPT_ENCODING => said.accepts = true,
+                header::AUTHORIZATION | header::COOKIE => said.secret = true,
+                header::IF_NONE_MATCH | header::IF_MATCH | header::IF_RANGE => said.conditions = true,
+                _ => {}
+            }
+        }
+        said
     }
 }
 

@@ -80,7 +80,7 @@ impl Shed {
         &self,
         lane: &Arc<Lane>,
         context: &mut Context,
-    ) -> Result<Option<Permit>, Problem> {
+    ) -> Result<Option<Permit<'_>>, Problem> {
         if self.watched && pressure::sheds(lane, self.priority) {
             context.trail.note("shed", || json!("the worker's queue"));
             return Err(overloaded(
@@ -132,7 +132,7 @@ impl Limiter {
     }
 
     /// A place for a request that nobody waits for.
-    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+    pub(crate) fn try_enter(&self) -> Option<Permit<'_>> {
         match self.enter(Priority::Low, true) {
             Entry::In(permit) => Some(permit),
             Entry::Full | Entry::Sudden => None,
@@ -140,7 +140,7 @@ impl Limiter {
     }
 
     /// `late`: whether a place is taken although so many are sudden.
-    fn enter(self: &Arc<Self>, priority: Priority, late: bool) -> Entry {
+    fn enter(&self, priority: Priority, late: bool) -> Entry<'_> {
         let before = self.in_flight.fetch_add(1, Relaxed);
         let full = before >= share(self.limit.load(Relaxed), priority);
         if full || !late && priority != Priority::Critical && before >= self.soon.load(Relaxed) {
@@ -153,14 +153,14 @@ impl Limiter {
         }
         let measured = before >= self.floor / 2 || turn();
         Entry::In(Permit {
-            limiter: self.clone(),
+            limiter: self,
             in_flight: before + 1,
             started: measured.then(clock::now),
         })
     }
 
     /// Waits for somebody to leave, a moment.
-    async fn wait(self: &Arc<Self>, priority: Priority) -> Option<Permit> {
+    async fn wait(&self, priority: Priority) -> Option<Permit<'_>> {
         let _counted = Waiting::of(self);
         let until = clock::now() + Duration::from_millis(self.wait_ms.load(Relaxed).into());
         loop {
@@ -216,14 +216,14 @@ fn share(limit: u32, priority: Priority) -> u32 {
 }
 
 /// A place with a service; given back when dropped.
-pub(crate) struct Permit {
-    limiter: Arc<Limiter>,
+pub(crate) struct Permit<'l> {
+    limiter: &'l Limiter,
     in_flight: u32,
     /// Of those that are measured.
     started: Option<Instant>,
 }
 
-impl Permit {
+impl Permit<'_> {
     /// The service has answered.
     pub(crate) fn answered(self, reply: &Result<Reply, Problem>) {
         let Some(started) = self.started else { return };
@@ -239,7 +239,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.limiter.in_flight.fetch_sub(1, Relaxed);
         if self.limiter.waiting.load(Relaxed) > 0 {
@@ -249,8 +249,8 @@ impl Drop for Permit {
 }
 
 /// How a request is taken.
-enum Entry {
-    In(Permit),
+enum Entry<'l> {
+    In(Permit<'l>),
     /// Refused.
     Full,
     /// So many are there as never lately.

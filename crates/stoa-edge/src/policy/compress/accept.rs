@@ -36,6 +36,12 @@ pub(super) struct Accepted {
 const MEMBERS_MAX: usize = 32;
 
 impl Accepted {
+    /// What a request without the field accepts.
+    pub(super) const ANYTHING_PLAIN: Self = Self {
+        best: None,
+        plain: true,
+    };
+
     pub(super) fn of(sent: &HeaderMap) -> Self {
         let mut weights = [None; 3];
         let (mut identity, mut star) = (None, None);

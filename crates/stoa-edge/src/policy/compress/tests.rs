@@ -1,7 +1,6 @@
 //! Tests.
 
 use super::*;
-use http::HeaderName;
 
 fn fields(list: &[(&str, &str)]) -> HeaderMap {
     let one = |(name, value): &(&str, &str)| {

@@ -8,7 +8,7 @@ fn limiter(limit: u32) -> Arc<Limiter> {
     Arc::new(limiter)
 }
 
-fn fill(limiter: &Arc<Limiter>, priority: Priority) -> Vec<Permit> {
+fn fill(limiter: &Limiter, priority: Priority) -> Vec<Permit<'_>> {
     let mut taken = Vec::new();
     while taken.len() < 100
         && let Entry::In(permit) = limiter.enter(priority, true)
