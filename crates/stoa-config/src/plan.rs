@@ -172,10 +172,16 @@ pub struct Server {
     pub uri_bytes_max: u32,
     /// `max_connections`: connections open at once in this process. Default 10,000.
     pub connections_max: u32,
+    /// `max_streams`: requests at once on one HTTP/2 connection. Default 100.
+    pub streams_max: u16,
     /// `header_timeout`: from the first byte of a head (or the accept) to its end. Default 10 s.
     pub header_timeout: Duration,
     /// `body_timeout`: the longest wait for the next part of a request body. Default 30 s.
     pub body_timeout: Duration,
+    /// `min_body_rate`: what a client must send of a body, bytes a second; 0 asks for none. Default 500.
+    pub body_bytes_a_second_min: u64,
+    /// `reply_timeout`: the longest wait for a client to take more of its reply. Default 10 s.
+    pub reply_timeout: Duration,
     /// `idle_timeout`: how long a connection may rest between requests. Default 75 s.
     pub idle_timeout: Duration,
     /// `drain`: how long a stopping process waits for requests under way. Default 30 s.

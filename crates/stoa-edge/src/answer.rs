@@ -11,7 +11,7 @@ use crate::{
     route::path,
 };
 use futures_util::FutureExt;
-use http::{HeaderValue, Method, StatusCode, header, request, uri::PathAndQuery};
+use http::{HeaderValue, Method, StatusCode, Version, header, request, uri::PathAndQuery};
 use http_body::Body as _;
 use serde_json::json;
 use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
@@ -82,7 +82,9 @@ pub(crate) async fn exchange(mut done: Box<Done>, mut body: Body) -> http::Respo
         Err(Halt::Reply(reply)) => *reply,
         Err(Halt::Problem(problem)) => refused(*problem, &mut done),
     };
-    if let Some(unread) = unread(&done.way, body) {
+    // Requests of HTTP/2 have no successor on their stream: what is not wanted of one is taken back alone.
+    let unread = unread(&done.way, body).filter(|_| done.version != Version::HTTP_2);
+    if let Some(unread) = unread {
         // Who waits to be asked for it does not send it.
         done.way.closes = asks || !Box::pin(intake::discard(unread)).await;
     }
@@ -145,7 +147,11 @@ async fn answer(
         admission.content_type(&parts.headers)?;
     }
     let body = std::mem::take(body);
-    let (body, progress) = intake::bounded(body, route.body_bytes_max, gateway.settings.body_timeout)?;
+    let (body, progress) = intake::bounded(
+        body,
+        route.body_bytes_max,
+        gateway.settings.pace.of(&parts.headers),
+    )?;
     context.body_bytes_max = route.body_bytes_max;
     way.progress.clone_from(&progress);
     // idempotency: a replayed reply must have passed every check above.

@@ -2,6 +2,7 @@
 
 use crate::{
     Parts, answer, explain,
+    intake::Pace,
     listen::{connection::Arrived, guard::Waits, head::Bounds, tls::Certificates},
     policy::{
         admission::Admission,
@@ -32,7 +33,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
 };
 use stoa_config::{
     fault::Fault,
@@ -66,12 +66,16 @@ pub(crate) struct Settings {
     pub(crate) ip: IpRules,
     pub(crate) bounds: Bounds,
     pub(crate) waits: Waits,
-    pub(crate) body_timeout: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub(crate) streams_max: u32,
+    /// What the bodies of requests must keep up with.
+    pub(crate) pace: Pace,
     /// For replies that no route gives: a page should be able to read why its request met nothing.
     pub(crate) cors: Option<Arc<Cors>>,
     /// How this process calls itself in `Via`; a request that names it has gone round.
     pub(crate) via: String,
-    pub(crate) via_field: HeaderValue,
+    /// Of a request over HTTP/1 and over HTTP/2.
+    pub(crate) via_fields: [HeaderValue; 2],
 }
 
 /// A route, with its policies and where it ends.
@@ -372,11 +376,15 @@ impl Settings {
             waits: Waits {
                 head: server.header_timeout,
                 idle: server.idle_timeout,
-                write: server.body_timeout,
+                write: server.reply_timeout,
             },
-            body_timeout: server.body_timeout,
+            streams_max: u32::from(server.streams_max),
+            pace: Pace {
+                wait: server.body_timeout,
+                bytes_a_second_min: server.body_bytes_a_second_min,
+            },
             cors: server.cors.clone().map(Arc::new),
-            via_field: crate::headers::value(format!("1.1 {via}")),
+            via_fields: ["1.1", "2.0"].map(|version| crate::headers::value(format!("{version} {via}"))),
             via,
         }
     }

@@ -16,7 +16,7 @@ pub(crate) const EXPLAIN: HeaderName = HeaderName::from_static("stoa-explain");
 /// Tells a service that a request is a copy; nobody else may say so.
 pub(crate) const MIRROR: HeaderName = HeaderName::from_static("stoa-mirror");
 
-static HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::TE,
     header::TRANSFER_ENCODING,
@@ -25,6 +25,8 @@ static HOP_BY_HOP: [HeaderName; 8] = [
     header::PROXY_AUTHENTICATE,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    // RFC 7540 section 3.2.1.
+    HeaderName::from_static("http2-settings"),
 ];
 
 /// Removes the fields that are only for this hop, those that `Connection` names too. `TE: trailers` stays, since

@@ -1,6 +1,7 @@
 //! The body of a request on its way in: its size and its pace are bounded.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::{
     future::Future,
@@ -15,8 +16,44 @@ use std::{
 use stoa_exchange::{Body, BodyError, Problem, clock, codes, read_to_limit};
 use tokio::time::{Sleep, timeout};
 
-/// A body that arrives slower than this after the first `body_timeout` is cut off: bytes a second.
-const PACE_MIN: u64 = 128;
+/// How far a body may fall behind its pace: a client that was lost for a moment may be back.
+const BEHIND_MAX: Duration = Duration::from_secs(8);
+
+/// What a body must keep up with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The longest wait for its next part.
+    pub(crate) wait: Duration,
+    /// Bytes a second while it is waited for; 0 asks for none.
+    pub(crate) bytes_a_second_min: u64,
+}
+
+impl Pace {
+    /// That of a request. Streams of messages (gRPC) have pauses by their nature: they end with their connection.
+    pub(crate) fn of(self, headers: &HeaderMap) -> Self {
+        const MESSAGES: &[u8] = b"application/grpc";
+        let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let messages = kind
+            .and_then(|kind| kind.get(..MESSAGES.len()))
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(MESSAGES));
+        if messages {
+            return Self {
+                wait: Duration::MAX,
+                bytes_a_second_min: 0,
+            };
+        }
+        self
+    }
+
+    /// What a wait may take at most, of a body that is ahead of its pace.
+    fn ahead(self) -> Duration {
+        if self.bytes_a_second_min == 0 {
+            self.wait
+        } else {
+            self.wait.min(BEHIND_MAX)
+        }
+    }
+}
 
 /// What is read of a body that nobody wanted, and for how long it is waited for.
 const UNWANTED_BYTES: u64 = 64 * 1024;
@@ -84,7 +121,7 @@ fn too_large(bytes_max: u64) -> Problem {
 pub(crate) fn bounded(
     body: Body,
     bytes_max: u64,
-    wait: Duration,
+    pace: Pace,
 ) -> Result<(Body, Option<Arc<Progress>>), Problem> {
     if body.size_hint().lower() > bytes_max {
         return Err(too_large(bytes_max));
@@ -102,8 +139,9 @@ pub(crate) fn bounded(
     let metered = Metered {
         body,
         progress: progress.clone(),
-        wait,
-        began: None,
+        pace,
+        left: pace.ahead(),
+        waits_since: None,
         timer: None,
     };
     Ok((Body::stream(metered), Some(progress)))
@@ -119,8 +157,10 @@ pub(crate) async fn discard(body: Body) -> bool {
 struct Metered {
     body: Body,
     progress: Arc<Progress>,
-    wait: Duration,
-    began: Option<Instant>,
+    pace: Pace,
+    /// How long it may still be waited for. Only the wait counts: a service that takes its time is not the client's fault.
+    left: Duration,
+    waits_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -129,12 +169,33 @@ impl Metered {
         self.progress.failure.store(how, Relaxed);
     }
 
-    /// The next part must be here by then: within the wait, and at the least pace over the whole.
-    fn until(&mut self) -> Instant {
-        let now = clock::now();
-        let began = *self.began.get_or_insert(now);
-        let paced = began + self.wait + Duration::from_secs(self.progress.bytes() / PACE_MIN);
-        paced.min(now + self.wait)
+    /// The wait for these bytes is over.
+    fn arrived(&mut self, bytes: u64) {
+        self.timer = None;
+        let Some(since) = self.waits_since.take() else {
+            return;
+        };
+        let rate = self.pace.bytes_a_second_min;
+        let Some(millis) = (bytes * 1000).checked_div(rate) else {
+            self.left = self.pace.wait;
+            return;
+        };
+        let waited = clock::now().saturating_duration_since(since);
+        let left = self.left.saturating_sub(waited) + Duration::from_millis(millis);
+        self.left = left.min(self.pace.ahead());
+    }
+
+    /// Whether it was waited for too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let since = *self.waits_since.get_or_insert_with(clock::now);
+        if self.timer.is_none() {
+            let Some(until) = since.checked_add(self.left) else {
+                return false;
+            };
+            self.timer = Some(Box::pin(tokio::time::sleep_until(until.into())));
+        }
+        let timer = self.timer.as_mut();
+        timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready())
     }
 }
 
@@ -158,8 +219,8 @@ impl HttpBody for Metered {
         let this = &mut *self;
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.timer = None;
                 let more = frame.data_ref().map_or(0, Bytes::len) as u64;
+                this.arrived(more);
                 let bytes = this.progress.bytes.fetch_add(more, Relaxed) + more;
                 if bytes > this.progress.bytes_max {
                     this.fail(TOO_LARGE);
@@ -177,15 +238,7 @@ impl HttpBody for Metered {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                if this.timer.is_none() {
-                    let until = this.until();
-                    this.timer = Some(Box::pin(tokio::time::sleep_until(until.into())));
-                }
-                let late = this
-                    .timer
-                    .as_mut()
-                    .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
-                if late {
+                if this.poll_late(cx) {
                     this.fail(STALLED);
                     return Poll::Ready(Some(Err(BodyError::Stalled)));
                 }

@@ -4,6 +4,7 @@ pub(crate) mod connection;
 pub(crate) mod framer;
 pub(crate) mod guard;
 pub(crate) mod head;
+pub(crate) mod http2;
 pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod worker;

@@ -3,7 +3,7 @@
 
 use crate::{answer::Way, gateway::Seat, listen::guard::Shared};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, request};
+use http::{HeaderMap, Method, StatusCode, Uri, Version, request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::{
     pin::Pin,
@@ -28,6 +28,7 @@ pub(crate) struct Done {
     /// As they were sent: a target takes the head along.
     method: Method,
     uri: Uri,
+    pub(crate) version: Version,
     pub(crate) status: StatusCode,
     pub(crate) way: Way,
     pub(crate) seat: Arc<Seat>,
@@ -54,6 +55,7 @@ impl Done {
             context,
             method: parts.method.clone(),
             uri: parts.uri.clone(),
+            version: parts.version,
             parts,
             status: StatusCode::from_u16(CALLER_LEFT).unwrap_or_default(),
             seat,
@@ -72,6 +74,14 @@ impl Outgoing {
         let bodiless = done.method == Method::HEAD || done.status == StatusCode::SWITCHING_PROTOCOLS;
         done.complete = bodiless || body.is_end_stream();
         Self { body, done }
+    }
+}
+
+impl Outgoing {
+    /// Leaves the body out: the reply is whole without it.
+    pub(crate) fn leave(&mut self) {
+        self.body = Body::Empty;
+        self.done.complete = true;
     }
 }
 
@@ -124,6 +134,7 @@ impl Drop for Done {
             context: &self.context,
             method: &self.method,
             path: self.uri.path(),
+            version: self.version,
             status: self.status,
             problem: self.way.problem,
             cause: self.way.cause.as_deref(),

@@ -1,7 +1,7 @@
 //! What is told about an exchange when it has ended.
 
 use crate::Context;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use std::time::Duration;
 
 /// One line of the access record, handed to the observer when the last byte of a reply left or the caller did.
@@ -13,6 +13,8 @@ pub struct Record<'a> {
     pub method: &'a Method,
     /// Raw path without the query, which may hold personal data.
     pub path: &'a str,
+    /// Version of HTTP that the request came over.
+    pub version: Version,
     /// Status.
     pub status: StatusCode,
     /// Code of the problem, when the reply is one of ours.

@@ -93,6 +93,13 @@ pub(crate) static SERVER: MapSpec = MapSpec {
         )
         .or("10000"),
         Key::new(
+            "max_streams",
+            Shape::Int { min: 1, max: 1000 },
+            "Requests at once on one HTTP/2 connection; more are refused, and a client may send them again.",
+            "250",
+        )
+        .or("100"),
+        Key::new(
             "header_timeout",
             Shape::Value(&units::DURATION_WORDS),
             "From the first byte of a head, or the connection's start, to the head's end.",
@@ -106,6 +113,20 @@ pub(crate) static SERVER: MapSpec = MapSpec {
             "1m",
         )
         .or("30s"),
+        Key::new(
+            "min_body_rate",
+            Shape::Value(&units::SIZE_WORDS),
+            "What a client must send of a body each second while it is waited for; `408` when it falls 8 seconds behind. `0B` asks for none.",
+            "1KiB",
+        )
+        .or("500B"),
+        Key::new(
+            "reply_timeout",
+            Shape::Value(&units::DURATION_WORDS),
+            "The longest wait for a client to take more of its reply; then its connection, or its request of HTTP/2, ends.",
+            "30s",
+        )
+        .or("10s"),
         Key::new(
             "idle_timeout",
             Shape::Value(&units::DURATION_WORDS),
@@ -198,8 +219,11 @@ pub(crate) fn server(node: &Node, context: &Context<'_>, report: &mut Report<'_>
         headers_max: read.int("max_headers", report).unwrap_or(100) as u16,
         uri_bytes_max: size(&read, "max_uri", (256, 1 << 20), report) as u32,
         connections_max: read.int("max_connections", report).unwrap_or(10_000) as u32,
+        streams_max: read.int("max_streams", report).unwrap_or(100) as u16,
         header_timeout: duration("header_timeout", report),
         body_timeout: duration("body_timeout", report),
+        body_bytes_a_second_min: size(&read, "min_body_rate", (0, 1 << 30), report),
+        reply_timeout: duration("reply_timeout", report),
         idle_timeout: duration("idle_timeout", report),
         drain: duration("drain", report),
         allow_rollback: read.flag("allow_rollback", report).unwrap_or(false),

@@ -2,6 +2,7 @@
 
 use super::{
     guard::{Guard, Shared},
+    http2,
     transport::Transport,
     worker::{Control, Phase},
 };
@@ -69,7 +70,14 @@ impl Arrived {
 /// Serves a connection until it ends.
 pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: SocketAddr) {
     let Some(certificates) = control.seat().gateway.certificates().cloned() else {
-        return http1(control, stream, Arrived::plain(peer)).await;
+        let arrived = Arrived::plain(peer);
+        return match sniff(control, &stream).await {
+            Some(first) if first.starts_with(http2::PREFACE) => {
+                Box::pin(http2::serve(control, stream, first, arrived)).await;
+            }
+            Some(first) => http1(control, stream, &first, arrived).await,
+            None => {}
+        };
     };
     // In a box of its own, since it is large and soon over.
     let shaking = Box::pin(certificates.accept(stream));
@@ -83,7 +91,36 @@ pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: Socke
         client_cert: shaken.client_cert,
     };
     // In a box too: what TLS keeps must not make plain connections larger.
-    Box::pin(http1(control, shaken.stream, arrived)).await;
+    if shaken.h2 {
+        Box::pin(http2::serve(control, shaken.stream, Vec::new(), arrived)).await;
+    } else {
+        Box::pin(http1(control, shaken.stream, &[], arrived)).await;
+    }
+}
+
+/// The first bytes of a plain connection, as many as tell what it speaks; `None` when nothing comes.
+async fn sniff(control: &Control, stream: &TcpStream) -> Option<Vec<u8>> {
+    let longest = control.seat().gateway.settings.waits.head;
+    let first = async {
+        let mut first = Vec::new();
+        loop {
+            stream.readable().await.ok()?;
+            let mut space = [0; 4096];
+            match stream.try_read(&mut space) {
+                Ok(0) if first.is_empty() => return None,
+                // Half-closed, which HTTP/1 lets a client do.
+                Ok(0) => return Some(first),
+                Ok(read) => first.extend_from_slice(space.get(..read)?),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                Err(_) => return None,
+            }
+            if first.len() >= http2::PREFACE.len() || !http2::PREFACE.starts_with(&first) {
+                return Some(first);
+            }
+        }
+    };
+    let first = pin!(tokio::time::timeout(longest, first));
+    while_serving(control, first).await?.ok()?
 }
 
 /// Waits for what comes before the first request, no longer than the grace once the worker drains.
@@ -109,18 +146,18 @@ async fn while_serving<F: Future + Unpin>(control: &Control, mut waiting: F) -> 
     .await
 }
 
-/// HTTP/1 on a connection.
-async fn http1<T: Transport>(control: &Arc<Control>, stream: T, arrived: Arrived) {
+/// HTTP/1 on a connection of which `first` was read already.
+async fn http1<T: Transport>(control: &Arc<Control>, stream: T, first: &[u8], arrived: Arrived) {
     let shared = Arc::new(Shared::default());
     let (bounds, waits) = {
         let seat = control.seat();
         (seat.gateway.settings.bounds, seat.gateway.settings.waits)
     };
-    let guard = Guard::new(stream, shared.clone(), bounds, waits);
+    let guard = Guard::new(stream, first, shared.clone(), bounds, waits);
     let heads = AtomicU64::new(0);
     let service = service_fn(|request| {
         let number = heads.fetch_add(1, Relaxed) + 1;
-        let begun = begin(control, &shared, &arrived, request);
+        let begun = begin(control, Some(&shared), &arrived, request);
         // In a box of its own: the library keeps room for this future on idle connections too.
         Box::pin(exchange(control.clone(), shared.clone(), number, begun))
     });
@@ -135,11 +172,14 @@ async fn http1<T: Transport>(control: &Arc<Control>, stream: T, arrived: Arrived
             .serve_connection(TokioIo::new(guard), service)
             .with_upgrades()
     );
-    run(control, &shared, connection).await;
+    if run(control, connection).await.is_err() {
+        // Whatever the client has of the reply, it must not take it for whole.
+        shared.set_broken();
+    }
 }
 
 /// Drives a connection; when the worker drains, closes it once it is idle.
-async fn run<C>(control: &Arc<Control>, shared: &Shared, mut connection: Pin<&mut C>)
+pub(super) async fn run<C>(control: &Arc<Control>, mut connection: Pin<&mut C>) -> hyper::Result<()>
 where
     C: Future<Output = hyper::Result<()>> + Shutdown,
 {
@@ -149,7 +189,7 @@ where
     };
     let mut grace: Option<Pin<Box<Sleep>>> = None;
     let mut told = false;
-    let ended = poll_fn(|cx| {
+    poll_fn(|cx| {
         if watched.number.is_none() {
             watched.number = Some(control.watch(cx.waker().clone()));
         }
@@ -162,15 +202,11 @@ where
         }
         connection.as_mut().poll(cx)
     })
-    .await;
-    if ended.is_err() {
-        // Whatever the client has of the reply, it must not take it for whole.
-        shared.set_broken();
-    }
+    .await
 }
 
 /// A connection that can be told to end after the reply under way.
-trait Shutdown {
+pub(super) trait Shutdown {
     fn shutdown(self: Pin<&mut Self>);
 }
 
@@ -199,17 +235,17 @@ impl Drop for Watched<'_> {
 }
 
 /// A request of a connection before it is answered.
-struct Begun {
-    done: Box<Done>,
-    body: Body,
+pub(super) struct Begun {
+    pub(super) done: Box<Done>,
+    pub(super) body: Body,
     wants_upgrade: bool,
 }
 
 /// Notes what is known of a request at its beginning. Not part of the future that answers it, which would then have
 /// room for the request twice and move all of that.
-fn begin(
+pub(super) fn begin(
     control: &Control,
-    shared: &Arc<Shared>,
+    shared: Option<&Arc<Shared>>,
     arrived: &Arrived,
     request: http::Request<Incoming>,
 ) -> Begun {
@@ -224,7 +260,7 @@ fn begin(
     // As the guard sees it: behind a body nothing else can begin.
     let wants_upgrade =
         parts.extensions.get::<hyper::upgrade::OnUpgrade>().is_some() && matches!(body, Body::Empty);
-    let mut done = Done::new(seat, Some(shared.clone()), context, parts);
+    let mut done = Done::new(seat, shared.cloned(), context, parts);
     done.way.client_cert.clone_from(&arrived.client_cert);
     Begun {
         done,

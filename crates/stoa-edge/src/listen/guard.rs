@@ -148,9 +148,10 @@ pub(crate) struct Guard<T: Transport> {
 }
 
 impl<T: Transport> Guard<T> {
-    pub(crate) fn new(inner: T, shared: Arc<Shared>, bounds: Bounds, waits: Waits) -> Self {
+    /// Of a connection of which `first` was read already.
+    pub(crate) fn new(inner: T, first: &[u8], shared: Arc<Shared>, bounds: Bounds, waits: Waits) -> Self {
         shared.began();
-        Self {
+        let mut guard = Self {
             inner,
             framer: Framer::new(Side::Request, bounds),
             shared,
@@ -168,7 +169,9 @@ impl<T: Transport> Guard<T> {
             timer: Timer::default(),
             write_timer: None,
             linger: None,
-        }
+        };
+        guard.show(first);
+        guard
     }
 
     /// Whether a request that was passed on still waits for the end of its reply.

@@ -264,21 +264,8 @@ impl<'a> Found<'a> {
         if target.len() + 2 * self.escapes > bounds.target_bytes_max {
             return Err(Refusal::TargetTooLong);
         }
-        match method {
-            b"CONNECT" => {
-                return Err(Refusal::NotImplemented(
-                    "CONNECT is not served: this is no forward proxy",
-                ));
-            }
-            b"TRACE" => {
-                // A method that is known and never allowed is 405, not 501 (RFC 9110 section 9.1).
-                return Err(Refusal::MethodNotAllowed(
-                    "TRACE is not served: it would show credentials",
-                ));
-            }
-            b"OPTIONS" => self.options = true,
-            _ => {}
-        }
+        self::method(method)?;
+        self.options = method == b"OPTIONS";
         self.target = target;
         Ok(())
     }
@@ -322,7 +309,7 @@ impl<'a> Found<'a> {
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value)?,
             _ => {}
         }
-        Ok(())
+        framing_in_disguise(name)
     }
 
     fn set_host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
@@ -334,11 +321,7 @@ impl<'a> Found<'a> {
 
     /// RFC 9112 section 6.3. A repeated field is refused even when the values agree.
     fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        let digits = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-        if !digits {
-            return Err(Refusal::Malformed("Content-Length is not one number"));
-        }
-        let length = value.iter().fold(0, |n, d| n * 10 + u64::from(d - b'0'));
+        let length = self::content_length(value)?;
         if self.length.replace(length).is_some() {
             return Err(Refusal::Malformed("there is more than one Content-Length"));
         }
@@ -456,6 +439,44 @@ impl Found<'_> {
     }
 }
 
+/// Refuses methods that are served nowhere.
+pub(crate) fn method(method: &[u8]) -> Result<(), Refusal> {
+    match method {
+        b"CONNECT" => Err(Refusal::NotImplemented(
+            "CONNECT is not served: this is no forward proxy",
+        )),
+        // A method that is known and never allowed is 405, not 501 (RFC 9110 section 9.1).
+        b"TRACE" => Err(Refusal::MethodNotAllowed(
+            "TRACE is not served: it would show credentials",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The number of a `Content-Length`.
+pub(crate) fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+    let digits = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    if !digits {
+        return Err(Refusal::Malformed("Content-Length is not one number"));
+    }
+    Ok(value.iter().fold(0, |n, d| n * 10 + u64::from(d - b'0')))
+}
+
+/// Refuses a field that servers which read `_` as `-` would frame the message by.
+pub(crate) fn framing_in_disguise(name: &[u8]) -> Result<(), Refusal> {
+    let disguised = match name.len() {
+        14 => name.eq_ignore_ascii_case(b"content_length"),
+        17 => name.eq_ignore_ascii_case(b"transfer_encoding"),
+        _ => false,
+    };
+    if disguised {
+        return Err(Refusal::Malformed(
+            "a field would frame the message where `_` is read as `-`",
+        ));
+    }
+    Ok(())
+}
+
 /// RFC 9110 section 5.6.2.
 #[inline]
 pub(crate) fn is_token(byte: u8) -> bool {
@@ -486,7 +507,7 @@ pub(crate) fn is_control(byte: u8) -> bool {
 }
 
 /// `host[:port]`: letters, digits, `-._`, or an IPv6 address in brackets.
-fn is_host(text: &[u8]) -> bool {
+pub(crate) fn is_host(text: &[u8]) -> bool {
     const NAME: [bool; 256] = alphanumeric_or(b"-._");
     let (host, port) = match text {
         [b'[', rest @ ..] => {

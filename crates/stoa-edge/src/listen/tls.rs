@@ -30,7 +30,8 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-/// As ALPN names HTTP/1.1.
+/// As ALPN names them.
+const H2: &[u8] = b"h2";
 const HTTP11: &[u8] = b"http/1.1";
 
 /// Bytes of a reply that wait encrypted for the client to take them.
@@ -76,6 +77,7 @@ pub enum Refreshed {
 /// What a handshake found out.
 pub(crate) struct Shaken {
     pub(crate) stream: TlsStream<TcpStream>,
+    pub(crate) h2: bool,
     /// The client's certificate as `Client-Cert` has it (RFC 9440).
     pub(crate) client_cert: Option<HeaderValue>,
 }
@@ -172,11 +174,16 @@ impl Certificates {
             let shaking = acceptor.accept_with(stream, |tls| tls.set_buffer_limit(Some(BUFFER_BYTES_MAX)));
             let stream = tokio::time::timeout(within, shaking).await??;
             let (_, tls) = stream.get_ref();
+            let h2 = tls.alpn_protocol() == Some(H2);
             let client_cert = tls
                 .peer_certificates()
                 .and_then(<[_]>::first)
                 .and_then(|der| HeaderValue::try_from(format!(":{}:", STANDARD.encode(der))).ok());
-            Ok(Shaken { stream, client_cert })
+            Ok(Shaken {
+                stream,
+                h2,
+                client_cert,
+            })
         }
     }
 }
@@ -197,7 +204,7 @@ impl Current {
             None => crypto::Ticketer::new().map_err(|e| e.to_string())?,
         };
         let mut config = builder.with_cert_resolver(Arc::new(read.names));
-        config.alpn_protocols = vec![HTTP11.to_vec()];
+        config.alpn_protocols = vec![H2.to_vec(), HTTP11.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = tickets.clone();
         // One is enough for a client that opens connections one after the other.

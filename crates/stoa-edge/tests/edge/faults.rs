@@ -456,7 +456,7 @@ async fn a_client_that_does_not_read_is_let_go() {
     })
     .await;
     let mut plan = plan(vec![service("backend", &[backend.address], &["/**"])]);
-    plan.server.body_timeout = Duration::from_millis(100);
+    plan.server.reply_timeout = Duration::from_millis(100);
     let served = serve(plan);
     let mut client = served.connect().await;
     client.send(get("/")).await;

@@ -262,7 +262,7 @@ fn shapes() -> Vec<(&'static str, Vec<u8>, u16)> {
         ("HTTP/0.9 by name", line("GET / HTTP/0.9"), 505),
         (
             "the preface of HTTP/2",
-            raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+            raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\nx\r\n\r\n"),
             505,
         ),
         ("a method that is no token", line("GE(T / HTTP/1.1"), 400),

@@ -110,6 +110,7 @@ pub(crate) fn route(text: &str) -> plan::Route {
 pub(crate) struct Line {
     pub(crate) status: u16,
     pub(crate) path: String,
+    pub(crate) version: http::Version,
     pub(crate) sent_bytes: u64,
     pub(crate) complete: bool,
     pub(crate) problem: Option<&'static str>,
@@ -140,6 +141,7 @@ impl Observer for Lines {
         self.0.lock().unwrap().push(Line {
             status: record.status.as_u16(),
             path: record.path.to_owned(),
+            version: record.version,
             sent_bytes: record.sent_bytes,
             complete: record.complete,
             problem: record.problem,

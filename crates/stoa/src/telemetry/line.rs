@@ -3,6 +3,7 @@
 //! Field names are those of Elastic Common Schema; `@timestamp`, `log.level` and `message` come first. The
 //! query of a request, its headers and its body are never written: they may hold personal data or secrets.
 
+use http::Version;
 use std::{cell::RefCell, fmt::Write as _, net::IpAddr};
 use stoa_exchange::{
     Record, Trace, clock,
@@ -65,6 +66,12 @@ pub(crate) fn access(out: &mut String, names: &Names, record: &Record<'_>) {
     out.push_str(&names.common);
     out.push_str(r#","event.dataset":"stoa.access","http.request.method":""#);
     out.push_str(record.method.as_str());
+    out.push_str(r#"","http.version":""#);
+    out.push_str(match record.version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    });
     out.push_str(r#"","http.response.status_code":"#);
     push_number(out, u64::from(status));
     out.push_str(r#","url.path":""#);

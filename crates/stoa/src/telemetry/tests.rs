@@ -18,6 +18,7 @@ fn record<'a>(context: &'a Context, path: &'a str, cause: Option<&'a str>) -> Re
         context,
         method: &Method::GET,
         path,
+        version: http::Version::HTTP_11,
         status: if cause.is_some() {
             StatusCode::BAD_GATEWAY
         } else {

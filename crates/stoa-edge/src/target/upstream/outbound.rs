@@ -9,7 +9,7 @@ use crate::{
     headers::{self, REQUEST_ID, TRACEPARENT, TRACESTATE, forwarded},
     policy::mirror::IsCopy,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request, uri::PathAndQuery};
 use stoa_exchange::{Body, Problem, Request, Trace, codes};
 
 /// Fields that are written here, at most.
@@ -89,7 +89,13 @@ impl Head<'_> {
         if let Some(certificate) = &call.way.client_cert {
             fields.insert(CLIENT_CERT, certificate.clone());
         }
-        fields.append(header::VIA, settings.via_field.clone());
+        let [over_1, over_2] = &settings.via_fields;
+        let via = if self.sent.version == Version::HTTP_2 {
+            over_2
+        } else {
+            over_1
+        };
+        fields.append(header::VIA, via.clone());
         let [id, trace] = &call.way.told;
         fields.insert(REQUEST_ID, id.clone());
         // A state belongs to the trace that was sent with it (W3C Trace Context, section 3.3).

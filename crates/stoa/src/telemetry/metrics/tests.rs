@@ -12,6 +12,7 @@ fn exchange(metrics: &Metrics, route: Option<&str>, name: &str, status: u16, mil
         context: &context,
         method: &Method::from_bytes(name.as_bytes()).unwrap(),
         path: "/x",
+        version: http::Version::HTTP_11,
         status: StatusCode::from_u16(status).unwrap(),
         problem: None,
         cause: None,
