@@ -21,4 +21,5 @@ mod secrets;
 mod shards;
 mod support;
 mod tour;
+mod upstreams;
 mod websocket;

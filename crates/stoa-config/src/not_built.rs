@@ -3,7 +3,7 @@
 use crate::{
     fault::{Fault, Severity, codes},
     node::{Node, Value},
-    plan::{JwtKeys, Mark, Plan, Service},
+    plan::{JwtKeys, Mark, Plan},
     source::Text,
 };
 use std::collections::BTreeMap;
@@ -46,20 +46,12 @@ const PARTS: &[Part] = &[
         used: |p| on_routes(p, "idempotency"),
     },
     Part {
-        what: "retrying",
-        used: |p| on_routes(p, "retry"),
-    },
-    Part {
         what: "state shared between processes",
         used: |p| section(p.shared.is_some(), "shared"),
     },
     Part {
         what: "pushing telemetry",
         used: |p| section(p.telemetry.otlp.is_some(), "telemetry.otlp"),
-    },
-    Part {
-        what: "retrying",
-        used: |p| on_services(p, "retry", |s| s.retry.is_some()),
     },
     Part {
         what: HTTPS,
@@ -175,16 +167,6 @@ fn on_routes(plan: &Plan, key: &str) -> Vec<String> {
 fn resource_cache(plan: &Plan) -> Vec<String> {
     let cached = plan.resources.iter().filter(|r| r.cache.is_some());
     cached.map(|r| join(&["resources", &r.name, "cache"])).collect()
-}
-
-/// The services that use `key` and say so: what is left out has a default that needs nothing.
-fn on_services(plan: &Plan, key: &str, used: fn(&Service) -> bool) -> Vec<String> {
-    let paths = plan
-        .services
-        .iter()
-        .filter(|s| used(s))
-        .map(|s| join(&["services", &s.name, key]));
-    paths.filter(|path| plan.marks.contains_key(path)).collect()
 }
 
 fn https(plan: &Plan) -> Vec<String> {

@@ -22,7 +22,7 @@ use crate::{
         split::{Opened, Split},
         upstream::{Service, load::Moment, pool::Endpoints},
     },
-    upkeep::EndpointView,
+    upkeep::{EndpointView, ServiceView},
 };
 use http::{HeaderMap, HeaderValue, Method, header, request};
 use ipnet::IpNet;
@@ -256,6 +256,7 @@ impl Gateway {
                 "path": path,
                 "policies": explain::policies(route),
                 "target": route.target.in_words(),
+                "upstream": route.target.upstream_in_words(&request.method),
             }),
         }
     }
@@ -350,6 +351,11 @@ impl Gateway {
         self.services.iter().flat_map(|service| service.view()).collect()
     }
 
+    /// What is known of its services.
+    pub(crate) fn services(&self) -> Vec<ServiceView> {
+        self.services.iter().map(|service| service.summary()).collect()
+    }
+
     /// Closes what has rested too long in the pools of a worker.
     pub(crate) fn sweep(&self, worker: usize) {
         self.endpoints.sweep(worker);
@@ -398,7 +404,7 @@ fn add_service(routes: &mut Table<Arc<Route>>, server: &plan::Server, own: &Open
         } else {
             let timeouts = route.timeouts.unwrap_or(own.plan.timeouts);
             (
-                Target::Service(own.service.clone(), timeouts),
+                Target::Service(own.service.clone(), timeouts, route.retry_always),
                 own.limiter.clone(),
             )
         };

@@ -24,7 +24,7 @@ pub use listen::{
     tls::{Certificates, Refreshed, check as check_certificates},
 };
 pub use policy::auth::token;
-pub use upkeep::{EndpointView, Upkeep};
+pub use upkeep::{EndpointView, ServiceView, Upkeep};
 
 use std::{collections::HashMap, sync::Arc};
 use stoa_exchange::{Handler, Observer};

@@ -11,7 +11,7 @@ pub(crate) mod worker;
 
 use crate::{
     gateway::{self, Gateway},
-    upkeep::{self, EndpointView, Upkeep},
+    upkeep::{self, EndpointView, ServiceView, Upkeep},
 };
 use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -103,6 +103,11 @@ impl Edge {
     /// What is known of the addresses of the services.
     pub fn endpoints(&self) -> Vec<EndpointView> {
         self.current.load().endpoints()
+    }
+
+    /// What is known of the services.
+    pub fn services(&self) -> Vec<ServiceView> {
+        self.current.load().services()
     }
 
     /// Requests under way now, tunnels too.

@@ -5,8 +5,9 @@ pub(crate) mod split;
 pub(crate) mod upstream;
 
 use crate::{answer::Way, gateway::Seat};
-use http::request;
+use http::{Method, request};
 use own::Own;
+use serde_json::Value;
 use split::Split;
 use std::sync::Arc;
 use stoa_config::plan::Timeouts;
@@ -15,8 +16,8 @@ use upstream::{Call, Service};
 
 /// Where a route ends.
 pub(crate) enum Target {
-    /// A service, and how long this route waits for it.
-    Service(Arc<Service>, Timeouts),
+    /// A service, how long this route waits for it, and whether it may be asked again whatever the method.
+    Service(Arc<Service>, Timeouts, bool),
     /// One of several services.
     Split(Box<Split>),
     /// Here, with an answer of the route's own.
@@ -38,12 +39,13 @@ impl Target {
         body: Body,
     ) -> Result<Reply, Problem> {
         match self {
-            Self::Service(service, timeouts) => {
+            Self::Service(service, timeouts, retry_always) => {
                 let call = Call {
                     seat,
                     context,
                     way,
                     timeouts: *timeouts,
+                    retry_always: *retry_always,
                 };
                 // In a box of its own: a resource's request does not carry room for it.
                 Box::pin(service.send(call, parts, body)).await
@@ -69,11 +71,20 @@ impl Target {
     /// For `stoa route`.
     pub(crate) fn in_words(&self) -> String {
         match self {
-            Self::Service(service, _) => service.in_words(),
+            Self::Service(service, ..) => format!("service {}", service.name),
             Self::Split(split) => split.in_words(),
             Self::Own(own) => own.in_words(),
             Self::Resource(_) => "resource".to_owned(),
             Self::Document(_) => "document".to_owned(),
+        }
+    }
+
+    /// How a service is asked, for `stoa route`; nothing for another target.
+    pub(crate) fn upstream_in_words(&self, method: &Method) -> Value {
+        match self {
+            Self::Service(service, _, always) => service.in_words(*always, method),
+            Self::Split(split) => split.upstream_in_words(method),
+            Self::Own(_) | Self::Resource(_) | Self::Document(_) => Value::Null,
         }
     }
 

@@ -35,6 +35,21 @@ pub struct EndpointView {
     pub returns: u64,
 }
 
+/// What is known of one service.
+#[derive(Clone, Debug)]
+pub struct ServiceView {
+    /// Name of the service.
+    pub service: Arc<str>,
+    /// Tries beyond a request's first.
+    pub retries: u64,
+    /// Tries that the budget did not allow.
+    pub retries_denied: u64,
+    /// Requests that wait for a connection.
+    pub waiting: u32,
+    /// Requests that found no connection in time, or no place to wait.
+    pub turned_away: u64,
+}
+
 /// Looks after the gateway that is in force.
 pub(crate) async fn keep(current: Weak<ArcSwap<Gateway>>) {
     loop {

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 use stoa_data::store::Server;
-use stoa_edge::EndpointView;
+use stoa_edge::{EndpointView, ServiceView};
 use stoa_exchange::{Problem, codes};
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -75,6 +75,8 @@ pub(crate) trait Probes: Send + Sync {
     fn servers(&self) -> Vec<(String, Server)>;
     /// Addresses of the services.
     fn endpoints(&self) -> Vec<EndpointView>;
+    /// The services.
+    fn services(&self) -> Vec<ServiceView>;
 }
 
 /// Name of a part, and why it is not ready.
@@ -154,6 +156,11 @@ impl Status {
                 .probes
                 .get()
                 .map(|probes| probes.endpoints())
+                .unwrap_or_default(),
+            services: self
+                .probes
+                .get()
+                .map(|probes| probes.services())
                 .unwrap_or_default(),
             active: self.active(),
             lines_dropped: self.telemetry.writer.dropped(),

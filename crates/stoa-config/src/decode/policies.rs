@@ -122,6 +122,12 @@ pub(crate) static TIMEOUT: MapSpec = MapSpec {
         )
         .or("60s"),
         Key::new(
+            "per_try",
+            Shape::Value(&units::DURATION_WORDS),
+            "From the beginning of one try to the reply's head; then it is tried again where `retry` allows it. Left out: no bound of its own.",
+            "1s",
+        ),
+        Key::new(
             "total",
             Shape::Value(&units::DURATION_WORDS),
             "From the first byte sent to the end of the reply; an upgraded connection is exempt. Left out: no bound.",
@@ -382,6 +388,7 @@ pub(crate) fn timeouts(node: &Node, base: Timeouts, report: &mut Report<'_>) -> 
         connect: duration("connect").unwrap_or(base.connect),
         first_byte: duration("first_byte").unwrap_or(base.first_byte),
         idle: duration("idle").unwrap_or(base.idle),
+        per_try: duration("per_try").or(base.per_try),
         total: duration("total").or(base.total),
     })
 }

@@ -76,9 +76,27 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
         Key::new(
             "retry",
             Shape::Map(&RETRY),
-            "Tries another time; idempotent methods only, unless the route says `retry: always`.",
-            "{ attempts: 2, budget: 20% }",
-        ),
+            "Tries another time after 502, 503, 504, a broken connection or a time-out, before a byte of a reply reached the caller; idempotent methods only, unless the route says `retry: always`.",
+            "{ attempts: 3, budget: 10% }",
+        )
+        .or("{}"),
+        Key::new(
+            "max_connections",
+            upstream::CONNECTIONS_SHAPE,
+            "Connections to one address at a time; a map for a bound on all together as well.",
+            "200",
+        )
+        .or("10000"),
+        Key::new(
+            "max_pending",
+            Shape::Int {
+                min: 0,
+                max: 1_000_000,
+            },
+            "Requests that may wait for a connection, for `timeout.connect` at most; the others are answered 503.",
+            "100",
+        )
+        .or("1000"),
         Key::new(
             "websocket",
             Shape::Map(&WEBSOCKET),
@@ -164,15 +182,15 @@ pub(crate) static RETRY: MapSpec = MapSpec {
         Key::new(
             "attempts",
             Shape::Int { min: 1, max: 5 },
-            "Tries in all, the first one counted.",
-            "2",
+            "Tries in all, the first one counted; 1 for no other.",
+            "3",
         )
         .or("2"),
         Key::new(
             "budget",
             Shape::Value(&units::PERCENT_WORDS),
-            "Extra tries as a share of the requests.",
-            "20%",
+            "Further tries as a share of the requests of the last 10 s, ten at least; those that still wait for their moment are counted.",
+            "10%",
         )
         .or("20%"),
     ],
@@ -255,7 +273,7 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
         Key::new(
             "retry",
             Shape::Value(&policy::RETRY_ALWAYS_WORDS),
-            "`always`: tried again whatever the method.",
+            "`always`: tried again whatever the method, as far as the body is small.",
             "always",
         ),
         Key::new(
@@ -391,7 +409,7 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         balance: Balance::LeastLatency,
         health: None,
         timeouts: Timeouts::default(),
-        retry: None,
+        retry: Some(Retry::default()),
         websocket: WebSocket::default(),
         strip_prefix: false,
         routes: Vec::new(),
@@ -426,7 +444,9 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         .get("timeout")
         .and_then(|n| policies::timeouts(n, service.timeouts, report))
         .unwrap_or_default();
-    service.retry = read.get("retry").and_then(|n| retry(n, report));
+    if let Some(node) = read.get("retry") {
+        service.retry = retry(node, report);
+    }
     service.websocket = read
         .get("websocket")
         .and_then(|n| websocket(n, report))

@@ -101,7 +101,32 @@ pub(crate) static EJECT: MapSpec = MapSpec {
     ],
 };
 
-/// Reads `eject` and `slow_start`.
+pub(crate) const CONNECTIONS_SHAPE: Shape = Shape::Any(&[CONNECTIONS, Shape::Map(&MAX_CONNECTIONS)]);
+
+const CONNECTIONS: Shape = Shape::Int {
+    min: 1,
+    max: 1_000_000,
+};
+
+pub(crate) static MAX_CONNECTIONS: MapSpec = MapSpec {
+    name: "max_connections",
+    doc: "Bounds on the connections to a service. The short form is that of one address.",
+    keys: &[
+        Key::new("address", CONNECTIONS, "To one address at a time.", "200").or("10000"),
+        Key::new(
+            "service",
+            CONNECTIONS,
+            "To all of its addresses together. Left out: no bound of their own.",
+            "500",
+        ),
+    ],
+    instead: &[
+        ("endpoint", "did you mean `address`?"),
+        ("total", "did you mean `service`?"),
+    ],
+};
+
+/// Reads `eject`, `slow_start` and the bounds on connections.
 pub(crate) fn care(read: &Reader<'_>, service: &mut Service, report: &mut Report<'_>) {
     if let Some(node) = read.get("eject") {
         service.upstream.eject = eject(node, report);
@@ -109,6 +134,29 @@ pub(crate) fn care(read: &Reader<'_>, service: &mut Service, report: &mut Report
     if let Some(slow_start) = read.value("slow_start", &units::DURATION_OR_ZERO, report) {
         service.upstream.slow_start = slow_start;
     }
+    if let Some(node) = read.get("max_connections") {
+        connections(node, read, service, report);
+    }
+    if let Some(most) = read.int("max_pending", report) {
+        service.upstream.pending_max = most as u32;
+    }
+}
+
+fn connections(node: &Node, read: &Reader<'_>, service: &mut Service, report: &mut Report<'_>) {
+    let upstream = &mut service.upstream;
+    if node.map().is_none() {
+        if let Some(most) = read.int("max_connections", report) {
+            upstream.address_connections_max = most as u32;
+        }
+        return;
+    }
+    let Some(read) = Reader::open(&MAX_CONNECTIONS, node, "`max_connections`", report) else {
+        return;
+    };
+    if let Some(most) = read.int("address", report) {
+        upstream.address_connections_max = most as u32;
+    }
+    upstream.service_connections_max = read.int("service", report).map(|n| n as u32);
 }
 
 fn eject(node: &Node, report: &mut Report<'_>) -> Option<Eject> {

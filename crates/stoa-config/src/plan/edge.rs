@@ -186,7 +186,7 @@ pub struct Service {
     pub health: Option<Health>,
     /// `timeout`.
     pub timeouts: Timeouts,
-    /// `retry`.
+    /// `retry`. Default 2 attempts, 20 %; `None`: never.
     pub retry: Option<Retry>,
     /// `websocket`: bounds of each WebSocket.
     pub websocket: WebSocket,
@@ -293,6 +293,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// `idle`: the longest pause inside the reply's body. Default 60 s.
     pub idle: Duration,
+    /// `per_try`: from the beginning of one attempt to the reply's head. Default none.
+    pub per_try: Option<Duration>,
     /// `total`: from the first byte sent to the end of the reply; an upgraded connection is exempt. Default none.
     pub total: Option<Duration>,
 }
@@ -303,6 +305,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(1),
             first_byte: Duration::from_secs(30),
             idle: Duration::from_mins(1),
+            per_try: None,
             total: None,
         }
     }
@@ -333,6 +336,15 @@ pub struct Retry {
     pub attempts: u8,
     /// `budget`: extra attempts as a share of requests, in percent. Default 20.
     pub budget_percent: u8,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 2,
+            budget_percent: 20,
+        }
+    }
 }
 
 /// One route of a service.

@@ -11,6 +11,12 @@ pub struct Upstream {
     pub eject: Option<Eject>,
     /// `slow_start`: how long an address that comes back takes to get all of its share. Default 10 s; 0 is at once.
     pub slow_start: Duration,
+    /// `max_connections` to one address at a time. Default 10,000.
+    pub address_connections_max: u32,
+    /// `max_connections` to all addresses together. Default none.
+    pub service_connections_max: Option<u32>,
+    /// `max_pending`: requests that may wait for a connection. Default 1,000.
+    pub pending_max: u32,
 }
 
 impl Default for Upstream {
@@ -19,6 +25,9 @@ impl Default for Upstream {
             shares: Vec::new(),
             eject: Some(Eject::default()),
             slow_start: Duration::from_secs(10),
+            address_connections_max: 10_000,
+            service_connections_max: None,
+            pending_max: 1_000,
         }
     }
 }

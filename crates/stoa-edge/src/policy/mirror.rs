@@ -205,6 +205,7 @@ impl Copy {
             context: &mut self.context,
             way: &mut way,
             timeouts: self.timeouts,
+            retry_always: false,
         };
         let whole = async {
             let reply = self.service.send(call, &mut self.parts, Body::full(body)).await;

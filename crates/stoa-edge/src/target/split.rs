@@ -9,10 +9,10 @@ use crate::{
         shed::{Limiter, Shed},
     },
 };
-use http::{HeaderMap, header, request};
-use serde_json::json;
+use http::{HeaderMap, Method, header, request};
+use serde_json::{Value, json};
 use std::{borrow::Cow, sync::Arc};
-use stoa_config::plan::{self, LimitKey, Priority, SplitRule, StickKey, Timeouts};
+use stoa_config::plan::{self, LimitKey, SplitRule, StickKey, Timeouts};
 use stoa_exchange::{Body, Context, Problem, Reply};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -35,16 +35,18 @@ pub(crate) struct Split {
 struct Dest {
     service: Arc<Service>,
     timeouts: Timeouts,
+    retry_always: bool,
     shed: Shed,
 }
 
 impl Dest {
-    fn of(opened: &Opened<'_>, timeouts: Option<Timeouts>, priority: Priority) -> Self {
+    fn of(opened: &Opened<'_>, route: &plan::Route) -> Self {
         Self {
             service: opened.service.clone(),
-            timeouts: timeouts.unwrap_or(opened.plan.timeouts),
+            timeouts: route.timeouts.unwrap_or(opened.plan.timeouts),
+            retry_always: route.retry_always,
             shed: Shed {
-                priority,
+                priority: route.handling.priority,
                 watched: false,
                 limiter: opened.limiter.clone(),
             },
@@ -55,17 +57,21 @@ impl Dest {
 impl Split {
     /// The split of a route; an arm whose service this process does not serve is left out.
     pub(crate) fn of(split: &plan::Split, own: &Opened<'_>, route: &plan::Route, all: &[Opened<'_>]) -> Self {
-        let priority = route.handling.priority;
         let arms = split.arms.iter().filter_map(|arm| {
             let other = all.iter().find(|o| o.plan.name == arm.service)?;
-            Some((arm.to.clone(), Dest::of(other, route.timeouts, priority)))
+            Some((arm.to.clone(), Dest::of(other, route)))
         });
         Self {
-            own: Dest::of(own, route.timeouts, priority),
+            own: Dest::of(own, route),
             arms: arms.collect(),
             by: split.by.clone(),
             seed: xxh3_64_with_seed(own.plan.name.as_bytes(), 0),
         }
+    }
+
+    /// How its own service is asked, for `stoa route`.
+    pub(crate) fn upstream_in_words(&self, method: &Method) -> Value {
+        self.own.service.in_words(self.own.retry_always, method)
     }
 
     pub(crate) async fn call(
@@ -84,6 +90,7 @@ impl Split {
             context,
             way,
             timeouts: dest.timeouts,
+            retry_always: dest.retry_always,
         };
         let reply = dest.service.send(call, parts, body).await;
         if let Some(permit) = permit {

@@ -14,24 +14,33 @@ mod key;
 pub(crate) mod load;
 mod outbound;
 pub(crate) mod pool;
+mod pressure;
 mod reply;
+mod retry;
 mod send;
 mod set;
 mod tunnel;
 mod websocket;
 
-use crate::{answer::Way, codes as edge, gateway::Seat, upkeep::EndpointView};
+use crate::{
+    answer::Way,
+    codes as edge,
+    gateway::Seat,
+    upkeep::{EndpointView, ServiceView},
+};
 use balance::{Ask, Balance};
 use care::Care;
-use http::{HeaderName, Uri, header, request, uri::PathAndQuery};
+use http::{HeaderName, Method, Uri, header, request, uri::PathAndQuery};
 use load::Moment;
 use outbound::Head;
-use pool::Endpoints;
-use serde_json::json;
+use pool::{Endpoint, Endpoints};
+use pressure::Pressure;
+use retry::Tries;
+use serde_json::{Value, json};
 use set::{Pick, Rules, Set};
 use std::{sync::Arc, time::Duration};
 use stoa_config::plan::{self, Timeouts, WebSocket};
-use stoa_exchange::{Body, Context, Observer, Problem, Reply, codes};
+use stoa_exchange::{Body, Context, Observer, Problem, Reply, clock, codes};
 
 /// A service.
 pub(crate) struct Service {
@@ -45,6 +54,10 @@ pub(crate) struct Service {
     care: Care,
     /// Active checks.
     health: Option<plan::Health>,
+    retry: Option<plan::Retry>,
+    pressure: Arc<Pressure>,
+    rules: Rules,
+    pending_max: u32,
     strip_prefix: bool,
     websocket: WebSocket,
 }
@@ -55,6 +68,20 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a mut Context,
     pub(crate) way: &'a mut Way,
     pub(crate) timeouts: Timeouts,
+    /// Whether it may be sent again whatever the method.
+    pub(crate) retry_always: bool,
+}
+
+/// What follows a try.
+enum Next {
+    /// Its reply goes to the caller.
+    Answered(send::Answer),
+    /// The request fails.
+    Over(Problem),
+    /// Nothing was sent: another endpoint gets it.
+    Elsewhere(Body, Problem),
+    /// It is sent again after a pause.
+    Again(Duration, Option<Problem>),
 }
 
 impl Service {
@@ -72,13 +99,25 @@ impl Service {
             let share = service.upstream.share(position);
             (endpoints.get(&name, endpoint, before), share)
         });
+        let set = Set::new(all);
+        let upstream = &service.upstream;
+        let care = Care::new(&name, upstream, observer);
         Self {
-            set: Set::new(all),
+            set,
             balance: balance::choose(&service.balance),
             balance_in_words: service.balance.to_string(),
             api_key: key::api_key_field(auth),
-            care: Care::new(&name, &service.upstream, observer),
+            rules: Rules {
+                slow_start: upstream.slow_start,
+                refuses: care.refuses(),
+                address_max: upstream.address_connections_max,
+                service_max: upstream.service_connections_max,
+            },
+            care,
             health: service.health.clone(),
+            retry: service.retry,
+            pressure: endpoints.pressure(&name, before),
+            pending_max: upstream.pending_max,
             strip_prefix: service.strip_prefix,
             websocket: service.websocket,
             name,
@@ -86,10 +125,23 @@ impl Service {
     }
 
     /// For `stoa route`.
-    pub(crate) fn in_words(&self) -> String {
-        match self.set.members().len() {
-            1 => format!("service {}", self.name),
-            several => format!("service {}, {} of {several}", self.name, self.balance_in_words),
+    pub(crate) fn in_words(&self, retry_always: bool, method: &Method) -> Value {
+        json!({
+            "addresses": self.set.members().len(),
+            "balance": self.balance_in_words,
+            "retry": retry::in_words(self.retry, retry_always, method),
+        })
+    }
+
+    /// What is known of it.
+    pub(crate) fn summary(&self) -> ServiceView {
+        let counts = self.pressure.counts();
+        ServiceView {
+            service: self.name.clone(),
+            retries: counts.retried,
+            retries_denied: counts.denied,
+            waiting: counts.waiting,
+            turned_away: counts.turned_away,
         }
     }
 
@@ -131,20 +183,21 @@ impl Service {
             protocol: tunnel.as_ref().map(|asked| asked.protocol.clone()),
         };
         head.check(&call)?;
-        let mut waiting = body;
-        let mut tried = Vec::new();
+        let (mut tries, mut waiting) = Tries::of(self, &call, parts, body, tunnel.is_some()).await?;
+        let ask = self.ask(&call, parts, tries.replayable);
+        self.pressure.request(call.seat.worker, ask.now);
         let mut refused = None;
-        let ask = self.ask(&call, parts, &waiting);
-        let rules = Rules {
-            slow_start: self.care.slow_start,
-            refuses: self.care.refuses(),
-        };
         loop {
-            let (endpoint, probe) = match self.set.pick(&*self.balance, &tried, &ask, rules) {
-                Pick::To(endpoint) => (endpoint, false),
-                Pick::Probe(endpoint) => (endpoint, true),
-                Pick::Refused => return Err(refused.unwrap_or_else(|| self.none_in_use())),
-                Pick::Spent => return Err(refused.unwrap_or_else(|| self.bad_gateway("has no endpoint"))),
+            let Some((endpoint, probe)) = self.place(&call, &tries, &ask).await? else {
+                tries.count();
+                let problem = refused.unwrap_or_else(|| self.bad_gateway("has no endpoint"));
+                let Some(pause) = tries.again(self, &call, true, None) else {
+                    return Err(problem);
+                };
+                refused = Some(problem);
+                tries.tried.clear();
+                tokio::time::sleep(pause).await;
+                continue;
             };
             call.way.endpoint = Some(endpoint.shown.clone());
             let attempt = send::Attempt {
@@ -153,32 +206,123 @@ impl Service {
                 call: &call,
                 head: &head,
                 probe,
-                replayable: ask.replayable,
+                replayable: tries.replayable,
+                began: clock::now(),
             };
-            let others = probe && ask.replayable && tried.len() + 1 < self.set.members().len();
-            match attempt.run(waiting).await {
-                // What it answered to a trial is not what the caller gets, while another may do better.
-                send::Outcome::Reply(answer) if others && answer.reply.status().is_server_error() => {
-                    waiting = Body::Empty;
-                }
-                send::Outcome::Reply(answer) => {
-                    call.context.trail.note(
-                        "endpoint",
-                        || json!({ "service": &*self.name, "balance": self.balance_in_words, "attempts": tried.len() + 1 }),
-                    );
+            let outcome = attempt.run(waiting).await;
+            match self.judge(&call, &mut tries, probe, outcome) {
+                Next::Answered(answer) => {
+                    call.context.trail.note("endpoint", || self.told(&tries));
                     return reply::finish(self, &call, answer, tunnel);
                 }
-                send::Outcome::Unsent(back, problem, _) => {
-                    waiting = back;
-                    refused = Some(problem);
+                Next::Over(problem) => {
+                    call.context.trail.note("endpoint", || self.told(&tries));
+                    return Err(problem);
                 }
-                send::Outcome::Failed(problem, Some(_)) if others => {
-                    waiting = Body::Empty;
-                    refused = Some(problem);
+                Next::Elsewhere(body, problem) => {
+                    tries.tried.push(endpoint.clone());
+                    (waiting, refused) = (body, Some(problem));
                 }
-                send::Outcome::Failed(problem, _) => return Err(problem),
+                Next::Again(pause, problem) => {
+                    tries.tried.push(endpoint.clone());
+                    refused = problem.or(refused);
+                    // A try that the budget allows may be where one was before, when there is no other place.
+                    if tries.tried.len() >= self.set.members().len() {
+                        tries.tried.clear();
+                    }
+                    waiting = tries.body();
+                    tokio::time::sleep(pause).await;
+                }
             }
-            tried.push(endpoint.clone());
+        }
+    }
+
+    /// What follows from how a try ended.
+    fn judge(&self, call: &Call<'_>, tries: &mut Tries, probe: bool, outcome: send::Outcome) -> Next {
+        if !matches!(outcome, send::Outcome::Unsent(..)) {
+            tries.count();
+        }
+        // Who only tries whether an endpoint is back goes elsewhere when it is not, and nobody is asked for it.
+        let others = probe && tries.replayable && tries.tried.len() + 1 < self.set.members().len();
+        match outcome {
+            send::Outcome::Unsent(body, problem, _) => Next::Elsewhere(body, problem),
+            send::Outcome::Reply(answer) => {
+                let Some(pause) = self.another(call, tries, &answer, others) else {
+                    return Next::Answered(answer);
+                };
+                retry::discard(answer, call.seat.worker);
+                Next::Again(pause, None)
+            }
+            send::Outcome::Failed(failed) => {
+                let again = if others && failed.cause.is_some() {
+                    self.pressure.retry_anyway(Moment::now());
+                    Some(Duration::ZERO)
+                } else if failed.again {
+                    tries.again(self, call, false, None)
+                } else {
+                    None
+                };
+                match again {
+                    Some(pause) => Next::Again(pause, Some(failed.problem)),
+                    None => Next::Over(failed.problem),
+                }
+            }
+        }
+    }
+
+    /// The pause before a reply that is no help is left for another try.
+    fn another(
+        &self,
+        call: &Call<'_>,
+        tries: &Tries,
+        answer: &send::Answer,
+        others: bool,
+    ) -> Option<Duration> {
+        let status = answer.reply.status();
+        if others && status.is_server_error() {
+            self.pressure.retry_anyway(Moment::now());
+            return Some(Duration::ZERO);
+        }
+        if !retry::is_passing(status) {
+            return None;
+        }
+        tries.again(self, call, false, retry::after(answer.reply.headers()))
+    }
+
+    /// For `Stoa-Explain`.
+    fn told(&self, tries: &Tries) -> Value {
+        json!({ "service": &*self.name, "balance": self.balance_in_words, "attempts": tries.made() })
+    }
+
+    /// The endpoint for the next try, and whether that is to see whether it is back; `None` when all were tried. Waits where all
+    /// have as much to do as they may.
+    async fn place(
+        &self,
+        call: &Call<'_>,
+        tries: &Tries,
+        ask: &Ask,
+    ) -> Result<Option<(&Arc<Endpoint>, bool)>, Problem> {
+        let pick = |tried: &[Arc<Endpoint>]| match self.set.pick(&*self.balance, tried, ask, self.rules) {
+            Pick::To(endpoint) => Some(Ok(Some((endpoint, false)))),
+            Pick::Probe(endpoint) => Some(Ok(Some((endpoint, true)))),
+            Pick::Spent => Some(Ok(None)),
+            Pick::Refused => Some(Err(())),
+            Pick::Full => None,
+        };
+        let mut found = pick(&tries.tried);
+        if found.is_none() {
+            let wait = self
+                .pressure
+                .wait(self.pending_max, call.timeouts.connect, || pick(&tries.tried));
+            found = wait.await;
+        }
+        match found {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(())) => Err(self.none_in_use()),
+            None => {
+                let detail = format!("service `{}` has as many requests under way as it may", self.name);
+                Err(Problem::new(&codes::UNAVAILABLE, detail).header(header::RETRY_AFTER, "1"))
+            }
         }
     }
 
@@ -195,12 +339,13 @@ impl Service {
     }
 
     /// The request, as the balance sees it.
-    fn ask(&self, call: &Call<'_>, parts: &request::Parts, body: &Body) -> Ask {
-        let replayable = matches!(body, Body::Empty) && send::is_idempotent(&parts.method);
+    fn ask(&self, call: &Call<'_>, parts: &request::Parts, replayable: bool) -> Ask {
+        let now = Moment::now();
         if let [only] = self.set.members()
             && !only.endpoint.health.is_out()
         {
             return Ask {
+                now,
                 replayable,
                 ..Ask::default()
             };
@@ -209,7 +354,7 @@ impl Service {
         Ask {
             key: self.balance.key().map_or(0, hash),
             roll: fastrand::u64(..),
-            now: Moment::now(),
+            now,
             replayable,
         }
     }

@@ -16,6 +16,7 @@ mod malformed;
 mod overload;
 mod paths;
 mod policies;
+mod retries;
 mod routes;
 mod support;
 mod tls;

@@ -30,7 +30,10 @@ fn serve_several(addresses: &[SocketAddr], with: impl FnOnce(&mut file::Service)
     let mut several = service("backend", addresses, &["/**"]);
     several.balance = Balance::LeastLatency;
     with(&mut several);
-    let served = serve(plan(vec![several]));
+    let mut plan = plan(vec![several]);
+    // What is tested here is who is asked, however much else this machine has to do.
+    plan.server.overload.in_flight_min = None;
+    let served = serve(plan);
     tokio::spawn(served.edge.upkeep());
     served
 }
@@ -160,12 +163,11 @@ async fn case_12_an_address_that_accepts_and_stays_silent_is_ejected() {
         );
         assert!(!served.lines.turns()[0].1, "{way}");
         // Whoever tries it now and then is not kept by it: the request goes on to another address.
-        assert!(
-            got.iter()
-                .filter(|g| g.at > Duration::from_secs(5))
-                .all(|g| g.status == 200),
-            "{way}"
-        );
+        let late = got
+            .iter()
+            .filter(|g| g.at > Duration::from_secs(5) && g.status != 200);
+        let late: Vec<_> = late.map(|g| (g.at, g.status)).collect();
+        assert!(late.is_empty(), "{way}: {late:?}");
     }
 }
 

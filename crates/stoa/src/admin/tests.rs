@@ -38,6 +38,10 @@ impl Probes for Parts {
         Vec::new()
     }
 
+    fn services(&self) -> Vec<stoa_edge::ServiceView> {
+        Vec::new()
+    }
+
     fn active(&self) -> usize {
         5
     }

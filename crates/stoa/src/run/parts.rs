@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 use stoa_data::store::Server;
-use stoa_edge::{Edge, EndpointView, Gateway};
+use stoa_edge::{Edge, EndpointView, Gateway, ServiceView};
 use stoa_exchange::clock;
 
 /// How long a store may take to say that it is there.
@@ -55,6 +55,10 @@ impl Probes for Arc<Parts> {
 
     fn endpoints(&self) -> Vec<EndpointView> {
         self.edge().as_ref().map_or_else(Vec::new, Edge::endpoints)
+    }
+
+    fn services(&self) -> Vec<ServiceView> {
+        self.edge().as_ref().map_or_else(Vec::new, Edge::services)
     }
 
     fn servers(&self) -> Vec<(String, Server)> {

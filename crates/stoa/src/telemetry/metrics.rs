@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 use stoa_data::store::Server;
-use stoa_edge::EndpointView;
+use stoa_edge::{EndpointView, ServiceView};
 use stoa_exchange::{Mirrored, Record};
 
 /// Bounds of the duration histogram in seconds (OpenTelemetry, `http.server.request.duration`).
@@ -134,6 +134,7 @@ impl Metrics {
         let mut out = String::new();
         render_gauges(&mut out, gauges);
         servers::render(&mut out, &gauges.servers);
+        endpoints::services(&mut out, &gauges.services);
         endpoints::render(&mut out, &gauges.endpoints);
         head(&mut out, "stoa_requests_total", "counter", "Requests answered.");
         for (key, series) in &all {
@@ -174,6 +175,8 @@ pub(crate) struct Gauges {
     pub(crate) servers: Vec<(String, Server)>,
     /// Addresses of the services.
     pub(crate) endpoints: Vec<EndpointView>,
+    /// Services.
+    pub(crate) services: Vec<ServiceView>,
     /// Requests under way.
     pub(crate) active: usize,
     /// Log lines that were dropped.

@@ -25,7 +25,6 @@ const SILENT_TIMES: f32 = 10.0;
 pub(crate) struct Care {
     service: Arc<str>,
     eject: Option<Eject>,
-    pub(super) slow_start: Duration,
     observer: Arc<dyn Observer>,
     /// One decision at a time, so that two workers do not eject more than the most together.
     deciding: Mutex<()>,
@@ -36,7 +35,6 @@ impl Care {
         Self {
             service: service.clone(),
             eject: upstream.eject,
-            slow_start: upstream.slow_start,
             observer: observer.clone(),
             deciding: Mutex::default(),
         }
@@ -92,9 +90,12 @@ impl Care {
             {
                 continue;
             }
+            // Where requests take long at all of them, none is silent.
             let answers = |other: &Member| {
+                let load = &other.endpoint.load;
                 !Arc::ptr_eq(&other.endpoint, endpoint)
-                    && other.endpoint.load.answered_within(silence / 2, now)
+                    && load.silence(now) < silence / 2
+                    && load.answered_within(silence, now)
             };
             if set.members().iter().any(answers) {
                 self.eject(set, endpoint, Cause::Silent, now);

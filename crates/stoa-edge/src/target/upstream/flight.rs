@@ -9,9 +9,10 @@ use stoa_exchange::clock;
 
 /// A request under way; counted until it is dropped.
 pub(crate) struct Flight {
-    endpoint: Arc<Endpoint>,
+    pub(super) endpoint: Arc<Endpoint>,
     began: Instant,
     waits: bool,
+    ended: bool,
     /// Whether it tries an endpoint that was left out.
     probe: bool,
 }
@@ -24,6 +25,7 @@ impl Flight {
             endpoint: endpoint.clone(),
             began,
             waits: true,
+            ended: false,
             probe,
         }
     }
@@ -44,6 +46,14 @@ impl Flight {
         }
     }
 
+    /// Its reply is over.
+    pub(super) fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.endpoint.load.end();
+            self.endpoint.pressure.free();
+        }
+    }
+
     fn over(&mut self) -> Option<(Duration, Moment)> {
         let now = clock::now();
         std::mem::take(&mut self.waits).then(|| (now.duration_since(self.began), Moment::of(now)))
@@ -58,6 +68,6 @@ impl Drop for Flight {
                 self.endpoint.health.untried();
             }
         }
-        self.endpoint.load.end();
+        self.end();
     }
 }

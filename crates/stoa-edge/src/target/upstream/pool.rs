@@ -4,6 +4,7 @@ use super::{
     checked::{Checked, Expected},
     health::Health,
     load::Load,
+    pressure::Pressure,
 };
 use crate::timer::Timer;
 use http::HeaderValue;
@@ -38,6 +39,7 @@ pub(super) const REPLY_HEAD_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Endpoints {
     workers: usize,
     all: HashMap<(Arc<str>, plan::Endpoint), Arc<Endpoint>>,
+    pressures: HashMap<Arc<str>, Arc<Pressure>>,
 }
 
 impl Endpoints {
@@ -45,7 +47,20 @@ impl Endpoints {
         Self {
             workers,
             all: HashMap::new(),
+            pressures: HashMap::new(),
         }
+    }
+
+    /// The pressure on a service: that of the gateway before, or a new one.
+    pub(crate) fn pressure(&mut self, service: &Arc<str>, before: Option<&Self>) -> Arc<Pressure> {
+        let kept = before
+            .and_then(|b| b.pressures.get(service))
+            .filter(|p| p.workers() == self.workers);
+        let new = || {
+            kept.cloned()
+                .unwrap_or_else(|| Arc::new(Pressure::new(self.workers)))
+        };
+        self.pressures.entry(service.clone()).or_insert_with(new).clone()
     }
 
     /// The endpoint of a service: one of this gateway, or of the one before, or a new one.
@@ -55,13 +70,14 @@ impl Endpoints {
         endpoint: &plan::Endpoint,
         before: Option<&Self>,
     ) -> Arc<Endpoint> {
+        let pressure = self.pressure(service, before);
         let key = (service.clone(), endpoint.clone());
         let kept = before
             .and_then(|b| b.all.get(&key))
             .filter(|e| e.pools.len() == self.workers);
         let new = || {
             kept.cloned()
-                .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.clone(), self.workers)))
+                .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.clone(), self.workers, pressure)))
         };
         self.all.entry(key).or_insert_with(new).clone()
     }
@@ -84,6 +100,8 @@ pub(crate) struct Endpoint {
     pub(crate) load: Load,
     /// Whether it is in use.
     pub(crate) health: Health,
+    /// That on its service.
+    pub(crate) pressure: Arc<Pressure>,
     /// A worker takes from its own, so the locks are not contended.
     pools: Box<[Pool]>,
     addresses: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
@@ -153,7 +171,7 @@ impl Connection {
 }
 
 impl Endpoint {
-    pub(super) fn new(plan: plan::Endpoint, workers: usize) -> Self {
+    pub(super) fn new(plan: plan::Endpoint, workers: usize, pressure: Arc<Pressure>) -> Self {
         let authority =
             HeaderValue::try_from(plan.authority()).unwrap_or_else(|_| HeaderValue::from_static(""));
         Self {
@@ -161,6 +179,7 @@ impl Endpoint {
             shown: plan.to_string().into(),
             load: Load::default(),
             health: Health::default(),
+            pressure,
             pools: (0..workers).map(|_| Pool::default()).collect(),
             addresses: Mutex::new(None),
             plan,

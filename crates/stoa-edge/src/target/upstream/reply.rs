@@ -1,12 +1,6 @@
 //! A service's reply on its way to the client.
 
-use super::{
-    Call, Service,
-    flight::Flight,
-    pool::{Connection, Endpoint},
-    send::Answer,
-    tunnel,
-};
+use super::{Call, Service, flight::Flight, pool::Connection, send::Answer, tunnel};
 use crate::headers;
 use bytes::Bytes;
 use http::{StatusCode, Version, header};
@@ -14,7 +8,6 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context as TaskContext, Poll},
     time::{Duration, Instant},
 };
@@ -30,7 +23,6 @@ pub(super) fn finish(
     let Answer {
         reply,
         connection,
-        endpoint,
         flight,
     } = answer;
     if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -52,8 +44,7 @@ pub(super) fn finish(
     let mut body = FromService {
         incoming,
         connection: Some(connection),
-        endpoint,
-        flight: Some(flight),
+        flight,
         worker: call.seat.worker,
         idle: call.timeouts.idle,
         until: call.timeouts.total.map(|total| call.context.started + total),
@@ -78,9 +69,7 @@ struct FromService {
     incoming: Incoming,
     /// `None` once it was given back, or broke.
     connection: Option<Box<Connection>>,
-    endpoint: Arc<Endpoint>,
-    /// Until the reply is over.
-    flight: Option<Flight>,
+    flight: Flight,
     worker: usize,
     idle: Duration,
     until: Option<Instant>,
@@ -92,15 +81,16 @@ struct FromService {
 
 impl FromService {
     fn give_back(&mut self) {
-        self.flight = None;
+        self.flight.end();
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        let (endpoint, worker) = (self.endpoint.clone(), self.worker);
+        let worker = self.worker;
         if connection.sender.is_ready() || connection.sender.is_closed() {
-            endpoint.put(worker, connection);
+            self.flight.endpoint.put(worker, connection);
             return;
         }
+        let endpoint = self.flight.endpoint.clone();
         // Answered before the request was whole. The rest is the service's too, in the pace that its client must keep.
         tokio::spawn(async move {
             if connection.ready().await {

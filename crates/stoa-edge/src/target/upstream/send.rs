@@ -29,6 +29,11 @@ use tokio::time::timeout;
 /// answered early is not waited for.
 const READY: Duration = Duration::from_millis(20);
 
+/// How often a request that waits and can go elsewhere looks whether its endpoint was found to be silent.
+const LISTEN: Duration = Duration::from_millis(250);
+/// For a wait that ended because of that.
+const SILENT: &str = "silence";
+
 /// How long a reply is waited for by a request that tries an endpoint and can go elsewhere.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -44,6 +49,7 @@ pub(super) struct Attempt<'a> {
     pub(super) probe: bool,
     /// Whether the request can be sent again elsewhere.
     pub(super) replayable: bool,
+    pub(super) began: Instant,
 }
 
 /// How an attempt ended.
@@ -52,15 +58,23 @@ pub(super) enum Outcome {
     Reply(Answer),
     /// Before anything was sent: with the body, which is whole.
     Unsent(Body, Problem, Option<Cause>),
-    /// After it was sent. With what that says of the endpoint, if anything.
-    Failed(Problem, Option<Cause>),
+    /// After it was sent.
+    Failed(Failed),
+}
+
+/// A request that was sent and came to nothing.
+pub(super) struct Failed {
+    pub(super) problem: Problem,
+    /// What that says of the endpoint, if anything.
+    pub(super) cause: Option<Cause>,
+    /// Whether another try may do better: no byte of a reply came.
+    pub(super) again: bool,
 }
 
 /// The head of a reply, with the connection it comes on.
 pub(super) struct Answer {
     pub(super) reply: http::Response<Incoming>,
     pub(super) connection: Box<Connection>,
-    pub(super) endpoint: Arc<Endpoint>,
     pub(super) flight: Flight,
 }
 
@@ -88,17 +102,20 @@ impl Attempt<'_> {
                 } else {
                     flight.answered(care);
                 }
-                let endpoint = self.endpoint.clone();
                 Outcome::Reply(Answer {
                     reply,
                     connection,
-                    endpoint,
                     flight,
                 })
             }
             Err(failed) => {
-                if let Outcome::Failed(_, Some(cause)) | Outcome::Unsent(_, _, Some(cause)) = &failed {
-                    flight.failed(care, set, *cause);
+                let cause = match &failed {
+                    Outcome::Failed(failed) => failed.cause,
+                    Outcome::Unsent(_, _, cause) => *cause,
+                    Outcome::Reply(_) => None,
+                };
+                if let Some(cause) = cause {
+                    flight.failed(care, set, cause);
                 }
                 failed
             }
@@ -118,7 +135,8 @@ impl Attempt<'_> {
                 Err(failure) => return Err(self.failed(failure)),
             }
         }
-        let wait = self.left(self.call.timeouts.connect);
+        let per_try = self.call.timeouts.per_try.unwrap_or(Duration::MAX);
+        let wait = self.left(self.call.timeouts.connect.min(per_try));
         let connection = match timeout(wait, self.endpoint.connect()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
@@ -142,10 +160,16 @@ impl Attempt<'_> {
         let cause = match failure {
             _ if own.is_some() => None,
             Failure::Refused(_) => None,
+            Failure::Late(SILENT) => Some(Cause::Silent),
             Failure::Late(_) => Some(Cause::Late),
             Failure::Unsent(_) | Failure::Gone(_) | Failure::Broken(_) => Some(Cause::Replies),
         };
-        Outcome::Failed(self.problem(failure), cause)
+        let again = cause.is_some() && !matches!(failure, Failure::Broken(_));
+        Outcome::Failed(Failed {
+            problem: self.problem(failure),
+            cause,
+            again,
+        })
     }
 
     fn repeatable(&self, body: &Body) -> bool {
@@ -173,7 +197,7 @@ impl Attempt<'_> {
         }
         connection.expected.reply(request.method() != Method::HEAD);
         let mut reply = pin!(connection.sender.try_send_request(request));
-        let mut wait = (self.arrived(), self.first_byte_until());
+        let mut wait = (self.arrived(), self.first_byte_until(), clock::now() + LISTEN);
         let sent = poll_fn(|cx| {
             connection.drive(cx);
             if let Poll::Ready(sent) = reply.as_mut().poll(cx) {
@@ -207,20 +231,37 @@ impl Attempt<'_> {
     /// when the wait began, and when it ends.
     fn poll_late(
         &self,
-        wait: &mut (Arrived, Instant),
+        wait: &mut (Arrived, Instant, Instant),
         connection: &mut Connection,
         cx: &mut Context<'_>,
     ) -> Poll<&'static str> {
         loop {
-            ready!(connection.timer.poll_until(wait.1, cx));
+            let until = if self.replayable {
+                wait.1.min(wait.2)
+            } else {
+                wait.1
+            };
+            ready!(connection.timer.poll_until(until, cx));
             if self.left(Duration::MAX).is_zero() {
                 return Poll::Ready("`total`");
+            }
+            let now = clock::now();
+            if self.try_until().is_some_and(|end| now >= end) {
+                return Poll::Ready("`per_try`");
+            }
+            // Others found out meanwhile that nothing comes from it.
+            if self.replayable && !self.probe && self.endpoint.health.ejected() == Some(Cause::Silent) {
+                return Poll::Ready(SILENT);
+            }
+            wait.2 = now + LISTEN;
+            if now < wait.1 {
+                continue;
             }
             // The bound runs from the end of the request: while its body moves, it begins anew.
             if self.arrived() == wait.0 {
                 return Poll::Ready("`first_byte`");
             }
-            *wait = (self.arrived(), self.first_byte_until());
+            (wait.0, wait.1) = (self.arrived(), self.first_byte_until());
         }
     }
 
@@ -233,7 +274,13 @@ impl Attempt<'_> {
             } else {
                 wait
             };
+        let until = self.try_until().map_or(until, |end| end.min(until));
         self.until().map_or(until, |total| total.min(until))
+    }
+
+    /// When this try is over, whatever it does.
+    fn try_until(&self) -> Option<Instant> {
+        self.call.timeouts.per_try.map(|per_try| self.began + per_try)
     }
 
     /// Bytes of the request's body that came in so far.
@@ -263,6 +310,9 @@ impl Attempt<'_> {
         }
         match failure {
             Failure::Refused(problem) => *problem,
+            Failure::Late(SILENT) => self
+                .service
+                .gateway_timeout("said nothing while another of its addresses answered"),
             Failure::Late(bound) => self
                 .service
                 .gateway_timeout(&format!("did not answer within {bound}")),

@@ -33,6 +33,9 @@ pub(crate) struct Rules {
     pub(crate) slow_start: Duration,
     /// Whether nothing is sent when none is in use.
     pub(crate) refuses: bool,
+    /// Requests under way at one endpoint, and at all of them.
+    pub(crate) address_max: u32,
+    pub(crate) service_max: Option<u32>,
 }
 
 /// Where a request goes.
@@ -44,6 +47,8 @@ pub(crate) enum Pick<'a> {
     Probe(&'a Arc<Endpoint>),
     /// Nowhere: none is in use.
     Refused,
+    /// Nowhere yet: those in use have as much under way as they may.
+    Full,
     /// Nowhere: all were tried.
     Spent,
 }
@@ -90,8 +95,15 @@ impl Set {
         if let [Member { endpoint, .. }] = &*self.members
             && tried.is_empty()
             && !endpoint.health.is_out()
+            && endpoint.load.in_flight() < rules.address_max
+            && rules.service_max.is_none()
         {
             return Pick::To(endpoint);
+        }
+        let under_way = |m: &Member| m.endpoint.load.in_flight();
+        let full = |most: u32| self.members.iter().map(under_way).sum::<u32>() >= most;
+        if rules.service_max.is_some_and(full) {
+            return Pick::Full;
         }
         SHARES.with_borrow_mut(|shares| {
             shares.clear();
@@ -115,9 +127,13 @@ impl Set {
                 }
             }
             let group = self.group(shares, ask.roll);
+            let mut full = false;
             for (share, member) in shares.iter_mut().zip(&self.members) {
                 if !tried.is_empty() && was_tried(member) {
                     *share = 0.0;
+                } else if *share > 0.0 && under_way(member) >= rules.address_max {
+                    *share = 0.0;
+                    full = true;
                 }
             }
             // Where all of the right priority were tried, the others are better than nothing.
@@ -126,6 +142,9 @@ impl Set {
                 if let Some(from) = Candidates::new(&self.members[group.clone()], &shares[group.clone()]) {
                     return Pick::To(&self.members[group.start + balance.pick(&from, ask)].endpoint);
                 }
+            }
+            if full {
+                return Pick::Full;
             }
             // What is out of use, before nothing at all.
             let rest = self.members.iter().find(|m| !rules.refuses && !was_tried(m));

@@ -1,8 +1,8 @@
-//! The addresses of the services in the Prometheus text format.
+//! The services and their addresses in the Prometheus text format.
 
 use super::{head, quoted};
 use std::fmt::Write as _;
-use stoa_edge::EndpointView;
+use stoa_edge::{EndpointView, ServiceView};
 
 /// A series: its name, kind and help, and its value for an address that has one.
 type Series = (
@@ -44,6 +44,50 @@ const SERIES: [Series; 5] = [
         |e| Some(e.returns as f64),
     ),
 ];
+
+/// As [`Series`], of a service.
+type ServiceSeries = (&'static str, &'static str, &'static str, fn(&ServiceView) -> u64);
+
+const OF_SERVICES: [ServiceSeries; 4] = [
+    (
+        "stoa_service_retries_total",
+        "counter",
+        "Tries beyond a request's first.",
+        |s| s.retries,
+    ),
+    (
+        "stoa_service_retries_denied_total",
+        "counter",
+        "Tries that the budget did not allow.",
+        |s| s.retries_denied,
+    ),
+    (
+        "stoa_service_pending_requests",
+        "gauge",
+        "Requests that wait for a connection.",
+        |s| u64::from(s.waiting),
+    ),
+    (
+        "stoa_service_turned_away_total",
+        "counter",
+        "Requests that found no connection in time, or no place to wait.",
+        |s| s.turned_away,
+    ),
+];
+
+/// Each service.
+pub(super) fn services(out: &mut String, services: &[ServiceView]) {
+    for (name, kind, help, value) in OF_SERVICES {
+        if !services.is_empty() {
+            head(out, name, kind, help);
+        }
+        for service in services {
+            let mut labels = String::from("service=\"");
+            quoted(&mut labels, &service.service);
+            let _ = writeln!(out, "{name}{{{labels}\"}} {}", value(service));
+        }
+    }
+}
 
 /// Each address of each service.
 pub(super) fn render(out: &mut String, endpoints: &[EndpointView]) {

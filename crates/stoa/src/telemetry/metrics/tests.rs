@@ -56,6 +56,7 @@ fn exchanges_are_counted_by_route_method_and_class() {
     exchange(&metrics, None, "INVENTED", 404, 1);
     let text = metrics.render(&Gauges {
         endpoints: Vec::new(),
+        services: Vec::new(),
         servers: servers(),
         active: 3,
         lines_dropped: 2,
@@ -95,6 +96,7 @@ fn series_are_bounded() {
     }
     let text = metrics.render(&Gauges {
         endpoints: Vec::new(),
+        services: Vec::new(),
         servers: Vec::new(),
         active: 0,
         lines_dropped: 0,

@@ -4,6 +4,7 @@ use super::{Ask, Balance, choose, mix};
 use crate::target::upstream::{
     load::Moment,
     pool::Endpoint,
+    pressure::Pressure,
     set::{Pick, Rules, Set},
 };
 use proptest::prelude::*;
@@ -22,7 +23,7 @@ pub(crate) fn endpoint(number: usize) -> Arc<Endpoint> {
         port: 80,
         base_path: String::new(),
     };
-    Arc::new(Endpoint::new(plan, 1))
+    Arc::new(Endpoint::new(plan, 1, Arc::new(Pressure::new(1))))
 }
 
 pub(crate) fn set(weights: &[u16]) -> Set {
@@ -67,10 +68,12 @@ pub(crate) fn pick<'a>(
     let rules = Rules {
         slow_start: Duration::from_secs(10),
         refuses: false,
+        address_max: 10_000,
+        service_max: None,
     };
     match set.pick(balance, tried, ask, rules) {
         Pick::To(endpoint) | Pick::Probe(endpoint) => Some(endpoint),
-        Pick::Refused | Pick::Spent => None,
+        Pick::Refused | Pick::Spent | Pick::Full => None,
     }
 }
 

@@ -56,6 +56,8 @@ fn the_first_priority_gets_everything_while_it_can() {
 const RULES: Rules = Rules {
     slow_start: Duration::from_secs(10),
     refuses: false,
+    address_max: 10_000,
+    service_max: None,
 };
 
 #[test]
