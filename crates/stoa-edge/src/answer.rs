@@ -147,11 +147,8 @@ async fn answer(
         admission.content_type(&parts.headers)?;
     }
     let body = std::mem::take(body);
-    let (body, progress) = intake::bounded(
-        body,
-        route.body_bytes_max,
-        gateway.settings.pace.of(&parts.headers),
-    )?;
+    let (body, progress) =
+        intake::bounded(body, route.body_bytes_max, &parts.headers, gateway.settings.pace)?;
     context.body_bytes_max = route.body_bytes_max;
     way.progress.clone_from(&progress);
     // idempotency: a replayed reply must have passed every check above.

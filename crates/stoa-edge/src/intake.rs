@@ -30,7 +30,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// That of a request. Streams of messages (gRPC) have pauses by their nature: they end with their connection.
-    pub(crate) fn of(self, headers: &HeaderMap) -> Self {
+    fn of(self, headers: &HeaderMap) -> Self {
         const MESSAGES: &[u8] = b"application/grpc";
         let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let messages = kind
@@ -121,6 +121,7 @@ fn too_large(bytes_max: u64) -> Problem {
 pub(crate) fn bounded(
     body: Body,
     bytes_max: u64,
+    headers: &HeaderMap,
     pace: Pace,
 ) -> Result<(Body, Option<Arc<Progress>>), Problem> {
     if body.size_hint().lower() > bytes_max {
@@ -132,6 +133,7 @@ pub(crate) fn bounded(
     if let Body::Full(_) = body {
         return Ok((body, None));
     }
+    let pace = pace.of(headers);
     let progress = Arc::new(Progress {
         bytes_max,
         ..Progress::default()

@@ -18,6 +18,7 @@ mod paths;
 mod policies;
 mod retries;
 mod routes;
+mod slow;
 mod support;
 mod tls;
 mod tls_files;

@@ -41,6 +41,12 @@ fn shapes() -> Vec<(&'static str, Vec<u8>, u16)> {
             post("content-length: 3\r\ncontent-length: 3\r\n", "abc"),
             400,
         ),
+        ("a length in disguise", post("Content_Length: 3\r\n", "abc"), 400),
+        (
+            "chunks in disguise",
+            post("transfer_encoding: chunked\r\n", "0\r\n\r\n"),
+            400,
+        ),
         ("a list of lengths", post("content-length: 3, 3\r\n", "abc"), 400),
         (
             "a list of lengths that differ",

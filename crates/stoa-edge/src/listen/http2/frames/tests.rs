@@ -1,3 +1,5 @@
+//! The frames of a connection, in pieces, in floods and in waits.
+
 use super::*;
 use stoa_exchange::clock;
 
