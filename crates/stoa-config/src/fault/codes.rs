@@ -190,10 +190,10 @@ codes! {
 
     CERTIFICATE = "E0440", "a certificate or its key cannot be used",
         "`server.tls` names PEM files: `cert` holds the certificate and after it those that it was issued by, `key` the private key that belongs to it (PKCS #8, PKCS #1 or SEC 1, not encrypted). The message names the file and what is wrong with it: missing, unreadable, of another kind, a key of another certificate, or one that is no longer or not yet valid. While the API runs, files that change are read again; what cannot be used then changes nothing and is said in the log.";
-    UNKNOWN_SERVICE = "E0442", "an unknown service",
-        "`split` and `mirror` name other services of this file.";
     FAULT_PROFILE = "E0441", "a fault on purpose",
         "`fault:` delays or refuses requests to see how callers take it. It is taken from a profile only, so that it is never on by accident, and it is said whenever the file is read.";
+    UNKNOWN_SERVICE = "E0442", "an unknown service",
+        "`split` and `mirror` name other services of this file.";
 
     NOT_BUILT = "E0901", "not built yet",
         "The file is right, but this version would silently do nothing about this part. `dev` and `serve` refuse it, so that nobody relies on what is not there. Leave it out until a version that has it; `stoa check` accepts it.";
