@@ -8,8 +8,8 @@ mod rules;
 mod writes;
 
 use super::*;
-use http::StatusCode;
-use stoa_exchange::Caller;
+use http::{HeaderMap, StatusCode};
+use stoa_exchange::{Caller, Identity, read_to_limit};
 
 /// An API with every kind of field, and callers who share it.
 pub(crate) const SHOP: &str = r#"

@@ -102,7 +102,7 @@ fn nobody_reaches_the_row_of_another() {
 fn a_sharded_id_carries_its_bucket() {
     let api = Api::shop();
     let id: uuid::Uuid = order(&api, "ann", "{}").parse().unwrap();
-    let bucket = crate::bucket::bucket_of(&Value::Text("ann".into()));
+    let bucket = crate::bucket::bucket_of(&crate::value::Value::Text("ann".into()));
     assert_eq!(crate::bucket::bucket_in(&id), bucket);
     let fitting = crate::bucket::new_id(bucket);
     api.ask("POST", "/orders")
