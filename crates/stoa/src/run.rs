@@ -217,15 +217,14 @@ impl Live {
             "listening",
             &[("url.full", &http), ("stoa.admin.url", &admin)],
         );
-        match quiet {
-            Some(quiet) => dev::panel::show(self, quiet, took, self.setup.json).await,
-            None => {
-                let (api, name) = (&self.plan.api, style::NAME);
-                terminal::say(format_args!(
-                    "serving {api} at {name}{http}{name:#}, admin at {name}{admin}{name:#}"
-                ));
-            }
+        if let Some(quiet) = quiet {
+            dev::panel::show(self, quiet, took, self.setup.json).await;
+            return;
         }
+        let (api, name) = (&self.plan.api, style::NAME);
+        terminal::say(format_args!(
+            "serving {api} at {name}{http}{name:#}, admin at {name}{admin}{name:#}"
+        ));
     }
 
     async fn serve(&mut self, sender: &mpsc::Sender<Event>, events: &mut mpsc::Receiver<Event>) -> Outcome {
