@@ -2,13 +2,10 @@
 //! nothing with one key is done twice, and each row has a history that could have happened one request after the
 //! other.
 
-mod history;
-
 use crate::support::{
     client::Client,
     server::{Server, Setup, folder_with},
 };
-use history::{Ask, Event, Row, Told, is_linearizable};
 use serde_json::{Value, json};
 use std::{
     path::Path,
@@ -20,8 +17,10 @@ use std::{
     thread,
     time::Duration,
 };
-use stoa_exchange::clock;
-use stoa_testkit::Postgres;
+use stoa_testkit::{
+    Postgres,
+    history::{self, Ask, Event, Row, Told, is_linearizable, tick},
+};
 
 const FILE: &str = "
 api: crashes
@@ -104,7 +103,7 @@ fn killed_again_and_again(store: &str, processes: usize, settle: impl Fn()) -> t
         check(life, &told, &before, &after);
         let mut sent = live(&servers, &values, &mut rng);
         settle();
-        let settled = clock::now();
+        let settled = tick();
         for one in sent.iter_mut().filter(|s| s.event.told == Told::Nothing) {
             one.event.ended = settled;
         }
@@ -197,7 +196,7 @@ fn call(client: &Client, values: &AtomicU64, rng: &mut fastrand::Rng, begun: &mp
         };
         let key = (ask != Ask::Read && rng.bool()).then(|| format!("\"{value}\""));
         let tag = tags[row].as_ref().map(|(_, tag)| tag.as_str());
-        let start = clock::now();
+        let start = tick();
         let _ = begun.send(());
         let answer = send(client, row, ask, key.as_deref(), tag);
         let told = match &answer {
@@ -210,7 +209,7 @@ fn call(client: &Client, values: &AtomicU64, rng: &mut fastrand::Rng, begun: &mp
                 ask,
                 told,
                 begun: start,
-                ended: clock::now(),
+                ended: tick(),
             },
             key: key.map(|key| format!("{key}#{}", tag.unwrap_or_default())),
         });
@@ -233,7 +232,7 @@ fn repeat(client: &Client, sent: impl Iterator<Item = Sent>) -> (Vec<Sent>, Vec<
         if let (Told::Nothing, Some(kept)) = (one.event.told, &one.key) {
             let (key, tag) = kept.split_once('#').expect("a key and a tag");
             let tag = Some(tag).filter(|t| !t.is_empty());
-            let begun = clock::now();
+            let begun = tick();
             let again = || send(client, one.row, one.event.ask, Some(key), tag).expect("the server answers");
             let first = again();
             if first.replayed {
@@ -245,7 +244,7 @@ fn repeat(client: &Client, sent: impl Iterator<Item = Sent>) -> (Vec<Sent>, Vec<
                     event: Event {
                         told: Told::Answer(first.status, first.row),
                         begun,
-                        ended: clock::now(),
+                        ended: tick(),
                         ..one.event.clone()
                     },
                     key: None,

@@ -9,6 +9,8 @@ mod number;
 pub(crate) mod postgres;
 mod servers;
 pub(crate) mod shards;
+#[cfg(test)]
+mod simulation;
 mod slow;
 pub(crate) mod sql;
 pub(crate) mod sqlite;

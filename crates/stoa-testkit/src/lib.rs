@@ -1,5 +1,5 @@
-//! Real servers for tests: each in a folder of its own, on a port of its own, and gone when it is dropped. Only tests
-//! depend on this crate.
+//! Real servers for tests: each in a folder of its own, on a port of its own, and gone when it is dropped; and what judges
+//! a history of requests. Only tests depend on this crate.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -7,6 +7,7 @@
 )]
 
 mod cluster;
+pub mod history;
 mod pooler;
 mod programs;
 

@@ -322,6 +322,6 @@ impl Drop for PgStore {
         pools
             .iter()
             .filter_map(Weak::upgrade)
-            .for_each(|pool| pool.close());
+            .for_each(|pool| pool.shut());
     }
 }

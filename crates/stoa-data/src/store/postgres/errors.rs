@@ -218,7 +218,8 @@ pub(super) fn plain(error: &Error, shown: &str) -> StoreError {
         StoreError::Unavailable(said)
     };
     match code.code() {
-        "57014" | "55P03" | "25P03" | "25P04" => StoreError::Deadline,
+        // The last one: the time ran out behind an answer that nobody looked behind, so that the next statement is told.
+        "57014" | "55P03" | "25P03" | "25P04" | "25P02" => StoreError::Deadline,
         "53300" => StoreError::Unavailable(format!(
             "{shown} lets no more connections in: {} (53300). Raise max_connections or the login's CONNECTION LIMIT, or \
              run fewer processes or `server.workers`: each worker opens up to ten",

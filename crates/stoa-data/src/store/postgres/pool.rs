@@ -7,7 +7,7 @@ use super::connection::{Connection, jitter};
 use super::errors::{is_full, plain};
 use super::read::GRACE;
 use crate::store::StoreError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use stoa_exchange::clock;
@@ -49,6 +49,8 @@ pub(super) struct Pool {
     guests: Arc<Semaphore>,
     waiting: AtomicUsize,
     health: Mutex<Health>,
+    /// Whether the store is gone: what comes back is not kept.
+    gone: AtomicBool,
 }
 
 /// The place of one shared connection.
@@ -116,7 +118,7 @@ impl Drop for Alone {
         drop(self.read.take());
         if !self.clean {
             self.connection.stop();
-        } else if self.connection.is_usable() {
+        } else if self.connection.is_usable() && !self.pool.gone.load(Ordering::Relaxed) {
             lock(&self.pool.idle).push(Arc::clone(&self.connection));
         }
     }
@@ -145,6 +147,7 @@ impl Pool {
             guests: Arc::new(Semaphore::new(GUESTS_MAX)),
             waiting: AtomicUsize::new(0),
             health: Mutex::default(),
+            gone: AtomicBool::new(false),
         }
     }
 
@@ -400,7 +403,13 @@ impl Pool {
         lock(&slot.connection).as_ref().map(|c| c.pooled)
     }
 
-    /// Closes what is idle: the store is gone.
+    /// Closes what is idle, and what is under way when it ends: the store is gone.
+    pub(super) fn shut(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+        self.close();
+    }
+
+    /// Closes what is idle.
     pub(super) fn close(&self) {
         lock(&self.idle).clear();
         for slot in &self.shared {

@@ -145,13 +145,6 @@ fn attempt(limited: &Limited, shared: &Shared, running: &mut [Running]) -> Run<(
     };
     one(limited, shared, last);
     while limited.conn.is_autocommit() {
-        if let Some(lost) = running
-            .iter_mut()
-            .rev()
-            .find(|r| !r.settled && matches!(r.result, Some(Err(_))))
-        {
-            lost.settled = true;
-        }
         limited.conn.execute_batch("BEGIN IMMEDIATE")?;
         for entry in running.iter_mut().filter(|r| !r.settled) {
             one(limited, shared, entry);
@@ -185,7 +178,8 @@ fn one(limited: &Limited, shared: &Shared, entry: &mut Running) {
     })();
     limited.limit.set(None);
     if limited.conn.is_autocommit() {
-        // The transaction is gone; `attempt` sees it.
+        // The transaction is gone; `attempt` sees it. This one is not run again.
+        entry.settled = true;
         entry.result = Some(Err(match result {
             Err(fail) => fail.plain(&shared.path),
             Ok(_) => StoreError::Internal("the transaction ended by itself".to_owned()),
@@ -200,11 +194,8 @@ fn one(limited: &Limited, shared: &Shared, entry: &mut Running) {
     };
     entry.result = Some(match (result, closed) {
         (Ok(outcome), Ok(())) => Ok(outcome),
-        (Err(fail), _) => {
-            let error = explain(&limited.conn, shared, write, fail);
-            entry.settled = true;
-            Err(error)
-        }
+        // It stands only with the transaction: what the write met may have been another one's of the same transaction.
+        (Err(fail), _) => Err(explain(&limited.conn, shared, write, fail)),
         (Ok(_), Err(fail)) => Err(fail.plain(&shared.path)),
     });
 }

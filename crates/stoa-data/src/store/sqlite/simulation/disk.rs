@@ -4,6 +4,7 @@
 use sqlite_vfs::wip::{WalIndex, WalIndexLock};
 use sqlite_vfs::{DatabaseHandle, LockKind, OpenAccess, OpenOptions, Vfs};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind};
 use std::ops::Range;
@@ -17,6 +18,12 @@ pub(in crate::store::sqlite) const NAME: &str = "stoa-simulated";
 const PREFIX: &str = "/simulated/";
 /// Bytes that are written or not.
 const SECTOR: usize = 512;
+
+thread_local! {
+    /// What SQLite takes for random: a simulation runs in one thread.
+    static SALTS: RefCell<fastrand::Rng> =
+        const { RefCell::new(fastrand::Rng::with_seed(0)) };
+}
 
 /// Every simulated disk of this process, by its number.
 static DISKS: Mutex<Option<HashMap<u64, Disk>>> = Mutex::new(None);
@@ -111,6 +118,11 @@ pub(super) fn path(number: u64) -> std::path::PathBuf {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| sqlite_vfs::register(NAME, Disks, false).expect("SQLite takes it"));
     Path::new(PREFIX).join(format!("{number}.db"))
+}
+
+/// What SQLite takes for random from now on, in this thread.
+pub(super) fn seed(seed: u64) {
+    SALTS.set(fastrand::Rng::with_seed(seed));
 }
 
 /// Steps so far.
@@ -225,12 +237,7 @@ impl Vfs for Disks {
 
     fn random(&self, buffer: &mut [i8]) {
         // Salts of the log: they differ from one to the next, and are the same for the same seed.
-        let next = with(0, |disk| {
-            disk.steps += 1;
-            disk.steps
-        });
-        let mut rng = fastrand::Rng::with_seed(next);
-        buffer.fill_with(|| rng.i8(..));
+        SALTS.with_borrow_mut(|rng| buffer.fill_with(|| rng.i8(..)));
     }
 
     fn sleep(&self, duration: Duration) -> Duration {

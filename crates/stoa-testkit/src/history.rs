@@ -1,16 +1,29 @@
 //! Whether a history of one row could have happened one request after the other: the search of Wing and Gong ("Testing
 //! and Verifying Concurrent Objects", 1993) with the memory of Lowe ("Testing for linearizability", 2017).
 //!
-//! Every write sets a value that no other write sets, so a row is told by its value alone.
+//! Every write sets a value that no other write sets, so a row is told by its value alone; its versions are judged
+//! beside ([`one_version_each`]). Time is counted, not measured: what was observed later has the higher [`Tick`].
 
-use std::{collections::HashSet, time::Instant};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A moment, in the order in which moments were observed.
+pub type Tick = u64;
+
+/// The next moment: after everything that this process has observed so far.
+pub fn tick() -> Tick {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::SeqCst)
+}
 
 /// A row: absent, or its value.
-pub(crate) type Row = Option<u64>;
+pub type Row = Option<u64>;
 
 /// What a request asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub enum Ask {
     /// `POST`: the row must not be there.
     Create(u64),
     /// `PUT`: whether it is there or not.
@@ -27,7 +40,7 @@ pub(crate) enum Ask {
 
 /// What the caller learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub enum Told {
     /// The status, and for a read the row.
     Answer(u16, Row),
     /// The connection was lost: done once, or not at all.
@@ -40,12 +53,15 @@ pub(crate) enum Told {
 
 /// One request on one row.
 #[derive(Clone, Debug)]
-pub(crate) struct Event {
-    pub(crate) ask: Ask,
-    pub(crate) told: Told,
-    pub(crate) begun: Instant,
-    /// For one that was never answered: when the process was dead for certain.
-    pub(crate) ended: Instant,
+pub struct Event {
+    /// What was asked.
+    pub ask: Ask,
+    /// What was told.
+    pub told: Told,
+    /// Before it was sent.
+    pub begun: Tick,
+    /// For one that was never answered: when nothing of it could be done any more.
+    pub ended: Tick,
 }
 
 impl Event {
@@ -81,27 +97,42 @@ impl Event {
     }
 }
 
-/// The events in the order of their beginnings, in microseconds since the first.
-pub(crate) fn shown(events: &[Event]) -> String {
+/// The events in the order of their beginnings.
+pub fn shown(events: &[Event]) -> String {
     let mut events: Vec<&Event> = events.iter().collect();
     events.sort_by_key(|e| e.begun);
-    let zero = events.first().map(|e| e.begun);
-    let since = |moment: Instant| zero.map_or(0, |zero| moment.duration_since(zero).as_micros());
-    let line = |e: &&Event| {
-        format!(
-            "{:>8} {:>8} {:?} {:?}",
-            since(e.begun),
-            since(e.ended),
-            e.ask,
-            e.told
-        )
-    };
+    let line = |e: &&Event| format!("{:>8} {:>8} {:?} {:?}", e.begun, e.ended, e.ask, e.told);
     events.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether each value of a row was seen with one version, and each version with one value.
+///
+/// # Errors
+/// The two that do not fit.
+pub fn one_version_each<V: Copy + Debug + Eq + Hash>(
+    seen: impl IntoIterator<Item = (u64, V)>,
+) -> Result<(), String> {
+    let (mut versions, mut values) = (HashMap::new(), HashMap::new());
+    for (value, version) in seen {
+        let known = *versions.entry(value).or_insert(version);
+        if known != version {
+            return Err(format!(
+                "the value {value} has the versions {known:?} and {version:?}"
+            ));
+        }
+        let other = *values.entry(version).or_insert(value);
+        if other != value {
+            return Err(format!(
+                "the values {other} and {value} have one version, {version:?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whether some order of the events, in which none stands before one that ended before it began, leads from
 /// `before` to `after`.
-pub(crate) fn is_linearizable(before: Row, events: &[Event], after: Row) -> bool {
+pub fn is_linearizable(before: Row, events: &[Event], after: Row) -> bool {
     let mut search = Search {
         events,
         after,
@@ -132,9 +163,15 @@ impl Search<'_> {
             .filter(needed)
             .map(|i| self.events[i].ended)
             .min();
+        // And what may be left out is too late once something has happened that began after its end.
+        let last_begin = (0..done.len())
+            .filter(|i| done[*i])
+            .map(|i| self.events[i].begun)
+            .max();
         for i in 0..done.len() {
             let event = &self.events[i];
-            if done[i] || first_end.is_some_and(|end| event.begun > end) {
+            let too_early = first_end.is_some_and(|end| event.begun > end);
+            if done[i] || too_early || last_begin.is_some_and(|begin| begin > event.ended) {
                 continue;
             }
             if let Some(next) = event.apply(row) {
@@ -151,22 +188,31 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ask, Event, Told, is_linearizable};
-    use std::time::Duration;
-    use stoa_exchange::clock;
+    use super::{Ask, Event, Told, is_linearizable, one_version_each};
 
-    /// Events from `(begun, ended, ask, told)` in milliseconds.
+    /// Events from `(begun, ended, ask, told)`.
     fn events(list: &[(u64, u64, Ask, Told)]) -> Vec<Event> {
-        let zero = clock::now();
-        let at = |ms: u64| zero + Duration::from_millis(ms);
         list.iter()
-            .map(|(begun, ended, ask, told)| Event {
-                ask: *ask,
-                told: *told,
-                begun: at(*begun),
-                ended: at(*ended),
+            .map(|&(begun, ended, ask, told)| Event {
+                ask,
+                told,
+                begun,
+                ended,
             })
             .collect()
+    }
+
+    #[test]
+    fn versions_that_do_not_fit_are_found() {
+        assert!(one_version_each([(1, 10), (2, 11), (1, 10)]).is_ok());
+        assert!(
+            one_version_each([(1, 10), (1, 11)]).is_err(),
+            "a value that changed"
+        );
+        assert!(
+            one_version_each([(1, 10), (2, 10)]).is_err(),
+            "a version that came again"
+        );
     }
 
     #[test]
@@ -212,6 +258,16 @@ mod tests {
         assert!(!is_linearizable(None, &twice, Some(1)));
         let not_done = events(&[(0, 9, Ask::Create(1), Told::NotDone)]);
         assert!(!is_linearizable(None, &not_done, Some(1)));
+    }
+
+    #[test]
+    fn a_write_that_was_done_after_its_end_is_found() {
+        let late = events(&[
+            (0, 1, Ask::Put(1), Told::Nothing),
+            (2, 3, Ask::Put(2), Told::Answer(201, None)),
+        ]);
+        assert!(is_linearizable(None, &late, Some(2)));
+        assert!(!is_linearizable(None, &late, Some(1)));
     }
 
     #[test]
