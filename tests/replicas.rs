@@ -1,5 +1,7 @@
 //! A primary with replicas behind the built binary: a caller never sees its own past, and roles are followed while it serves.
 
+mod without_primary;
+
 use crate::support::{
     client::{Answer, Client},
     server::{Server, Setup, folder_with},

@@ -251,14 +251,15 @@ pub fn status(plan: &Plan, store_index: usize) -> Result<Status, MigrateError> {
     Ok(status)
 }
 
-/// The shards of a store that a process which starts cannot reach. Empty for a store that is in one piece.
+/// The shards of a store that have no server which takes writes when a process starts. Those whose replicas have all that the
+/// file needs are read from meanwhile.
 ///
 /// # Errors
-/// [`MigrateError`] when none can be reached, or nothing can be asked at all.
+/// [`MigrateError`] when none can be reached or read from, or nothing can be asked at all.
 pub fn away(plan: &Plan, store_index: usize) -> Result<Vec<Away>, MigrateError> {
     match place(plan, store_index)? {
-        Place::Servers(shards) if shards.len() > 1 => postgres::away(shards),
-        _ => Ok(Vec::new()),
+        Place::Servers(shards) => postgres::away(plan, store_index, shards),
+        Place::File(_) => Ok(Vec::new()),
     }
 }
 
@@ -320,6 +321,14 @@ pub(crate) fn join(
     Ok(applied.steps.len())
 }
 
+/// Whether reads of a shard that has no primary may be served from its replicas.
+pub(crate) fn reads(plan: &Plan, store_index: usize, shard: usize) -> bool {
+    match place(plan, store_index) {
+        Ok(Place::Servers(shards)) => postgres::reads(plan, store_index, shard, shards),
+        _ => false,
+    }
+}
+
 /// Whether the store can be served as it is; otherwise what is missing and what to do.
 pub fn check_schema(plan: &Plan, store_index: usize) -> Result<(), MigrateError> {
     check_without(plan, store_index, &[])
@@ -332,11 +341,12 @@ pub fn check_schema_without(plan: &Plan, store_index: usize, away: &[Away]) -> R
 }
 
 fn check_without(plan: &Plan, store_index: usize, without: &[usize]) -> Result<(), MigrateError> {
-    let missing: Vec<Step> = plan_without(plan, store_index, without)?
-        .steps
-        .into_iter()
-        .filter(|s| s.required)
-        .collect();
+    served(plan_without(plan, store_index, without)?.steps.into_iter())
+}
+
+/// Whether nothing is missing that the plan cannot be served without.
+fn served(steps: impl Iterator<Item = Step>) -> Result<(), MigrateError> {
+    let missing: Vec<Step> = steps.filter(|step| step.required).collect();
     if missing.is_empty() {
         return Ok(());
     }

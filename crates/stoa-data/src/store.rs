@@ -34,8 +34,8 @@ pub fn open(plan: &Arc<Plan>, store_index: usize) -> Result<Arc<dyn Store>, Stor
     open_without(plan, store_index, &[])
 }
 
-/// As [`open`], without the shards that are away ([`crate::migrate::away`]): each joins when it is there and its tables
-/// are as the plan says, as long as somebody runs [`Store::watch`].
+/// As [`open`], without the shards that are away ([`crate::migrate::away`]), or with their replicas alone: each joins when it is
+/// there and its tables are as the plan says, as long as somebody runs [`Store::watch`].
 pub fn open_without(
     plan: &Arc<Plan>,
     store_index: usize,
@@ -53,11 +53,14 @@ pub fn open_without(
             durability,
             ..
         } => match &shards[..] {
+            [_] if !shards::is_fenced(plan, store_index) && !away.is_empty() => {
+                Ok(Arc::new(shards::One::open(plan, store_index, away)?))
+            }
             [one] if !shards::is_fenced(plan, store_index) => Ok(Arc::new(postgres::PgStore::open(
                 plan,
                 store_index,
                 (0, one),
-                (*max_lag, *durability),
+                (*max_lag, Some(*durability)),
             )?)),
             _ => Ok(Arc::new(shards::Sharded::open(plan, store_index, shards, away)?)),
         },

@@ -180,7 +180,7 @@ fn fit_tables(
         });
         match fitted {
             Ok(away) => {
-                let left = |a: &Away| format!("{name}: shard {} is not served yet: {}", a.shard, a.why);
+                let left = |a: &Away| format!("{name}: {a}");
                 notes.extend(away.iter().map(left));
                 all.insert(position, away);
             }

@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     /// When old replies were removed last, in seconds since 1970.
     cleaned: AtomicU64,
     closed: AtomicBool,
+    /// Whether it stands in for a store whose primary was never seen: nothing is known of that, so nothing is written.
+    stands_in: bool,
     /// Whether somebody looks at the servers already.
     watched: AtomicBool,
     /// The pools of all threads, to be closed with the store.
@@ -114,6 +116,20 @@ impl Shared {
         })
     }
 
+    /// The server that takes writes.
+    ///
+    /// # Errors
+    /// [`StoreError::NoPrimary`] when there is none, more than one, or one that was not looked at yet.
+    fn lead(&self) -> Result<usize, StoreError> {
+        if self.stands_in {
+            self.group.hint();
+            return Err(StoreError::NoPrimary(String::from(
+                "the process started without a server that takes writes, and none has been taken in yet",
+            )));
+        }
+        self.group.lead()
+    }
+
     /// Rows of the largest page of a resource.
     fn page_max(&self, resource: usize) -> u64 {
         self.plan
@@ -130,12 +146,13 @@ pub(crate) struct PgStore {
 }
 
 impl PgStore {
-    /// Looks at the servers and their tables. One server must take writes, and be migrated.
+    /// Looks at the servers and their tables. One server must take writes, and be migrated. Without `durability` none need be
+    /// there that does, and none is written to: reads are served by replicas.
     pub(crate) fn open(
         plan: &Arc<Plan>,
         store: usize,
         (shard, urls): (u16, &PostgresShard),
-        (max_lag, durability): (Duration, Durability),
+        (max_lag, durability): (Duration, Option<Durability>),
     ) -> Result<Self, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let group = Group::new(shard, urls, max_lag, &bounds(plan, store))?;
@@ -161,12 +178,23 @@ impl PgStore {
                 keeps: AtomicBool::new(false),
                 cleaned: AtomicU64::new(0),
                 closed: AtomicBool::new(false),
+                stands_in: durability.is_none(),
                 watched: AtomicBool::new(false),
                 pools: Mutex::default(),
                 away: Mutex::default(),
             }),
             cursor_key,
         })
+    }
+
+    /// Closes its connections, those that are under way when they end, and looks at no server any more.
+    pub(crate) fn shut(&self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|pool| pool.shut());
     }
 
     /// Whether the primary answers, or a replica would.
@@ -219,7 +247,7 @@ impl PgStore {
 
     /// The rows of a statement of Stoa's own, as text.
     pub(crate) async fn ask(&self, sql: &str, deadline: Instant) -> Result<Vec<alone::TextRow>, StoreError> {
-        let primary = self.shared.group.lead()?;
+        let primary = self.shared.lead()?;
         let Some(pool) = pools::of(&self.shared, primary, As::Primary) else {
             return Err(StoreError::Internal(String::from("the shard has no primary")));
         };
@@ -233,7 +261,7 @@ impl PgStore {
     }
 
     async fn primary_answers(&self, deadline: Instant) -> Result<(), StoreError> {
-        let primary = self.shared.group.lead()?;
+        let primary = self.shared.lead()?;
         let Some(pool) = pools::of(&self.shared, primary, As::Primary) else {
             return Err(StoreError::Internal(String::from("the shard has no primary")));
         };
@@ -317,11 +345,6 @@ impl Store for PgStore {
 
 impl Drop for PgStore {
     fn drop(&mut self) {
-        self.shared.closed.store(true, Ordering::Relaxed);
-        let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|pool| pool.shut());
+        self.shut();
     }
 }

@@ -9,6 +9,7 @@ mod groups;
 mod known;
 mod map;
 mod merge;
+mod one;
 mod route;
 mod scatter;
 mod slot;
@@ -19,6 +20,7 @@ mod without_first;
 mod write;
 
 pub(crate) use map::{Map, READ};
+pub(crate) use one::One;
 pub(crate) use route::one_of;
 pub use slot::Away;
 pub use status::{ReplicaStatus, ShardStatus, status};
@@ -65,8 +67,8 @@ pub(crate) struct Sharded {
 }
 
 impl Sharded {
-    /// Looks at every shard that is not away and reads the map; where the first shard is away, what the others own. They
-    /// must be migrated.
+    /// Looks at every shard that is not away, or is read from, and reads the map; where the first shard is away, what the others
+    /// own. They must be migrated.
     pub(crate) fn open(
         plan: &Arc<Plan>,
         store: usize,
@@ -76,12 +78,12 @@ impl Sharded {
         let first = shards
             .first()
             .ok_or_else(|| StoreError::Internal("a store without shards".to_owned()))?;
-        let (map, recorded) = if away.iter().any(|a| a.shard == 0) {
+        let (map, recorded) = if away.iter().any(|a| a.shard == 0 && !a.reads) {
             let (map, key) = without_first::look(shards, away)?;
             (map, Some(key))
         } else {
             let map = apart(async || {
-                let alone = Alone::primary(first).await?;
+                let alone = Alone::reading(first).await?;
                 let rows = alone.rows(READ).await.map_err(|error| alone.broken(&error))?;
                 Map::read(&rows, shards.len())
             })?;

@@ -23,6 +23,15 @@ pub(super) enum Planned {
     Note(String),
 }
 
+impl Planned {
+    pub(super) fn step(self) -> Option<Step> {
+        match self {
+            Self::Step(step, _) => Some(step),
+            Self::Note(_) => None,
+        }
+    }
+}
+
 /// One table under comparison.
 struct Compared<'a> {
     resource: &'a Resource,

@@ -37,6 +37,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Whether it is a replica that reads may go to.
+    pub(crate) fn is_read_from(&self) -> bool {
+        self.role == Role::Replica && self.out.is_none()
+    }
+
     /// Connects to it.
     ///
     /// # Errors
@@ -101,6 +106,18 @@ impl Alone {
         let primary = group.members.get(group.lead()?);
         let target = primary.map(|member| member.write.as_ref().clone());
         Self::to(target.ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?).await
+    }
+
+    /// Connects to the server of a shard that takes writes, or to a replica where none does.
+    ///
+    /// # Errors
+    /// As [`Self::primary`].
+    pub(crate) async fn reading(shard: &PostgresShard) -> Result<Self, StoreError> {
+        let (primary, others) = Self::all(shard).await;
+        match (primary, others.into_iter().find(Found::is_read_from)) {
+            (Err(_), Some(replica)) => replica.open().await,
+            (primary, _) => primary,
+        }
     }
 
     /// The server of a shard that takes writes, and what each of the others is.

@@ -40,7 +40,7 @@ pub(super) async fn run(
     deadline: Instant,
 ) -> Result<Page, StoreError> {
     let calling = Calling::new(shared, call).map_err(|fail| plain(fail, shared))?;
-    let primary = shared.group.lead()?;
+    let primary = shared.lead()?;
     let pool = pools::of(shared, primary, As::Primary)
         .ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?;
     let connection = shared.hinting(pool.alone(deadline).await)?;

@@ -177,9 +177,16 @@ impl Group {
 
     /// Whether a replica is fit to answer reads.
     pub(super) fn has_replica(&self) -> bool {
+        self.replica().is_some()
+    }
+
+    /// A replica that is fit to answer reads.
+    pub(super) fn replica(&self) -> Option<&Member> {
         let view = self.view();
-        let mut seen = view.seen.iter().zip(&self.members);
-        self.reads && seen.any(|(s, member)| s.role == Role::Replica && s.out.is_none() && !member.is_out())
+        let mut seen = view.seen.iter().zip(&self.members).filter(|_| self.reads);
+        let fit =
+            |(s, member): &(&Seen, &Member)| s.role == Role::Replica && s.out.is_none() && !member.is_out();
+        seen.find(fit).map(|(_, member)| member)
     }
 
     /// Something may have changed: the servers are looked at again at once.

@@ -82,7 +82,7 @@ pub(super) async fn kept(
     deadline: Instant,
 ) -> Result<Option<Done>, StoreError> {
     let group = &shared.group;
-    let primary = group.lead()?;
+    let primary = shared.lead()?;
     let pool = pools::of(shared, primary, As::Primary)
         .ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?;
     let mut at = Position::default();

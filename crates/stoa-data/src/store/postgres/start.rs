@@ -39,7 +39,8 @@ pub(super) struct Found {
     pub(super) commit: &'static str,
 }
 
-/// Looks, in a runtime of its own: a store is opened where nothing may be waited for.
+/// Looks, in a runtime of its own: a store is opened where nothing may be waited for. Without `durability` there are no writes,
+/// and a replica is looked at.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the server is not there, not migrated, or has other tables than the plan says.
@@ -47,7 +48,7 @@ pub(super) fn look(
     plan: &Plan,
     store: usize,
     group: &Group,
-    durability: Durability,
+    durability: Option<Durability>,
 ) -> Result<Found, StoreError> {
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| {
@@ -59,11 +60,15 @@ pub(super) fn look(
                 if group.is_watched() {
                     super::watch::look_first(group).await;
                 }
-                let primary = group.lead()?;
-                let Some(primary) = group.members.get(primary) else {
-                    return Err(StoreError::Internal(String::from("the shard has no primary")));
+                let target = match durability {
+                    Some(_) => group.members.get(group.lead()?).map(|primary| &primary.write),
+                    None => group.replica().map(|replica| &replica.read),
                 };
-                let target = &primary.write;
+                let Some(target) = target else {
+                    return Err(StoreError::Unavailable(String::from(
+                        "the shard has no such server",
+                    )));
+                };
                 tokio::time::timeout(START, find(plan, store, target, durability))
                     .await
                     .map_err(|_| StoreError::Unavailable(format!("{} does not answer", target.shown)))?
@@ -79,7 +84,7 @@ async fn find(
     plan: &Plan,
     store: usize,
     target: &Target,
-    durability: Durability,
+    durability: Option<Durability>,
 ) -> Result<Found, StoreError> {
     let broken = |error: tokio_postgres::Error| plain(&error, &target.shown);
     let connection = Connection::open(target).await.map_err(broken)?;
@@ -107,7 +112,10 @@ async fn find(
         routines: routines(plan, store, client, target).await?,
         cursor_key: cursor_key(client, manages, target).await?,
         tables,
-        commit: commit(client, durability, target).await?,
+        commit: match durability {
+            Some(durability) => commit(client, durability, target).await?,
+            None => "",
+        },
     })
 }
 

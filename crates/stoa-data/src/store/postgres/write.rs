@@ -61,7 +61,7 @@ pub(super) async fn run(
     let mut tries = 0;
     loop {
         tries += 1;
-        let primary = shared.group.lead()?;
+        let primary = shared.lead()?;
         let pool = &pools::of(shared, primary, As::Primary)
             .ok_or_else(|| StoreError::Internal(String::from("the shard has no primary")))?;
         let connection = shared.hinting(pool.alone(deadline).await)?;

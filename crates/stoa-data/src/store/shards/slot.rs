@@ -1,9 +1,11 @@
 //! The place of one shard of a store: what serves it, or why nothing does yet. A shard that is away when a process starts
-//! joins as soon as it has a server that takes writes and its tables are as the plan says.
+//! joins as soon as it has a server that takes writes and its tables are as the plan says. Until then its replicas answer
+//! reads, where they have all that the plan needs.
 
 use crate::migrate;
 use crate::store::postgres::{PgStore, address};
 use crate::store::{Change, Role, Server, Store, StoreError, Tell};
+use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use stoa_config::plan::{Plan, StoreKind};
@@ -11,19 +13,50 @@ use stoa_config::plan::{Plan, StoreKind};
 /// How often a shard that is away is looked for.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A shard that cannot be reached.
+/// A shard that has no server which takes writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Away {
     /// Position in the file.
     pub shard: usize,
     /// Why, for people; never a password.
     pub why: String,
+    /// Whether its replicas are read from meanwhile.
+    pub reads: bool,
+}
+
+impl Away {
+    /// `read`: whether reads may go to its replicas, or why not.
+    pub(crate) fn new(shard: usize, why: String, read: Result<(), String>) -> Self {
+        let reads = read.is_ok();
+        let why = match read {
+            Err(misfit) if !misfit.is_empty() => format!("{why}; {misfit}"),
+            _ => why,
+        };
+        Self { shard, why, reads }
+    }
+}
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&unserved(self.shard, self.reads, &self.why))
+    }
+}
+
+/// What of a shard is not served, and why.
+fn unserved(shard: usize, reads: bool, why: &str) -> String {
+    if reads {
+        format!("shard {shard} takes no writes, reads are served by replicas: {why}")
+    } else {
+        format!("shard {shard} is not served: {why}")
+    }
 }
 
 /// The place of a shard.
 pub(super) struct Slot {
     shard: usize,
     store: OnceLock<PgStore>,
+    /// What answers reads until then.
+    meanwhile: OnceLock<PgStore>,
     /// Why there is none, as it was found last.
     why: Mutex<String>,
     /// Host and port of its first server.
@@ -40,10 +73,12 @@ impl Slot {
         shard: usize,
         away: &[Away],
     ) -> Result<Self, StoreError> {
-        let why = away.iter().find(|a| a.shard == shard).map(|a| a.why.clone());
+        let own = away.iter().find(|a| a.shard == shard);
+        let why = own.map(|a| a.why.clone());
         let slot = Self {
             shard,
             store: OnceLock::new(),
+            meanwhile: OnceLock::new(),
             name: match urls(plan, store, shard) {
                 Ok((urls, ..)) => address(urls)?,
                 Err(error) => return Err(error),
@@ -51,8 +86,15 @@ impl Slot {
             why: Mutex::new(why.clone().unwrap_or_default()),
             awaited: OnceLock::new(),
         };
-        if why.is_none() {
-            let _ = slot.store.set(open(plan, store, shard)?);
+        match own {
+            None => drop(slot.store.set(open(plan, store, shard, Serves::All)?)),
+            // Where it went away in this moment it is looked for like any other.
+            Some(own) if own.reads => {
+                if let Ok(opened) = open(plan, store, shard, Serves::Reads) {
+                    let _ = slot.meanwhile.set(opened);
+                }
+            }
+            Some(_) => {}
         }
         Ok(slot)
     }
@@ -62,9 +104,8 @@ impl Slot {
     /// # Errors
     /// [`StoreError::Unavailable`] while nothing does.
     pub(super) fn get(&self) -> Result<&PgStore, StoreError> {
-        self.store
-            .get()
-            .ok_or_else(|| StoreError::Unavailable(self.why()))
+        let serving = self.store.get().or_else(|| self.meanwhile.get());
+        serving.ok_or_else(|| StoreError::Unavailable(self.why()))
     }
 
     fn why(&self) -> String {
@@ -74,7 +115,15 @@ impl Slot {
     /// Its servers for people and metrics; one that is down while the shard is away or its only server is not reached.
     pub(super) fn servers(&self) -> Vec<Server> {
         let Some(store) = self.store.get() else {
-            return vec![self.down(&format!("shard {} is not served: {}", self.shard, self.why()))];
+            let why = self.unserved();
+            let Some(meanwhile) = self.meanwhile.get() else {
+                return vec![self.down(&why)];
+            };
+            let mut servers = meanwhile.servers();
+            if let Some(first) = servers.iter_mut().find(|server| server.name == self.name) {
+                first.out = Some(why);
+            }
+            return servers;
         };
         let away = store.away();
         let down = away.map(|why| self.down(&format!("shard {} does not answer: {why}", self.shard)));
@@ -107,9 +156,8 @@ impl Slot {
         }
     }
 
-    fn away(&self, tell: &Tell) {
-        let text = format!("shard {} is not served: {}", self.shard, self.why());
-        tell(&self.change(true, text));
+    fn unserved(&self) -> String {
+        unserved(self.shard, self.meanwhile.get().is_some(), &self.why())
     }
 }
 
@@ -127,11 +175,39 @@ pub(super) fn watch(
     }
     slot.awaited.set(()).ok()?;
     let (slots, plan) = (Arc::downgrade(slots), Arc::clone(plan));
+    let tell: Arc<dyn Fn(&Change) + Send + Sync> = Arc::from(tell);
     Some(Box::pin(async move {
-        if let Some(watch) = wait(&slots, (&plan, store), shard, tell).await {
+        // The replicas are looked at meanwhile; that ends when the shard is served as a whole.
+        let waits = wait(&slots, (&plan, store), shard, &tell);
+        let (watch, ()) = futures_util::future::join(waits, meanwhile(&slots, shard, &tell)).await;
+        if let Some(watch) = watch {
             watch.await;
         }
     }))
+}
+
+type Told = Arc<dyn Fn(&Change) + Send + Sync>;
+
+fn own(tell: &Told) -> Tell {
+    let tell = Arc::clone(tell);
+    Box::new(move |change: &Change| tell(change))
+}
+
+/// Looks at the servers of a shard that only its replicas serve, until it is served as a whole or the store is gone.
+async fn meanwhile(slots: &Weak<Vec<Slot>>, shard: usize, tell: &Told) {
+    loop {
+        let watch = {
+            let Some(slots) = slots.upgrade() else { return };
+            let Some(slot) = slots.get(shard).filter(|slot| slot.store.get().is_none()) else {
+                return;
+            };
+            slot.meanwhile.get().and_then(|reads| reads.watch(own(tell)))
+        };
+        match watch {
+            Some(watch) => return watch.await,
+            None => tokio::time::sleep(EVERY).await,
+        }
+    }
 }
 
 /// Tries until the shard is served or the store is gone; gives what looks at its servers.
@@ -139,40 +215,53 @@ async fn wait(
     slots: &Weak<Vec<Slot>>,
     (plan, store): (&Arc<Plan>, usize),
     shard: usize,
-    tell: Tell,
+    tell: &Told,
 ) -> Option<crate::store::Watch> {
     let mut said = None;
     loop {
-        {
+        let (served, reads) = {
             let slots = slots.upgrade()?;
             let slot = slots.get(shard)?;
-            let why = slot.why();
-            if said.as_ref() != Some(&why) {
-                slot.away(&tell);
-                said = Some(why);
+            let now = slot.unserved();
+            if said.as_ref() != Some(&now) {
+                tell(&slot.change(true, now.clone()));
+                said = Some(now);
             }
-        }
+            let served = slots.iter().position(|slot| slot.store.get().is_some());
+            (served, slot.meanwhile.get().is_some())
+        };
         tokio::time::sleep(EVERY).await;
         let plan = Arc::clone(plan);
-        let served = slots
-            .upgrade()?
-            .iter()
-            .position(|slot| slot.store.get().is_some());
         // Migrating and looking at tables wait, each with bounds of its own; the task that watches must not.
-        let tried = tokio::task::spawn_blocking(move || join(&plan, store, shard, served)).await;
+        let tried = tokio::task::spawn_blocking(move || {
+            join(&plan, store, shard, served).map_err(|why| {
+                let may = !reads && migrate::reads(&plan, store, shard);
+                let opened = may.then(|| open(&plan, store, shard, Serves::Reads).ok());
+                (why, opened.flatten())
+            })
+        });
+        let tried = tried.await;
         let slots = slots.upgrade()?;
         let slot = slots.get(shard)?;
         match tried {
             Ok(Ok((opened, steps))) => {
                 let _ = slot.store.set(opened);
+                if let Some(meanwhile) = slot.meanwhile.get() {
+                    meanwhile.shut();
+                }
                 let made = match steps {
                     0 => String::new(),
                     n => format!(", after {n} steps of its migration"),
                 };
                 tell(&slot.change(false, format!("shard {shard} is served from now on{made}")));
-                return slot.store.get()?.watch(tell);
+                return slot.store.get()?.watch(own(tell));
             }
-            Ok(Err(why)) => *slot.why.lock().unwrap_or_else(PoisonError::into_inner) = why,
+            Ok(Err((why, reads))) => {
+                *slot.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+                if let Some(reads) = reads {
+                    let _ = slot.meanwhile.set(reads);
+                }
+            }
             // It panicked, which is in the log.
             Err(_) => {}
         }
@@ -188,7 +277,7 @@ fn join(
     served: Option<usize>,
 ) -> Result<(PgStore, usize), String> {
     let steps = migrate::join(plan, store, shard, served).map_err(|error| error.to_string())?;
-    let opened = open(plan, store, shard).map_err(|error| error.to_string())?;
+    let opened = open(plan, store, shard, Serves::All).map_err(|error| error.to_string())?;
     Ok((opened, steps))
 }
 
@@ -216,9 +305,18 @@ fn urls(plan: &Plan, store: usize, shard: usize) -> Result<Urls<'_>, StoreError>
     )))
 }
 
-fn open(plan: &Arc<Plan>, store: usize, shard: usize) -> Result<PgStore, StoreError> {
+/// What is served of a shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serves {
+    All,
+    /// By its replicas, while nobody takes writes.
+    Reads,
+}
+
+fn open(plan: &Arc<Plan>, store: usize, shard: usize, serves: Serves) -> Result<PgStore, StoreError> {
     let (urls, count, max_lag, durability) = urls(plan, store, shard)?;
     let number = u16::try_from(shard).unwrap_or(u16::MAX);
+    let durability = (serves == Serves::All).then_some(durability);
     PgStore::open(plan, store, (number, urls), (max_lag, durability))
         .map_err(|error| super::named(error, shard, count > 1))
 }

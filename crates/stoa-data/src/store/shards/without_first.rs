@@ -16,13 +16,14 @@ use stoa_config::plan::PostgresShard;
 /// # Errors
 /// [`StoreError::Unavailable`] when one cannot be asked, or none has recorded the key.
 pub(super) fn look(shards: &[PostgresShard], away: &[Away]) -> Result<(Map, [u8; 32]), StoreError> {
+    let lost = |position: usize| away.iter().any(|a| a.shard == position && !a.reads);
     apart(async || {
         let (mut owned, mut key) = (Vec::new(), None);
         for (position, shard) in shards.iter().enumerate() {
-            if away.iter().any(|a| a.shard == position) {
+            if lost(position) {
                 continue;
             }
-            let alone = Alone::primary(shard).await?;
+            let alone = Alone::reading(shard).await?;
             let asked = async |sql: &str| alone.rows(sql).await.map_err(|error| alone.broken(&error));
             let rows = asked("SELECT bucket, epoch FROM \"_stoa_owned\"").await?;
             owned.push((position, rows.iter().filter_map(bucket).collect()));
@@ -37,7 +38,7 @@ pub(super) fn look(shards: &[PostgresShard], away: &[Away]) -> Result<(Map, [u8;
         let key = key.ok_or_else(|| {
             StoreError::Unavailable("no shard has recorded the key that signs cursors".to_owned())
         })?;
-        let rest = (away.len() == 1).then_some(0);
+        let rest = (away.iter().filter(|a| !a.reads).count() == 1).then_some(0);
         Ok((Map::from_owners(&owned, rest, shards.len()), key))
     })
 }
