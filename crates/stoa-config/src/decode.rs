@@ -5,6 +5,7 @@ pub(crate) mod admission;
 pub(crate) mod auth;
 pub(crate) mod functions;
 pub(crate) mod handling;
+pub(crate) mod imported;
 pub(crate) mod limits;
 pub(crate) mod overload;
 pub(crate) mod own;

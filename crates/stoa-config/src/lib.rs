@@ -12,6 +12,7 @@ mod grammar;
 mod lint;
 mod node;
 mod not_built;
+mod openapi;
 pub mod plan;
 mod profile;
 mod reference;

@@ -151,6 +151,11 @@ async fn answer(
         intake::bounded(body, route.body_bytes_max, &parts.headers, gateway.settings.pace)?;
     context.body_bytes_max = route.body_bytes_max;
     way.progress.clone_from(&progress);
+    let body = match &route.validate {
+        // Rare, and reads the body: the future of all others stays small.
+        Some(rules) => Box::pin(rules.judge(context, parts, body, progress.as_deref())).await?,
+        None => body,
+    };
     // idempotency: a replayed reply must have passed every check above.
     // cache: behind auth, so that nobody is given what he may not see.
     // fault: where a service would have failed, all before it was right.

@@ -21,6 +21,10 @@ stoa_exchange::codes! {
         "More requests wait than can be answered in time, so this one was refused at once: come back after `Retry-After`. `priority` of a route says which go last, `server.overload` switches this off.";
     FAULT_INJECTED = "fault-injected", 503, "The request failed on purpose",
         "`fault:` of the profile in use wants a share of the route's requests to fail, to see how callers take it.";
+    INVALID_REQUEST = "invalid-request", 400, "The request is not what the service's document describes",
+        "A parameter of the path, the query or the head is missing or has a value that the OpenAPI document of the service does not allow; `errors` names each.";
+    INVALID_BODY = "invalid-body", 422, "The body is not what the service's document describes",
+        "The JSON body does not fit the schema in the OpenAPI document of the service; `errors` names each place and what is wrong with it.";
     FIXED_REPLY = "fixed-reply", 503, "The API file answers this address itself",
         "The route has `reply:` with this status and no body of its own.";
     REQUEST_TIMEOUT = "request-timeout", 408, "The request did not arrive in time",

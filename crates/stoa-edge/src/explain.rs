@@ -24,6 +24,9 @@ pub(crate) fn policies(route: &Route) -> Value {
     if let Some(admission) = &route.admission {
         validate["content_types"] = json!(admission.types_in_words());
     }
+    if let Some(rules) = &route.validate {
+        validate["document"] = rules.in_words();
+    }
     say("validate", validate);
     if let Some(rule) = &route.fault {
         say("fault", json!(fault::in_words(rule)));

@@ -10,6 +10,7 @@ use crate::{
         edit::{Fields, RequestEdit},
         mirror::Mirror,
         shed::{Limiter, Limiters, Shed, pressure::Pressure},
+        validate::Validate,
     },
     record::Done,
     route::{
@@ -92,6 +93,8 @@ pub(crate) struct Route {
     pub(crate) admission: Option<Box<Admission>>,
     /// Whether replies are compressed.
     pub(crate) compress: Compress,
+    /// By what requests are judged.
+    pub(crate) validate: Option<Arc<Validate>>,
     /// What goes wrong on purpose.
     pub(crate) fault: Option<Box<FaultRule>>,
     /// Who gets a copy.
@@ -119,6 +122,7 @@ impl Route {
             body_bytes_max: server.body_bytes_max,
             admission: None,
             compress: server.compress,
+            validate: None,
             fault: None,
             mirror: None,
             edit: None,
@@ -397,6 +401,8 @@ impl Settings {
 }
 
 fn add_service(routes: &mut Table<Arc<Route>>, server: &plan::Server, own: &Opened<'_>, all: &[Opened<'_>]) {
+    let document = own.plan.routes.iter().find_map(|r| r.handling.openapi.as_ref());
+    let validate = document.map(|document| Arc::new(Validate::of(document)));
     for route in &own.plan.routes {
         let (target, limiter) = if let Some(split) = &route.handling.split {
             // Each of its services has its own limit.
@@ -409,6 +415,7 @@ fn add_service(routes: &mut Table<Arc<Route>>, server: &plan::Server, own: &Open
             )
         };
         let mut compiled = compiled(server, route, target, limiter);
+        compiled.validate = validate.clone().filter(|_| route.handling.openapi.is_some());
         let mirror = route.handling.mirror.as_ref();
         compiled.mirror = mirror.and_then(|mirror| {
             let other = all.iter().find(|o| o.plan.name == mirror.service)?;

@@ -10,3 +10,4 @@ pub(crate) mod fault;
 pub(crate) mod mirror;
 pub(crate) mod share;
 pub(crate) mod shed;
+pub(crate) mod validate;

@@ -6,6 +6,7 @@
 
 mod filter;
 mod function;
+mod imported;
 mod names;
 mod parameter;
 mod resource;
@@ -41,6 +42,7 @@ pub(crate) fn document(plan: &Plan) -> Value {
     components.insert("parameters".into(), parameters.into());
     components.insert("headers".into(), response::headers());
     components.insert("responses".into(), response::problems());
+    imported::components(&mut components, plan);
     if plan.auth.is_configured() {
         components.insert("securitySchemes".into(), security_schemes(plan));
     }

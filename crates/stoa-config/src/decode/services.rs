@@ -1,7 +1,7 @@
 //! `services:`
 
 use super::{
-    Context, Reader, admission, flag, handling,
+    Context, Reader, admission, flag, handling, imported,
     limits::{self, USE_SHAPE},
     overload,
     own::route_head,
@@ -110,6 +110,12 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
             "true",
         )
         .or("false"),
+        Key::new(
+            "openapi",
+            Shape::Value(&name::PATH_WORDS),
+            "Its OpenAPI document: the routes where `routes` is left out; what requests are judged by, and documented as.",
+            "payments.openapi.yaml",
+        ),
         Key::new(
             "split",
             traffic::SPLIT_SHAPE,
@@ -375,7 +381,7 @@ pub(crate) struct Shared<'s> {
 
 pub(crate) fn services(
     node: &Node,
-    _context: &Context<'_>,
+    context: &Context<'_>,
     shared: &mut Shared<'_>,
     report: &mut Report<'_>,
 ) -> Vec<Service> {
@@ -393,12 +399,17 @@ pub(crate) fn services(
         if let Err(flaw) = name::name(&entry.key) {
             report.add(codes::NAME, entry.key_span, flaw.message);
         }
-        services.extend(service(entry, shared, report));
+        services.extend(service(entry, context, shared, report));
     }
     services
 }
 
-fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> Option<Service> {
+fn service(
+    entry: &Entry,
+    context: &Context<'_>,
+    shared: &mut Shared<'_>,
+    report: &mut Report<'_>,
+) -> Option<Service> {
     let (name, node) = (entry.key.as_str(), &entry.value);
     let place = report.text.place(entry.key_span);
     let mut service = Service {
@@ -455,10 +466,15 @@ fn service(entry: &Entry, shared: &mut Shared<'_>, report: &mut Report<'_>) -> O
         .get("strip_prefix")
         .and_then(|n| flag(n, "strip_prefix", report))
         .unwrap_or(false);
+    let document = imported::document(&read, context, report);
     match read.get("routes") {
+        None if let Some(document) = &document => {
+            service.routes = imported::routes(document, &place, shared.auth);
+        }
         None => service.routes = vec![everything(name, place, shared.auth)],
         Some(node) => service.routes = routes(node, &service, shared, report),
     }
+    imported::judge(&mut service, document);
     traffic::everywhere(&mut service, &read, &shared.names, report);
     // Thousands of services with a route each are not unheard of.
     service.routes.shrink_to_fit();

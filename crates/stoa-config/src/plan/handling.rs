@@ -1,9 +1,9 @@
 //! What a route does beside who may use it: answers of its own, and what is rewritten on the way.
 
-use super::{FaultRule, Mirror, Split};
+use super::{FaultRule, Mirror, OpenApi, Split};
 use http::{HeaderName, StatusCode};
 use ipnet::IpNet;
-use std::{fmt, net::IpAddr, num::NonZeroU32};
+use std::{fmt, net::IpAddr, num::NonZeroU32, sync::Arc};
 
 /// The parts of a route that most routes do not have.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Handling {
     pub reply_fields: FieldEdits,
     /// `ip`: which clients may ask.
     pub ip: IpRules,
+    /// `openapi` of the service: by what its requests are judged.
+    pub openapi: Option<Arc<OpenApi>>,
     /// `split`: requests that go to other services.
     pub split: Option<Split>,
     /// `mirror`: a copy for another service.

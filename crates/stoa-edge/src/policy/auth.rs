@@ -11,7 +11,7 @@ mod keys;
 mod memory;
 pub(crate) mod pem;
 mod refusal;
-mod strict;
+pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
 

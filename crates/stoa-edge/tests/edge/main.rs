@@ -13,6 +13,7 @@ mod h2_raw;
 mod h2_serves;
 mod headers;
 mod malformed;
+mod openapi;
 mod overload;
 mod paths;
 mod policies;

@@ -1,6 +1,6 @@
 //! The routes of a service. What the service answers is its own; what Stoa adds is described.
 
-use super::{Paths, names::pascal, parameter, response, secure};
+use super::{Paths, imported, names::pascal, parameter, response, secure};
 use serde_json::{Map, Value, json};
 use stoa_config::plan::{Access, Answer, Idempotency, Plan, Route, Segment, Service};
 
@@ -11,17 +11,32 @@ const EVERY: &[&str] = &["get", "post", "put", "patch", "delete"];
 
 /// Adds the routes that somebody may use.
 pub(super) fn add(paths: &mut Paths, plan: &Plan, service: &Service) {
-    add_routes(paths, plan, &service.name, &service.routes);
+    let Some(document) = imported::of(service) else {
+        return add_routes(
+            paths,
+            plan,
+            &service.name,
+            &service.routes.iter().collect::<Vec<_>>(),
+        );
+    };
+    let described = imported::add(paths, plan, service, document);
+    let others = service
+        .routes
+        .iter()
+        .zip(described)
+        .filter(|(_, described)| !described);
+    let others: Vec<&Route> = others.map(|(route, _)| route).collect();
+    add_routes(paths, plan, &service.name, &others);
 }
 
 /// The routes that end here, in one group.
 pub(super) const OWN: &str = "routes";
 
 pub(super) fn add_own(paths: &mut Paths, plan: &Plan) {
-    add_routes(paths, plan, OWN, &plan.routes);
+    add_routes(paths, plan, OWN, &plan.routes.iter().collect::<Vec<_>>());
 }
 
-fn add_routes(paths: &mut Paths, plan: &Plan, name: &str, routes: &[Route]) {
+fn add_routes(paths: &mut Paths, plan: &Plan, name: &str, routes: &[&Route]) {
     for route in routes {
         if matches!(route.access.access, Access::Nobody) {
             continue;

@@ -30,6 +30,18 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, &'static str> {
     }
 }
 
+/// Any JSON in which no object names a member twice.
+///
+/// # Errors
+/// In words that hold nothing of the text.
+pub(crate) fn value(bytes: &[u8]) -> Result<Value, &'static str> {
+    match serde_json::from_slice::<Unique>(bytes) {
+        Ok(Unique(value)) => Ok(value),
+        Err(error) if error.to_string().starts_with(TWICE) => Err("names a member twice"),
+        Err(_) => Err("is not JSON"),
+    }
+}
+
 const TWICE: &str = "a member is named twice";
 
 /// A value whose objects have no duplicate members.
