@@ -178,7 +178,7 @@ async fn answer(
     // target: everything else is done.
     let reply = route.target.call(seat, context, way, parts, body).await;
     if let Some(permit) = permit {
-        permit.answered(&reply);
+        permit.answered(&reply, way.progress.as_deref());
     }
     reply.map_err(Halt::from)
 }

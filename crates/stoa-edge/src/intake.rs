@@ -7,7 +7,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -64,6 +64,8 @@ const UNWANTED_WAIT: Duration = Duration::from_millis(100);
 pub(crate) struct Progress {
     bytes: AtomicU64,
     ended: AtomicBool,
+    /// When that was.
+    ended_at: OnceLock<Instant>,
     failure: AtomicU8,
     bytes_max: u64,
     /// The body, when whoever had it has left it before its end.
@@ -83,6 +85,16 @@ impl Progress {
     /// Whether the body is whole.
     pub(crate) fn ended(&self) -> bool {
         self.ended.load(Relaxed)
+    }
+
+    /// When the body was whole; `None` before.
+    pub(crate) fn ended_at(&self) -> Option<Instant> {
+        self.ended_at.get().copied()
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Relaxed);
+        self.ended_at.get_or_init(clock::now);
     }
 
     /// The body, when nobody will read the rest of it.
@@ -228,7 +240,9 @@ impl HttpBody for Metered {
                     this.fail(TOO_LARGE);
                     return Poll::Ready(Some(Err(BodyError::TooLarge(this.progress.bytes_max))));
                 }
-                this.progress.ended.store(this.body.is_end_stream(), Relaxed);
+                if this.body.is_end_stream() {
+                    this.progress.end();
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -236,7 +250,7 @@ impl HttpBody for Metered {
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
-                this.progress.ended.store(true, Relaxed);
+                this.progress.end();
                 Poll::Ready(None)
             }
             Poll::Pending => {

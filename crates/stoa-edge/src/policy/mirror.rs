@@ -210,7 +210,7 @@ impl Copy {
         let whole = async {
             let reply = self.service.send(call, &mut self.parts, Body::full(body)).await;
             if let Some(permit) = permit {
-                permit.answered(&reply);
+                permit.answered(&reply, None);
             }
             let reply = reply.ok()?;
             let good = !reply.status().is_server_error();

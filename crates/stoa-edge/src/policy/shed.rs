@@ -8,7 +8,7 @@
 mod gradient;
 pub(crate) mod pressure;
 
-use crate::{codes as edge, gateway::Lane};
+use crate::{codes as edge, gateway::Lane, intake::Progress};
 use gradient::{Gradient, Sample};
 use http::header;
 use serde_json::{Value, json};
@@ -224,9 +224,14 @@ pub(crate) struct Permit<'l> {
 }
 
 impl Permit<'_> {
-    /// The service has answered.
-    pub(crate) fn answered(self, reply: &Result<Reply, Problem>) {
-        let Some(started) = self.started else { return };
+    /// The service has answered. It had the request when its body was whole: how long a caller took to send it says nothing
+    /// about the service, and who answered before that did not wait for it.
+    pub(crate) fn answered(self, reply: &Result<Reply, Problem>, body: Option<&Progress>) {
+        let Some(mut started) = self.started else { return };
+        if let Some(body) = body {
+            let Some(ended) = body.ended_at() else { return };
+            started = started.max(ended);
+        }
         let now = clock::now();
         self.limiter.measured(Sample {
             now,

@@ -94,7 +94,7 @@ impl Split {
         };
         let reply = dest.service.send(call, parts, body).await;
         if let Some(permit) = permit {
-            permit.answered(&reply);
+            permit.answered(&reply, way.progress.as_deref());
         }
         reply
     }

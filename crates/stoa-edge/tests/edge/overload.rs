@@ -164,3 +164,29 @@ async fn where_it_is_off_nothing_is_refused() {
     let seen = offer(&served, CAPACITY * 3.0, Duration::from_millis(700)).await;
     assert_eq!(seen.refused, 0);
 }
+
+#[tokio::test]
+async fn callers_who_send_slowly_do_not_make_a_service_slow() {
+    let backend = Backend::echo().await;
+    let served = Arc::new(serve(file(FILE, &backend)));
+    let quick = offer(&served, 200.0, Duration::from_millis(500)).await;
+    assert_eq!(quick.refused, 0);
+    for _ in 0..4 {
+        let mut sending = Vec::new();
+        for _ in 0..40 {
+            let served = served.clone();
+            sending.push(tokio::spawn(async move {
+                let mut client = served.connect().await;
+                client
+                    .send("POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\na")
+                    .await;
+                tokio::time::sleep(TAKES * 3).await;
+                client.send("b").await;
+                client.reply().await.status
+            }));
+        }
+        for one in sending {
+            assert_eq!(one.await.unwrap(), 200);
+        }
+    }
+}
