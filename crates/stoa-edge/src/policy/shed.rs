@@ -39,6 +39,8 @@ pub(crate) struct Limiter {
     soon: AtomicU32,
     wait_ms: AtomicU32,
     waiting: AtomicU32,
+    /// One of so many is measured while some are under way.
+    measured: AtomicU32,
     left: Notify,
     /// Whether anything was refused since the gradient was last asked.
     refused: AtomicBool,
@@ -124,6 +126,7 @@ impl Limiter {
             soon: AtomicU32::new(bounds.soon),
             wait_ms: AtomicU32::new(bounds.wait.as_millis() as u32),
             waiting: AtomicU32::new(0),
+            measured: AtomicU32::new(bounds.measured),
             left: Notify::new(),
             refused: AtomicBool::new(false),
             floor,
@@ -151,7 +154,12 @@ impl Limiter {
             self.refused.store(true, Relaxed);
             return Entry::Full;
         }
-        let measured = before >= self.floor / 2 || turn();
+        let few = before < self.floor / 2;
+        let measured = turn(if few {
+            MEASURED
+        } else {
+            self.measured.load(Relaxed)
+        });
         Entry::In(Permit {
             limiter: self,
             in_flight: before + 1,
@@ -185,6 +193,7 @@ impl Limiter {
         if let Some(bounds) = gradient.sample(sample, || self.refused.swap(false, Relaxed)) {
             self.limit.store(bounds.limit, Relaxed);
             self.soon.store(bounds.soon, Relaxed);
+            self.measured.store(bounds.measured, Relaxed);
             self.wait_ms.store(bounds.wait.as_millis() as u32, Relaxed);
             if self.waiting.load(Relaxed) > 0 {
                 self.left.notify_waiters();
@@ -194,13 +203,13 @@ impl Limiter {
 }
 
 /// Whether this request of this worker is one of those that are measured.
-fn turn() -> bool {
+fn turn(one_of: u32) -> bool {
     thread_local! {
         static TURN: Cell<u32> = const { Cell::new(0) };
     }
     TURN.with(|turn| {
         turn.set(turn.get().wrapping_add(1));
-        turn.get().is_multiple_of(MEASURED)
+        turn.get().is_multiple_of(one_of)
     })
 }
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// How long a moment is at least, and of how many replies.
 const WINDOW: Duration = Duration::from_millis(25);
 const SAMPLES_MIN: u32 = 10;
+/// Of many replies, one of so many is measured at least.
+const MEASURED_MAX: u32 = 16;
 /// Moments in a row that are too late: one may be a pause in which nobody got anything.
 const LATE: u32 = 2;
 /// What a reply may wait more than usual: half of what is usual, and no less than this.
@@ -45,6 +47,8 @@ pub(super) struct Bounds {
     pub(super) soon: u32,
     /// How long it waits at most, before it is let in all the same.
     pub(super) wait: Duration,
+    /// One of so many replies is enough to judge by.
+    pub(super) measured: u32,
 }
 
 pub(super) struct Gradient {
@@ -58,6 +62,7 @@ pub(super) struct Gradient {
     calm: u32,
     late: u32,
     good: u32,
+    measured: u32,
     /// The most that were there at once lately.
     most: f64,
 }
@@ -86,6 +91,7 @@ impl Gradient {
             calm: 0,
             late: 0,
             good: 0,
+            measured: 1,
             most: 0.0,
         }
     }
@@ -96,6 +102,7 @@ impl Gradient {
             limit: self.limit,
             soon: ((self.most * 1.5) as u32).max(SOON_MIN).max(self.floor),
             wait: wait.clamp(SOON_WAIT_MIN, SOON_WAIT_MAX),
+            measured: self.measured,
         }
     }
 
@@ -128,6 +135,8 @@ impl Gradient {
             in_flight: window.in_flight / f64::from(window.count),
             ..*window
         };
+        let came = over.count.saturating_mul(self.measured);
+        self.measured = (came / (2 * SAMPLES_MIN)).clamp(1, MEASURED_MAX);
         let before = self.limit;
         self.judge(&over, refused());
         self.window = Some(Window {
