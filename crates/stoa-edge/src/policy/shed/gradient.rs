@@ -171,7 +171,15 @@ impl Gradient {
             self.cut = None;
             self.late = 0;
             self.most = (self.most * 0.99).max(f64::from(window.most));
-            self.grow(shortest < usual.midpoint(allowed(usual)), refused);
+            let step = if shortest < usual * 1.1 {
+                // As quick as ever: there is room.
+                5
+            } else if shortest < usual.midpoint(allowed(usual)) {
+                20
+            } else {
+                u32::MAX
+            };
+            self.grow(step, refused);
             return;
         }
         self.calm = 0;
@@ -200,7 +208,7 @@ impl Gradient {
     }
 
     /// Tries whether more would be in time.
-    fn grow(&mut self, comfortable: bool, refused: bool) {
+    fn grow(&mut self, step: u32, refused: bool) {
         if self.limit == u32::MAX {
             return;
         }
@@ -208,8 +216,8 @@ impl Gradient {
         self.calm = if refused { 0 } else { self.calm + 1 };
         if self.calm >= CALM {
             self.limit = u32::MAX;
-        } else if comfortable && self.good.is_multiple_of(GROWS) {
-            self.limit = self.limit.saturating_add((self.limit / 20).max(1));
+        } else if step < u32::MAX && self.good.is_multiple_of(GROWS) {
+            self.limit = self.limit.saturating_add((self.limit / step).max(1));
         }
     }
 }

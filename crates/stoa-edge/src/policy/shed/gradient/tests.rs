@@ -224,3 +224,14 @@ fn failures_are_not_taken_for_quick_replies() {
     }
     assert!(at(3000, 100, true).is_some_and(|usual| usual > 90_000.0));
 }
+
+#[test]
+fn a_service_that_was_away_is_back_soon() {
+    // For ten seconds it needs a second for what took it 50 ms before and after.
+    let mut service = Service::new(100_000);
+    service.offer(2000.0, 5, about(50));
+    service.offer(2000.0, 10, |_| Duration::from_secs(1));
+    service.offer(2000.0, 2, about(50));
+    let after = service.offer(2000.0, 5, about(50));
+    assert_eq!(after.refused, 0, "{after:?}");
+}
