@@ -164,6 +164,8 @@ pub struct Server {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// `ip`: which clients may ask anything.
     pub ip: IpRules,
+    /// `proxy_protocol`: peers that begin a connection with the PROXY protocol.
+    pub proxy_protocol: Vec<ipnet::IpNet>,
     /// `max_body`: request body bound in bytes. Default 1 MiB.
     pub body_bytes_max: u64,
     /// `max_header_size`: bound of a request's head in bytes. Default 32 KiB.

@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) api: Arc<str>,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) ip: IpRules,
+    /// Peers that say in front of a connection whose it is.
+    pub(crate) proxy_protocol: Vec<IpNet>,
     pub(crate) bounds: Bounds,
     pub(crate) waits: Waits,
     /// Requests at once on one HTTP/2 connection.
@@ -378,6 +380,7 @@ impl Settings {
             api: plan.api.as_str().into(),
             trusted_proxies: server.trusted_proxies.clone(),
             ip: server.ip.clone(),
+            proxy_protocol: server.proxy_protocol.clone(),
             bounds: Bounds {
                 head_bytes_max: server.header_bytes_max as usize,
                 fields_max: usize::from(server.headers_max),

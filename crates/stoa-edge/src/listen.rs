@@ -5,6 +5,7 @@ pub(crate) mod framer;
 pub(crate) mod guard;
 pub(crate) mod head;
 pub(crate) mod http2;
+mod proxy_protocol;
 pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod worker;

@@ -55,6 +55,13 @@ pub(crate) static SERVER: MapSpec = MapSpec {
             "{ allow: [10.0.0.0/8], deny: [10.1.2.3] }",
         ),
         Key::new(
+            "proxy_protocol",
+            Shape::List(&Shape::Value(&net::CIDR_WORDS)),
+            "Balancers that say by the PROXY protocol (1 or 2) who connected to them. From these it must come, from others it is refused.",
+            "[10.0.0.0/8]",
+        )
+        .or("[]"),
+        Key::new(
             "max_body",
             Shape::Value(&units::SIZE_WORDS),
             "The largest request body; `413` beyond. A route may say its own.",
@@ -212,8 +219,9 @@ pub(crate) fn server(node: &Node, context: &Context<'_>, report: &mut Report<'_>
         admin,
         tls: read.get("tls").and_then(|n| tls::tls(n, context, report)),
         workers: workers(&read, report),
-        trusted_proxies: trusted_proxies(&read, report),
+        trusted_proxies: networks(&read, "trusted_proxies", report),
         ip: admission::ip(&read, report),
+        proxy_protocol: networks(&read, "proxy_protocol", report),
         body_bytes_max: size(&read, "max_body", (0, 1 << 40), report),
         header_bytes_max: size(&read, "max_header_size", (1 << 10, 1 << 20), report) as u32,
         headers_max: read.int("max_headers", report).unwrap_or(100) as u16,
@@ -258,11 +266,11 @@ fn workers(read: &Reader<'_>, report: &mut Report<'_>) -> Option<u16> {
     read.int("workers", report).map(|n| n as u16)
 }
 
-fn trusted_proxies(read: &Reader<'_>, report: &mut Report<'_>) -> Vec<ipnet::IpNet> {
-    let Some(node) = read.get("trusted_proxies") else {
+fn networks(read: &Reader<'_>, key: &str, report: &mut Report<'_>) -> Vec<ipnet::IpNet> {
+    let Some(node) = read.get(key) else {
         return Vec::new();
     };
-    list(node, "trusted_proxies", report)
+    list(node, key, report)
         .iter()
         .filter_map(|item| grammar::scalar(item, &net::CIDR, report))
         .collect()

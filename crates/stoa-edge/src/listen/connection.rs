@@ -2,12 +2,13 @@
 
 use super::{
     guard::{Guard, Shared},
-    http2,
+    http2, proxy_protocol,
     transport::Transport,
     worker::{Control, Phase},
 };
 use crate::{
     answer,
+    headers::forwarded,
     record::{Done, Outgoing},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -68,9 +69,20 @@ impl Arrived {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve(control: &Arc<Control>, mut stream: TcpStream, peer: SocketAddr) {
+    let seat = control.seat();
+    let mut arrived = Arrived::plain(peer);
+    if forwarded::is_trusted(&seat.gateway.settings.proxy_protocol, peer.ip()) {
+        let longest = seat.gateway.settings.waits.head;
+        let reading = Box::pin(tokio::time::timeout(longest, proxy_protocol::read(&mut stream)));
+        let Some(Ok(Ok(said))) = while_serving(control, reading).await else {
+            return;
+        };
+        arrived.peer = said.peer.unwrap_or(peer);
+        arrived.scheme = said.scheme.unwrap_or(Scheme::Http);
+    }
+    drop(seat);
     let Some(certificates) = control.seat().gateway.certificates().cloned() else {
-        let arrived = Arrived::plain(peer);
         return match sniff(control, &stream).await {
             Some(first) if first.starts_with(http2::PREFACE) => {
                 Box::pin(http2::serve(control, stream, first, arrived)).await;
@@ -85,11 +97,8 @@ pub(crate) async fn serve(control: &Arc<Control>, stream: TcpStream, peer: Socke
     let Some(Ok(shaken)) = while_serving(control, shaking).await else {
         return;
     };
-    let arrived = Arrived {
-        peer,
-        scheme: Scheme::Https,
-        client_cert: shaken.client_cert,
-    };
+    arrived.scheme = Scheme::Https;
+    arrived.client_cert = shaken.client_cert;
     // In a box too: what TLS keeps must not make plain connections larger.
     if shaken.h2 {
         Box::pin(http2::serve(control, shaken.stream, Vec::new(), arrived)).await;

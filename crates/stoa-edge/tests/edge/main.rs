@@ -17,6 +17,7 @@ mod openapi;
 mod overload;
 mod paths;
 mod policies;
+mod proxy_protocol;
 mod retries;
 mod routes;
 mod slow;
