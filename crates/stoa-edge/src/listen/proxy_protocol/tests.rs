@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn said(peer: &str) -> Option<Said> {
-    Some(Said {
+fn said(peer: &str) -> Said {
+    Said {
         peer: Some(peer.parse().unwrap()),
         scheme: None,
-    })
+    }
 }
 
 #[test]
@@ -43,10 +43,10 @@ fn lines() {
 #[test]
 fn blocks() {
     let four = [192, 0, 2, 1, 198, 51, 100, 1, 0, 80, 1, 187];
-    assert_eq!(binary(0x21, 0x11, &four), said("192.0.2.1:80"));
+    assert_eq!(binary(0x21, 0x11, &four), Some(said("192.0.2.1:80")));
     let mut six = [0; 36];
     (six[15], six[31], six[33]) = (1, 2, 9);
-    assert_eq!(binary(0x21, 0x21, &six), said("[::1]:9"));
+    assert_eq!(binary(0x21, 0x21, &six), Some(said("[::1]:9")));
     assert_eq!(binary(0x20, 0x11, &four), Some(NOTHING));
     assert_eq!(binary(0x20, 0x00, &[]), Some(NOTHING));
     assert_eq!(binary(0x21, 0x00, &[]), Some(NOTHING));
@@ -54,11 +54,11 @@ fn blocks() {
     // HAProxy's word on TLS: kind 0x20, the bit of the client, a verification.
     let mut secure = four.to_vec();
     secure.extend([4, 0, 1, 9, 0x20, 0, 5, 1, 0, 0, 0, 0]);
-    let https = Some(Said {
-        peer: Some("192.0.2.1:80".parse().unwrap()),
+    let https = Said {
         scheme: Some(Scheme::Https),
-    });
-    assert_eq!(binary(0x21, 0x11, &secure), https);
+        ..said("192.0.2.1:80")
+    };
+    assert_eq!(binary(0x21, 0x11, &secure), Some(https));
     secure.push(0);
     assert_eq!(binary(0x21, 0x11, &secure), None, "half a word");
     let bad: [(u8, u8, &[u8]); 7] = [
