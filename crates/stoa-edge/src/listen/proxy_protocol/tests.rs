@@ -13,11 +13,11 @@ fn said(peer: &str) -> Said {
 fn lines() {
     assert_eq!(
         line(b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n"),
-        said("192.0.2.1:56324")
+        Some(said("192.0.2.1:56324"))
     );
     assert_eq!(
         line(b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n"),
-        said("[2001:db8::1]:1")
+        Some(said("[2001:db8::1]:1"))
     );
     assert_eq!(line(b"PROXY UNKNOWN\r\n"), Some(NOTHING));
     assert_eq!(line(b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n"), Some(NOTHING));
