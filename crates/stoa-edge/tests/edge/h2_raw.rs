@@ -230,7 +230,7 @@ impl Raw {
 }
 
 /// The status at the beginning of a reply's block of fields.
-fn status_of(block: &[u8]) -> u16 {
+pub(crate) fn status_of(block: &[u8]) -> u16 {
     let mut block = block;
     // Changes of the table's size come first.
     while block.first().is_some_and(|b| b >> 5 == 1) {

@@ -7,6 +7,7 @@ mod compress;
 mod cors;
 mod drain;
 mod faults;
+mod h2_conformance;
 mod h2_downgrade;
 mod h2_floods;
 mod h2_raw;

@@ -6,8 +6,9 @@
 //! thousand frames.
 
 use super::wire::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Event, Frame, GOAWAY, HEADERS, NO_ERROR, PING,
-    PRIORITY, PRIORITY_UPDATE, Place, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Event, FLOW_CONTROL_ERROR,
+    FRAME_SIZE_ERROR, Frame, GOAWAY, HEADERS, NO_ERROR, PADDED, PING, PRIORITY, PRIORITY_UPDATE,
+    PROTOCOL_ERROR, Place, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, WITH_PRIORITY,
 };
 use std::{
     collections::HashMap,
@@ -29,6 +30,11 @@ const LEAVE: Duration = Duration::from_secs(1);
 const PREFACE_BYTES: u32 = 24;
 const WINDOW_STANDARD: i64 = 65_535;
 
+/// Bytes of a frame that ends a connection.
+const GOODBYE_BYTES: usize = 17;
+
+const WINDOW_MAX: u32 = 0x7fff_ffff;
+
 /// The setting that changes the windows of all requests.
 const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
 
@@ -48,9 +54,31 @@ pub(super) struct Limits {
     pub(super) rate: u64,
 }
 
-/// A client that costs more than it is good for: how.
+/// A client that is to be left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flood(pub(super) &'static str);
+pub(super) struct Fault {
+    /// What it is told (RFC 9113 section 7).
+    pub(super) code: u32,
+    pub(super) why: &'static str,
+}
+
+/// It costs more than it is good for.
+fn flood(why: &'static str) -> Fault {
+    Fault {
+        code: ENHANCE_YOUR_CALM,
+        why,
+    }
+}
+
+/// The library ends such a connection too, and says less of it.
+const LENGTH: Fault = Fault {
+    code: FRAME_SIZE_ERROR,
+    why: "a frame has another length than its kind has",
+};
+const WINDOW: Fault = Fault {
+    code: FLOW_CONTROL_ERROR,
+    why: "a window is too large",
+};
 
 /// What became of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +124,8 @@ pub(super) struct Frames {
     told: Option<Instant>,
     /// Whether a wait began while something was sent.
     waits: bool,
+    /// Whether the last frame was a block of fields of which nothing but what it holds can be at fault.
+    unpacks: bool,
 }
 
 impl Frames {
@@ -118,6 +148,7 @@ impl Frames {
             rested: now,
             told: None,
             waits: false,
+            unpacks: false,
         }
     }
 
@@ -141,6 +172,24 @@ impl Frames {
         at
     }
 
+    /// Where within these bytes, which are to be sent, the library ends the connection for a block of fields. It calls
+    /// it a breach of the protocol that a block cannot be unpacked, for which the protocol has a word of its own, and
+    /// that a name in it is none, for which it has not.
+    pub(super) fn ends_for_a_block(&self, bytes: &[u8]) -> Option<usize> {
+        let last = bytes.len().checked_sub(GOODBYE_BYTES)?;
+        let (head, rest) = bytes.get(last..)?.split_first_chunk::<9>()?;
+        if !self.unpacks || *head != [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0] || number(&rest[4..]) != PROTOCOL_ERROR
+        {
+            return None;
+        }
+        let mut place = self.outgoing;
+        let mut at = 0;
+        while at < last {
+            at += place.next(bytes.get(at..last)?).0;
+        }
+        place.is_boundary().then_some(last)
+    }
+
     /// The newest request.
     pub(super) fn newest(&self) -> u32 {
         self.newest
@@ -152,26 +201,44 @@ impl Frames {
     }
 
     /// The client sent these bytes.
-    pub(super) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Flood> {
+    pub(super) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Fault> {
         while !bytes.is_empty() {
             let (taken, event) = self.incoming.next(bytes);
             bytes = bytes.get(taken..).unwrap_or_default();
             match event {
                 None => {}
                 Some(Event::Head(frame)) => self.received_head(frame, now)?,
-                Some(Event::Part(frame, part, have)) => self.received_part(frame, part, have),
+                Some(Event::Part(frame, part, have)) => self.received_part(frame, part, have)?,
             }
         }
         Ok(())
     }
 
-    fn received_head(&mut self, frame: Frame, now: Instant) -> Result<(), Flood> {
+    fn received_head(&mut self, frame: Frame, now: Instant) -> Result<(), Fault> {
         let Frame {
             length,
             kind,
             flags,
             stream,
         } = frame;
+        let fits = match kind {
+            PRIORITY => length == 5,
+            RST_STREAM | WINDOW_UPDATE => length == 4,
+            SETTINGS if flags & ACK != 0 => length == 0,
+            SETTINGS => length % 6 == 0,
+            PING => length == 8,
+            _ => true,
+        };
+        if !fits {
+            return Err(LENGTH);
+        }
+        // What could be wrong with the head of such a block was looked at: the rest is what it holds.
+        let plain = kind == HEADERS
+            && flags & (PADDED | WITH_PRIORITY) == 0
+            && stream > self.newest
+            && stream % 2 == 1;
+        let continued = kind == CONTINUATION && stream == self.newest && self.unpacks && self.block.is_some();
+        self.unpacks = (plain && self.block.is_none()) || continued;
         match kind {
             // Short ones that nobody reads have a bound in the library.
             DATA if length == 0 && flags & END_STREAM == 0 => self.charge(10, "empty frames of data", now),
@@ -188,7 +255,7 @@ impl Frames {
                 let block = self.block.take().unwrap_or((now, 0));
                 let bytes = block.1 + u64::from(length);
                 if bytes > self.limits.head_bytes_max {
-                    return Err(Flood("a block of header fields without end"));
+                    return Err(flood("a block of header fields without end"));
                 }
                 self.block = (flags & END_HEADERS == 0).then_some((block.0, bytes));
                 let cost = if length == 0 { 50 } else { 5 };
@@ -210,9 +277,12 @@ impl Frames {
         }
     }
 
-    fn received_part(&mut self, frame: Frame, part: [u8; 6], have: u8) {
+    fn received_part(&mut self, frame: Frame, part: [u8; 6], have: u8) -> Result<(), Fault> {
         match frame.kind {
             SETTINGS if frame.flags & ACK == 0 && have == 6 && part.starts_with(&INITIAL_WINDOW_SIZE) => {
+                if number(&part[2..]) > WINDOW_MAX {
+                    return Err(WINDOW);
+                }
                 let window = window(&part[2..]);
                 let more = window - self.window_of_streams;
                 self.window_of_streams = window;
@@ -233,6 +303,7 @@ impl Frames {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// These bytes were sent to the client.
@@ -293,10 +364,10 @@ impl Frames {
         self.close(stream, now);
     }
 
-    fn open(&mut self, stream: u32, now: Instant) -> Result<(), Flood> {
+    fn open(&mut self, stream: u32, now: Instant) -> Result<(), Fault> {
         // The library refuses those over the bound; that many can wait for it to do so.
         if self.streams.len() >= 10 * self.limits.streams_max as usize + 100 {
-            return Err(Flood("more requests at once than are refused"));
+            return Err(flood("more requests at once than are refused"));
         }
         let window = self.window_of_streams;
         let fresh = Stream {
@@ -351,7 +422,7 @@ impl Frames {
         }
     }
 
-    fn charge(&mut self, cost: i64, what: &'static str, now: Instant) -> Result<(), Flood> {
+    fn charge(&mut self, cost: i64, what: &'static str, now: Instant) -> Result<(), Fault> {
         self.credit -= cost;
         if self.credit >= 0 {
             return Ok(());
@@ -360,7 +431,7 @@ impl Frames {
         let back = i64::try_from(passed).unwrap_or(i64::MAX / CREDIT_A_SECOND) * CREDIT_A_SECOND / 1000;
         self.credited_at = now;
         self.credit = (self.credit + back).min(CREDIT);
-        if self.credit < 0 { Err(Flood(what)) } else { Ok(()) }
+        if self.credit < 0 { Err(flood(what)) } else { Ok(()) }
     }
 
     /// When it must be looked whether a wait is over.

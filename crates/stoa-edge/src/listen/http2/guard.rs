@@ -2,7 +2,7 @@
 //! cost, and ends waits that last too long.
 
 use super::{
-    frames::{Flood, Frames, Limits, Over},
+    frames::{Fault, Frames, Limits, Over},
     wire::{self, ENHANCE_YOUR_CALM, NO_ERROR},
 };
 use crate::{
@@ -70,13 +70,18 @@ impl<T: Transport> Guard<T> {
         }
     }
 
-    /// Says goodbye, then reads nothing for the library any more.
+    /// Says goodbye and leaves.
     fn end(&mut self, code: u32, why: &'static str) {
         // Within a frame nothing can be said.
         if self.frames.sends_head() {
             self.to_client
                 .extend_from_slice(&wire::goodbye(self.frames.newest(), code));
         }
+        self.leave(why);
+    }
+
+    /// Reads nothing for the library any more.
+    fn leave(&mut self, why: &'static str) {
         self.ending = Some(Ending {
             why,
             shut: false,
@@ -226,9 +231,9 @@ impl<T: Transport> AsyncRead for Guard<T> {
                     this.closed = new.is_empty();
                     match this.frames.received(new, clock::now()) {
                         Ok(()) => return Poll::Ready(Ok(())),
-                        Err(Flood(what)) => {
+                        Err(Fault { code, why }) => {
                             buf.set_filled(before);
-                            this.end(ENHANCE_YOUR_CALM, what);
+                            this.end(code, why);
                         }
                     }
                 }
@@ -252,7 +257,17 @@ impl<T: Transport> AsyncWrite for Guard<T> {
         } else {
             this.frames.to_next_head(buf)
         };
-        let part = buf.get(..fits).unwrap_or(buf);
+        let mut part = buf.get(..fits).unwrap_or(buf);
+        match this.frames.ends_for_a_block(part) {
+            None => {}
+            Some(0) => {
+                // Which of the two it was is not known here, so nothing is said that may be wrong.
+                this.leave("a block of fields is malformed");
+                cx.waker().wake_by_ref();
+                return Poll::Ready(Ok(buf.len()));
+            }
+            Some(before) => part = part.get(..before).unwrap_or(part),
+        }
         let polled = Pin::new(&mut this.inner).poll_write(cx, part);
         let sent = ready!(this.progress(cx, polled))?;
         this.frames
@@ -267,7 +282,10 @@ impl<T: Transport> AsyncWrite for Guard<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        if this.ending.is_some() || !this.to_client.is_empty() {
+        let apart = bufs
+            .iter()
+            .any(|part| this.frames.ends_for_a_block(part).is_some());
+        if this.ending.is_some() || !this.to_client.is_empty() || apart {
             let first = bufs.iter().find(|part| !part.is_empty());
             return self.poll_write(cx, first.map_or(&[], |part| &**part));
         }
