@@ -33,6 +33,8 @@ pub const KEYS_REFUSED: &str = codes::KEYS_REFUSED;
 pub const CERTIFICATE: &str = codes::CERTIFICATE;
 /// The code of [`Fault::later`] for rules over rows.
 pub const RULE_ROWS: &str = codes::RULE_ROWS;
+/// The code of [`Fault::later`] for files of TLS to a service.
+pub const SERVICE_TLS: &str = codes::SERVICE_TLS;
 /// The code of first rows that cannot be loaded, which the binary finds.
 pub const SEED: &str = codes::SEED;
 

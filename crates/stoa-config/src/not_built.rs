@@ -14,8 +14,6 @@ struct Part {
     used: fn(&Plan) -> Vec<String>,
 }
 
-const HTTPS: &str = "services over https";
-
 const PARTS: &[Part] = &[
     Part {
         what: "API keys",
@@ -53,10 +51,6 @@ const PARTS: &[Part] = &[
         what: "pushing telemetry",
         used: |p| section(p.telemetry.otlp.is_some(), "telemetry.otlp"),
     },
-    Part {
-        what: HTTPS,
-        used: https,
-    },
 ];
 
 /// What the plan asks for that this version does not build yet and that would silently do nothing. `dev`
@@ -76,7 +70,7 @@ pub fn not_built(plan: &Plan) -> Vec<Fault> {
                 place: mark.place,
                 span: mark.span,
                 second: None,
-                help: Some(help(part, &key)),
+                help: Some(help(&key)),
             });
         }
     }
@@ -84,10 +78,7 @@ pub fn not_built(plan: &Plan) -> Vec<Fault> {
     faults
 }
 
-fn help(part: &Part, key: &str) -> String {
-    if part.what == HTTPS {
-        return "name it with `http://` until a version that has it".to_owned();
-    }
+fn help(key: &str) -> String {
     format!("leave `{key}` out until a version that has it, or keep it in a profile that is not used yet")
 }
 
@@ -167,9 +158,4 @@ fn on_routes(plan: &Plan, key: &str) -> Vec<String> {
 fn resource_cache(plan: &Plan) -> Vec<String> {
     let cached = plan.resources.iter().filter(|r| r.cache.is_some());
     cached.map(|r| join(&["resources", &r.name, "cache"])).collect()
-}
-
-fn https(plan: &Plan) -> Vec<String> {
-    let services = plan.services.iter().filter(|s| s.endpoints.iter().any(|e| e.tls));
-    services.map(|s| join(&["services", &s.name, "url"])).collect()
 }

@@ -178,7 +178,7 @@ impl Gateway {
     /// will replace: pools and limits whose identity is unchanged are carried over.
     ///
     /// # Errors
-    /// Faults of files the plan names (keys that cannot be read or are refused).
+    /// Faults of files the plan names (keys that cannot be read or are refused, files for TLS to services).
     pub fn build(plan: &Arc<Plan>, parts: Parts, before: Option<&Gateway>) -> Result<Gateway, Vec<Fault>> {
         let auth = auth::open(&plan.auth, &plan.api);
         let certificates = Certificates::open(plan, before.and_then(|b| b.certificates.as_ref()));
@@ -192,6 +192,7 @@ impl Gateway {
         let mut endpoints = Endpoints::new(workers(&plan.server));
         let mut limiters = Limiters::default();
         let mut opened = Vec::with_capacity(plan.services.len());
+        let mut faults = Vec::new();
         for service in &plan.services {
             let target = Service::open(
                 service,
@@ -200,11 +201,17 @@ impl Gateway {
                 before.map(|b| &b.endpoints),
                 &parts.observer,
             );
-            opened.push(Opened {
-                plan: service,
-                service: Arc::new(target),
-                limiter: limiters.get(&service.name, plan.server.overload, before.map(|b| &b.limiters)),
-            });
+            match target {
+                Ok(target) => opened.push(Opened {
+                    plan: service,
+                    service: Arc::new(target),
+                    limiter: limiters.get(&service.name, plan.server.overload, before.map(|b| &b.limiters)),
+                }),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
         }
         let mut routes = Table::default();
         for own in &opened {

@@ -24,6 +24,7 @@ pub use listen::{
     tls::{Certificates, Refreshed, check as check_certificates},
 };
 pub use policy::auth::token;
+pub use target::upstream::tls::check as check_tls;
 pub use upkeep::{EndpointView, ServiceView, Upkeep};
 
 use std::{collections::HashMap, sync::Arc};

@@ -104,6 +104,12 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
             "{ idle: 1h, max_message: 1MiB }",
         ),
         Key::new(
+            "tls",
+            Shape::Map(&upstream::SERVICE_TLS),
+            "TLS to `https` addresses, where it is not as the system has it.",
+            "{ ca: tls/internal-ca.pem }",
+        ),
+        Key::new(
             "strip_prefix",
             Shape::Bool,
             "Whether the path's first segment is removed before it is passed on.",
@@ -450,7 +456,7 @@ fn service(
     let balance = read.value("balance", &policy::BALANCE, report);
     service.balance = read.or_default(balance, "balance", &policy::BALANCE);
     service.health = read.get("health").and_then(|n| health(n, report));
-    upstream::care(&read, &mut service, report);
+    upstream::care(&read, context, &mut service, report);
     service.timeouts = read
         .get("timeout")
         .and_then(|n| policies::timeouts(n, service.timeouts, report))

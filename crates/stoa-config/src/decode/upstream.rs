@@ -1,11 +1,11 @@
 //! `url:` of a service, and what is said about its addresses.
 
-use super::{Reader, one_or_many};
+use super::{Context, Reader, one_or_many};
 use crate::{
     fault::codes,
-    grammar::{self, net, policy, units},
+    grammar::{self, name, net, policy, route, units},
     node::Node,
-    plan::{Eject, Endpoint, Service, Share},
+    plan::{Eject, Endpoint, Service, ServiceTls, Share},
     report::Report,
     spec::{Key, MapSpec, Shape},
 };
@@ -126,8 +126,91 @@ pub(crate) static MAX_CONNECTIONS: MapSpec = MapSpec {
     ],
 };
 
-/// Reads `eject`, `slow_start` and the bounds on connections.
-pub(crate) fn care(read: &Reader<'_>, service: &mut Service, report: &mut Report<'_>) {
+pub(crate) static SERVICE_TLS: MapSpec = MapSpec {
+    name: "service tls",
+    doc: "TLS to the `https` addresses of a service, where it is not as the system has it.",
+    keys: &[
+        Key::new(
+            "ca",
+            Shape::Value(&name::PATH_WORDS),
+            "PEM file of the authorities whose certificates are believed, in place of the system's.",
+            "tls/internal-ca.pem",
+        ),
+        Key::new(
+            "server_name",
+            Shape::Value(&route::HOST_WORDS),
+            "The name that its certificates are for, where that is not the host of the URL.",
+            "payments.internal",
+        ),
+        Key::new(
+            "cert",
+            Shape::Value(&name::PATH_WORDS),
+            "PEM file of the certificate that is shown to it.",
+            "tls/stoa.pem",
+        ),
+        Key::new(
+            "key",
+            Shape::Value(&name::PATH_WORDS),
+            "PEM file of that certificate's private key.",
+            "tls/stoa-key.pem",
+        ),
+    ],
+    instead: &[
+        ("sni", "did you mean `server_name`?"),
+        (
+            "verify",
+            "certificates are always verified: name the authority with `ca`",
+        ),
+        (
+            "insecure",
+            "certificates are always verified: name the authority with `ca`",
+        ),
+    ],
+};
+
+fn tls(read: &Reader<'_>, context: &Context<'_>, service: &mut Service, report: &mut Report<'_>) {
+    let Some(node) = read.get("tls") else { return };
+    let Some(own) = Reader::open(&SERVICE_TLS, node, "`tls`", report) else {
+        return;
+    };
+    if !service.endpoints.is_empty() && service.endpoints.iter().all(|e| !e.tls) {
+        report
+            .add(
+                codes::EXCLUSIVE,
+                read.key_span("tls"),
+                "`tls` is for addresses with `https://`, and there is none",
+            )
+            .help("write the URL with `https://`, or remove `tls`");
+    }
+    let mut path = |key: &str| {
+        own.value(key, &name::PATH, report)
+            .map(|path| context.path(&path))
+    };
+    let (ca, cert, key) = (path("ca"), path("cert"), path("key"));
+    if own.has("cert") != own.has("key") {
+        let (there, missing) = if own.has("cert") {
+            ("cert", "key")
+        } else {
+            ("key", "cert")
+        };
+        report
+            .add(
+                codes::MISSING_KEY,
+                own.key_span(there),
+                format!("`{there}` needs `{missing}`"),
+            )
+            .help(format!("add `{missing}: FILE`"));
+    }
+    service.upstream.tls = Some(ServiceTls {
+        ca,
+        server_name: own.value("server_name", &route::HOST, report),
+        identity: cert.zip(key),
+    });
+}
+
+/// Reads `eject`, `slow_start` and the bounds on connections, and `tls`.
+pub(crate) fn care(read: &Reader<'_>, context: &Context<'_>, service: &mut Service, report: &mut Report<'_>) {
+    tls(read, context, service, report);
     if let Some(node) = read.get("eject") {
         service.upstream.eject = eject(node, report);
     }

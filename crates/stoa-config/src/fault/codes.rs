@@ -197,6 +197,8 @@ codes! {
 
     OPENAPI = "E0443", "an OpenAPI document that cannot be used",
         "`openapi:` of a service names a document of OpenAPI 3.0 or 3.1, JSON or YAML, at most 4 MiB. Its operations are the service's routes where `routes:` is left out, and requests are judged by its parameters and JSON schemas. References lead to `#/components/…` of the same file. Words of JSON Schema that are not checked are named in a warning.";
+    SERVICE_TLS = "E0444", "files for TLS to a service that cannot be used",
+        "`tls` of a service names files in PEM: `ca` with certificates of authorities, `cert` with a certificate and what it was issued by, `key` with its private key. One of them is missing, is not PEM, or does not fit the others.";
 
     NOT_BUILT = "E0901", "not built yet",
         "The file is right, but this version would silently do nothing about this part. `dev` and `serve` refuse it, so that nobody relies on what is not there. Leave it out until a version that has it; `stoa check` accepts it.";

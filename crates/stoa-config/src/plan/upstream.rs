@@ -1,6 +1,6 @@
 //! How the addresses of a service share its requests and are kept in use.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// What a service says about its addresses beside their URLs. The default is what holds when nothing is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,19 @@ pub struct Upstream {
     pub service_connections_max: Option<u32>,
     /// `max_pending`: requests that may wait for a connection. Default 1,000.
     pub pending_max: u32,
+    /// `tls`: what is not as the system has it, for addresses with `https`.
+    pub tls: Option<ServiceTls>,
+}
+
+/// `tls:` of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ServiceTls {
+    /// `ca`: a PEM file of the authorities that are trusted, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// `server_name`: the name that certificates are for, where it is not that of the URL.
+    pub server_name: Option<String>,
+    /// `cert` and `key`: PEM files of what this side shows.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for Upstream {
@@ -28,6 +41,7 @@ impl Default for Upstream {
             address_connections_max: 10_000,
             service_connections_max: None,
             pending_max: 1_000,
+            tls: None,
         }
     }
 }

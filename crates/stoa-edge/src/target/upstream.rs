@@ -19,6 +19,8 @@ mod reply;
 mod retry;
 mod send;
 mod set;
+mod stream;
+pub(crate) mod tls;
 mod tunnel;
 mod websocket;
 
@@ -39,8 +41,12 @@ use retry::Tries;
 use serde_json::{Value, json};
 use set::{Pick, Rules, Set};
 use std::{sync::Arc, time::Duration};
-use stoa_config::plan::{self, Timeouts, WebSocket};
+use stoa_config::{
+    fault::Fault,
+    plan::{self, Timeouts, WebSocket},
+};
 use stoa_exchange::{Body, Context, Observer, Problem, Reply, clock, codes};
+use tls::Tls;
 
 /// A service.
 pub(crate) struct Service {
@@ -86,23 +92,28 @@ enum Next {
 
 impl Service {
     /// Opens the service of a plan; endpoints that the gateway before had keep their pools and what is known of them.
+    ///
+    /// # Errors
+    /// Files for TLS that cannot be used.
     pub(crate) fn open(
         service: &plan::Service,
         auth: &plan::Auth,
         endpoints: &mut Endpoints,
         before: Option<&Endpoints>,
         observer: &Arc<dyn Observer>,
-    ) -> Self {
+    ) -> Result<Self, Fault> {
+        let tls = Tls::open(service)?;
         let name: Arc<str> = service.name.as_str().into();
         let places = service.endpoints.iter().enumerate();
         let all = places.map(|(position, endpoint)| {
             let share = service.upstream.share(position);
-            (endpoints.get(&name, endpoint, before), share)
+            let tls = (service.upstream.tls.as_ref(), tls.as_ref());
+            (endpoints.get(&name, endpoint, tls, before), share)
         });
         let set = Set::new(all);
         let upstream = &service.upstream;
         let care = Care::new(&name, upstream, observer);
-        Self {
+        Ok(Self {
             set,
             balance: balance::choose(&service.balance),
             balance_in_words: service.balance.to_string(),
@@ -121,7 +132,7 @@ impl Service {
             strip_prefix: service.strip_prefix,
             websocket: service.websocket,
             name,
-        }
+        })
     }
 
     /// For `stoa route`.

@@ -317,15 +317,6 @@ async fn a_client_that_only_half_closes_gets_its_reply() {
 }
 
 #[tokio::test]
-async fn what_was_meant_to_be_encrypted_is_not_sent_in_the_clear() {
-    let backend = Backend::echo().await;
-    let mut one = service("backend", &[backend.address], &["/**"]);
-    one.endpoints[0].tls = true;
-    assert_eq!(serve(plan(vec![one])).ask(get("/")).await.status, 502);
-    assert_eq!(backend.connections(), 0);
-}
-
-#[tokio::test]
 async fn a_reply_without_a_body_that_has_one_spoils_nothing() {
     let backend = Backend::says(
         "HTTP/1.1 304 Not Modified\r\ncontent-length: 38\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",

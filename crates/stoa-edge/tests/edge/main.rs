@@ -6,6 +6,7 @@ mod body;
 mod compress;
 mod cors;
 mod drain;
+mod encrypted;
 mod faults;
 mod h2_conformance;
 mod h2_downgrade;

@@ -45,6 +45,7 @@ fn faults_of(loaded: &Loaded) -> Vec<Fault> {
         faults.extend(plan.resources.iter().flat_map(stoa_data::allow::check));
         faults.extend(at_its_key(plan, stoa_edge::policy::auth::check(&plan.auth)));
         faults.extend(stoa_edge::check_certificates(plan));
+        faults.extend(stoa_edge::check_tls(plan));
         faults.extend(seed::check(plan));
         faults.extend(stoa_config::not_built(plan).into_iter().map(|mut fault| {
             fault.severity = Severity::Warning;

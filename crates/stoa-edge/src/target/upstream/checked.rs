@@ -1,7 +1,10 @@
 //! What a service sends, judged as strictly as what a client sends: two lengths, bare line feeds or a broken
 //! chunk end the connection before anybody can read two things out of them.
 
-use super::pool::{REPLY_FIELDS_MAX, REPLY_HEAD_BYTES_MAX};
+use super::{
+    pool::{REPLY_FIELDS_MAX, REPLY_HEAD_BYTES_MAX},
+    stream::Stream,
+};
 use crate::listen::{
     framer::{Framer, Then},
     head::{Bounds, Refusal, Side},
@@ -15,10 +18,7 @@ use std::{
     },
     task::{Context, Poll, ready},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is expected of a service on one connection.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Expected {
 
 /// A connection to a service, judged.
 pub(super) struct Checked {
-    inner: TcpStream,
+    inner: Stream,
     framer: Framer,
     expected: Arc<Expected>,
     held: Vec<u8>,
@@ -46,7 +46,7 @@ pub(super) struct Checked {
 }
 
 impl Checked {
-    pub(super) fn new(inner: TcpStream, expected: Arc<Expected>) -> Self {
+    pub(super) fn new(inner: Stream, expected: Arc<Expected>) -> Self {
         let bounds = Bounds {
             head_bytes_max: REPLY_HEAD_BYTES_MAX,
             fields_max: REPLY_FIELDS_MAX,

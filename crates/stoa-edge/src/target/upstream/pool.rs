@@ -5,8 +5,11 @@ use super::{
     health::Health,
     load::Load,
     pressure::Pressure,
+    stream::Stream,
+    tls::Tls,
 };
 use crate::timer::Timer;
+use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -31,6 +34,9 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 /// How long a looked-up name is used without asking again. A failed lookup leaves the last good addresses.
 const NAME_FRESH: Duration = Duration::from_secs(10);
 
+/// The port of `https`.
+const HTTPS: u16 = 443;
+
 /// Bounds of a reply's head. The number of fields is hyper's own bound: any other costs it an allocation a reply.
 pub(super) const REPLY_FIELDS_MAX: usize = 100;
 pub(super) const REPLY_HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -38,7 +44,7 @@ pub(super) const REPLY_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The endpoints of a gateway, by service and URL, so that a reload keeps their connections and what is known of them.
 pub(crate) struct Endpoints {
     workers: usize,
-    all: HashMap<(Arc<str>, plan::Endpoint), Arc<Endpoint>>,
+    all: HashMap<(Arc<str>, plan::Endpoint, Option<plan::ServiceTls>), Arc<Endpoint>>,
     pressures: HashMap<Arc<str>, Arc<Pressure>>,
 }
 
@@ -68,10 +74,11 @@ impl Endpoints {
         &mut self,
         service: &Arc<str>,
         endpoint: &plan::Endpoint,
+        (own, tls): (Option<&plan::ServiceTls>, Option<&Arc<Tls>>),
         before: Option<&Self>,
     ) -> Arc<Endpoint> {
         let pressure = self.pressure(service, before);
-        let key = (service.clone(), endpoint.clone());
+        let key = (service.clone(), endpoint.clone(), own.cloned());
         let kept = before
             .and_then(|b| b.all.get(&key))
             .filter(|e| e.pools.len() == self.workers);
@@ -79,7 +86,10 @@ impl Endpoints {
             kept.cloned()
                 .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.clone(), self.workers, pressure)))
         };
-        self.all.entry(key).or_insert_with(new).clone()
+        let found = self.all.entry(key).or_insert_with(new).clone();
+        // The files may have changed: connections from now on are by the new ones.
+        found.tls.store(tls.cloned());
+        found
     }
 
     pub(crate) fn sweep(&self, worker: usize) {
@@ -102,6 +112,7 @@ pub(crate) struct Endpoint {
     pub(crate) health: Health,
     /// That on its service.
     pub(crate) pressure: Arc<Pressure>,
+    tls: ArcSwapOption<Tls>,
     /// A worker takes from its own, so the locks are not contended.
     pools: Box<[Pool]>,
     addresses: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
@@ -172,14 +183,19 @@ impl Connection {
 
 impl Endpoint {
     pub(super) fn new(plan: plan::Endpoint, workers: usize, pressure: Arc<Pressure>) -> Self {
-        let authority =
-            HeaderValue::try_from(plan.authority()).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let mut authority = plan.authority();
+        // Left out where it is the scheme's own, as clients of the web do.
+        if plan.tls && plan.port == HTTPS {
+            authority.truncate(authority.len() - ":443".len());
+        }
+        let authority = HeaderValue::try_from(authority).unwrap_or_else(|_| HeaderValue::from_static(""));
         Self {
             authority,
             shown: plan.to_string().into(),
             load: Load::default(),
             health: Health::default(),
             pressure,
+            tls: ArcSwapOption::empty(),
             pools: (0..workers).map(|_| Pool::default()).collect(),
             addresses: Mutex::new(None),
             plan,
@@ -228,17 +244,19 @@ impl Endpoint {
 
     /// Opens a connection.
     pub(super) async fn connect(&self) -> io::Result<Box<Connection>> {
-        if self.plan.tls {
-            // What was meant to be encrypted is never sent in the clear.
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "https is not spoken to services yet",
-            ));
-        }
         let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in &*self.resolve().await? {
             match TcpStream::connect(address).await {
-                Ok(stream) => return open(stream).await,
+                Ok(stream) => {
+                    crate::listen::tune(&stream)?;
+                    // What was meant to be encrypted is never sent in the clear.
+                    let tls = self.tls.load_full().filter(|_| self.plan.tls);
+                    return match tls {
+                        Some(tls) => open(tls.connect(&self.plan.host, stream).await?).await,
+                        None if self.plan.tls => Err(io::Error::other("there is nothing to encrypt it by")),
+                        None => open(Stream::Plain(stream)).await,
+                    };
+                }
                 Err(error) => refused = error,
             }
         }
@@ -275,8 +293,7 @@ impl Endpoint {
     }
 }
 
-async fn open(stream: TcpStream) -> io::Result<Box<Connection>> {
-    crate::listen::tune(&stream)?;
+async fn open(stream: Stream) -> io::Result<Box<Connection>> {
     let expected = Arc::<Expected>::default();
     let io = TokioIo::new(Checked::new(stream, expected.clone()));
     let (sender, connection) = http1::Builder::new()

@@ -10,6 +10,7 @@ use super::{
     health::Cause,
     outbound::Head,
     pool::{Connection, Endpoint},
+    tls,
 };
 use http::{Method, header};
 use hyper::body::Incoming;
@@ -342,6 +343,9 @@ impl Attempt<'_> {
             return Problem::new(&codes::UNAVAILABLE, "too many connections are open")
                 .header(header::RETRY_AFTER, "1")
                 .cause(error);
+        }
+        if let Some(why) = tls::in_words(&error) {
+            return self.service.bad_gateway(why).cause(error);
         }
         let why = match error.kind() {
             io::ErrorKind::ConnectionRefused => "refused the connection",
