@@ -33,6 +33,8 @@ pub struct EndpointView {
     pub ejections: u64,
     /// Times that it came back.
     pub returns: u64,
+    /// Lookups of its name that failed; what was found before is used on.
+    pub lookups_failed: u64,
 }
 
 /// What is known of one service.

@@ -12,6 +12,7 @@ mod flight;
 mod health;
 mod key;
 pub(crate) mod load;
+mod names;
 mod outbound;
 pub(crate) mod pool;
 mod pressure;
@@ -175,6 +176,7 @@ impl Service {
                         .map(|ms| Duration::from_secs_f32(ms / 1000.0)),
                     ejections,
                     returns,
+                    lookups_failed: endpoint.lookups_failed(),
                 }
             })
     }

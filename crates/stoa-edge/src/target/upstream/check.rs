@@ -28,6 +28,7 @@ impl Service {
         self.care.listen(&self.set, now);
         for member in self.set.members() {
             let endpoint = &member.endpoint;
+            endpoint.refresh();
             let every = match (&self.health, endpoint.health.ejected()) {
                 (Some(health), _) => health.every,
                 (None, Some(Cause::Unreachable)) => REACH_EVERY,

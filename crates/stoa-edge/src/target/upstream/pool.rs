@@ -4,6 +4,7 @@ use super::{
     checked::{Checked, Expected},
     health::Health,
     load::Load,
+    names::Name,
     pressure::Pressure,
     stream::Stream,
     tls::Tls,
@@ -30,9 +31,6 @@ use tokio::net::TcpStream;
 /// Connections that may rest in one worker's pool of one endpoint, and how long.
 const IDLE_MAX: usize = 256;
 const IDLE_FOR: Duration = Duration::from_secs(30);
-
-/// How long a looked-up name is used without asking again. A failed lookup leaves the last good addresses.
-const NAME_FRESH: Duration = Duration::from_secs(10);
 
 /// The port of `https`.
 const HTTPS: u16 = 443;
@@ -115,7 +113,8 @@ pub(crate) struct Endpoint {
     tls: ArcSwapOption<Tls>,
     /// A worker takes from its own, so the locks are not contended.
     pools: Box<[Pool]>,
-    addresses: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
+    /// Where it is reached by one.
+    name: Option<Arc<Name>>,
 }
 
 #[derive(Default)]
@@ -189,6 +188,10 @@ impl Endpoint {
             authority.truncate(authority.len() - ":443".len());
         }
         let authority = HeaderValue::try_from(authority).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let name = match &plan.host {
+            plan::Host::Name(name) => Some(Name::new(name, plan.port)),
+            plan::Host::Ip(_) => None,
+        };
         Self {
             authority,
             shown: plan.to_string().into(),
@@ -197,7 +200,7 @@ impl Endpoint {
             pressure,
             tls: ArcSwapOption::empty(),
             pools: (0..workers).map(|_| Pool::default()).collect(),
-            addresses: Mutex::new(None),
+            name,
             plan,
         }
     }
@@ -245,7 +248,7 @@ impl Endpoint {
     /// Opens a connection.
     pub(super) async fn connect(&self) -> io::Result<Box<Connection>> {
         let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in &*self.resolve().await? {
+        for address in self.resolve().await? {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     crate::listen::tune(&stream)?;
@@ -263,32 +266,23 @@ impl Endpoint {
         Err(refused)
     }
 
-    async fn resolve(&self) -> io::Result<Arc<[SocketAddr]>> {
-        let name = match &self.plan.host {
-            plan::Host::Ip(ip) => return Ok(Arc::new([SocketAddr::new(*ip, self.plan.port)])),
-            plan::Host::Name(name) => name,
-        };
-        let known = || {
-            self.addresses
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
-        };
-        let last_good = match known() {
-            Some((at, addresses)) if clock::now().duration_since(at) < NAME_FRESH => return Ok(addresses),
-            other => other.map(|(_, addresses)| addresses),
-        };
-        let found = tokio::net::lookup_host((name.as_str(), self.plan.port)).await;
-        let found: io::Result<Arc<[SocketAddr]>> = found.map(Iterator::collect);
-        match (found, last_good) {
-            (Ok(addresses), _) if !addresses.is_empty() => {
-                let kept = Some((clock::now(), addresses.clone()));
-                *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-                Ok(addresses)
-            }
-            (_, Some(addresses)) => Ok(addresses),
-            (Ok(_), None) => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
-            (Err(error), None) => Err(io::Error::new(io::ErrorKind::NotFound, error)),
+    /// Looks its name up again when that is due, beside the requests.
+    pub(super) fn refresh(&self) {
+        if let Some(name) = &self.name {
+            name.refresh();
+        }
+    }
+
+    /// Lookups of its name that failed.
+    pub(super) fn lookups_failed(&self) -> u64 {
+        self.name.as_ref().map_or(0, |name| name.failed())
+    }
+
+    async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        match (&self.plan.host, &self.name) {
+            (plan::Host::Ip(ip), _) => Ok(vec![SocketAddr::new(*ip, self.plan.port)]),
+            (plan::Host::Name(_), Some(name)) => name.addresses().await,
+            (plan::Host::Name(_), None) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 }

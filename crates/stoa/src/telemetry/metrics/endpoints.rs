@@ -12,7 +12,7 @@ type Series = (
     fn(&EndpointView) -> Option<f64>,
 );
 
-const SERIES: [Series; 5] = [
+const SERIES: [Series; 6] = [
     (
         "stoa_endpoint_in_use",
         "gauge",
@@ -42,6 +42,12 @@ const SERIES: [Series; 5] = [
         "counter",
         "Times that the address came back into use.",
         |e| Some(e.returns as f64),
+    ),
+    (
+        "stoa_endpoint_lookup_failures_total",
+        "counter",
+        "Lookups of the address's name that failed; what was found before is used on.",
+        |e| Some(e.lookups_failed as f64),
     ),
 ];
 
