@@ -46,6 +46,8 @@ pub struct ServiceView {
     pub retries: u64,
     /// Tries that the budget did not allow.
     pub retries_denied: u64,
+    /// Those of the tries that were made beside a first one.
+    pub hedges: u64,
     /// Requests that wait for a connection.
     pub waiting: u32,
     /// Requests that found no connection in time, or no place to wait.

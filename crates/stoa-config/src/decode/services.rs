@@ -81,6 +81,12 @@ pub(crate) static SERVICE: MapSpec = MapSpec {
         )
         .or("{}"),
         Key::new(
+            "hedge",
+            upstream::HEDGE_SHAPE,
+            "When a second address is asked beside the first; idempotent requests only, within the budget of `retry`.",
+            "p95",
+        ),
+        Key::new(
             "max_connections",
             upstream::CONNECTIONS_SHAPE,
             "Connections to one address at a time; a map for a bound on all together as well.",

@@ -126,6 +126,30 @@ pub(crate) static MAX_CONNECTIONS: MapSpec = MapSpec {
     ],
 };
 
+pub(crate) const HEDGE_SHAPE: Shape = Shape::Any(&[Shape::Value(&policy::HEDGE_WORDS), Shape::Map(&HEDGE)]);
+
+pub(crate) static HEDGE: MapSpec = MapSpec {
+    name: "hedge",
+    doc: "A second address is asked beside the first when that takes long; whichever answers first is the reply. The short form is `after`.",
+    keys: &[Key::new(
+        "after",
+        Shape::Value(&policy::HEDGE_WORDS),
+        "When the first takes longer than this, or than this part of the replies did.",
+        "p95",
+    )
+    .needed()],
+    instead: &[("delay", "did you mean `after`?")],
+};
+
+fn hedge(node: &Node, service: &mut Service, report: &mut Report<'_>) {
+    service.upstream.hedge = if node.map().is_none() {
+        grammar::scalar(node, &policy::HEDGE, report)
+    } else {
+        Reader::open(&HEDGE, node, "`hedge`", report)
+            .and_then(|read| read.value("after", &policy::HEDGE, report))
+    };
+}
+
 pub(crate) static SERVICE_TLS: MapSpec = MapSpec {
     name: "service tls",
     doc: "TLS to the `https` addresses of a service, where it is not as the system has it.",
@@ -211,6 +235,9 @@ fn tls(read: &Reader<'_>, context: &Context<'_>, service: &mut Service, report: 
 /// Reads `eject`, `slow_start` and the bounds on connections, and `tls`.
 pub(crate) fn care(read: &Reader<'_>, context: &Context<'_>, service: &mut Service, report: &mut Report<'_>) {
     tls(read, context, service, report);
+    if let Some(node) = read.get("hedge") {
+        hedge(node, service, report);
+    }
     if let Some(node) = read.get("eject") {
         service.upstream.eject = eject(node, report);
     }

@@ -4,8 +4,8 @@ use super::{Flaw, Grammar, Words, name, units, words};
 use crate::{
     fault::codes,
     plan::{
-        Algorithm, Balance, CacheScope, Consistency, Durability, Idempotency, LimitKey, NoneLeft, RawBody,
-        Volatility,
+        Algorithm, Balance, CacheScope, Consistency, Durability, HedgeAfter, Idempotency, LimitKey, NoneLeft,
+        RawBody, Volatility,
     },
     report::did_you_mean,
 };
@@ -187,6 +187,17 @@ pub(crate) static RETRY_ALWAYS: Grammar<()> = Grammar {
 };
 pub(crate) static RETRY_ALWAYS_WORDS: Words =
     Words::new("`always`", codes::CHOICE, &["always"]).choice(&["always"]);
+
+pub(crate) static HEDGE: Grammar<HedgeAfter> = Grammar {
+    words: &HEDGE_WORDS,
+    parse: hedge,
+};
+pub(crate) static HEDGE_WORDS: Words = Words::new(
+    "a percentile of the latency, or a duration",
+    codes::DURATION,
+    &["p95", "50ms"],
+)
+.pattern("^(p[1-9][0-9]?|[0-9]+(ms|s|m|h|d)|.*\\$\\{.*)$");
 
 pub(crate) static NEVER: Grammar<()> = Grammar {
     words: &NEVER_WORDS,
@@ -398,6 +409,18 @@ fn balance(text: &str) -> Result<Balance, Flaw> {
         return Err(Flaw::whole(text, "`hash` needs what to hash").help("such as `hash ip`"));
     }
     choose(text, &words)
+}
+
+fn hedge(text: &str) -> Result<HedgeAfter, Flaw> {
+    let Some(part) = text.strip_prefix('p') else {
+        return units::duration(text).map(HedgeAfter::Time);
+    };
+    units::digits(part)
+        .filter(|n| (1..=99).contains(n) && !part.starts_with('0'))
+        .map(|n| HedgeAfter::Percentile(n as u8))
+        .ok_or_else(|| {
+            Flaw::whole(text, format!("`{text}` is not a percentile from p1 to p99")).help("such as `p95`")
+        })
 }
 
 fn consistency(text: &str) -> Result<Consistency, Flaw> {

@@ -19,6 +19,17 @@ pub struct Upstream {
     pub pending_max: u32,
     /// `tls`: what is not as the system has it, for addresses with `https`.
     pub tls: Option<ServiceTls>,
+    /// `hedge`: when a second address is asked beside the first.
+    pub hedge: Option<HedgeAfter>,
+}
+
+/// `hedge:` of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeAfter {
+    /// When the first takes longer than this part of the replies did, in percent. 1..=99.
+    Percentile(u8),
+    /// When it takes longer than this.
+    Time(Duration),
 }
 
 /// `tls:` of a service.
@@ -42,6 +53,7 @@ impl Default for Upstream {
             service_connections_max: None,
             pending_max: 1_000,
             tls: None,
+            hedge: None,
         }
     }
 }

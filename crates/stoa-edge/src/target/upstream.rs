@@ -10,6 +10,7 @@ mod check;
 mod checked;
 mod flight;
 mod health;
+mod hedge;
 mod key;
 pub(crate) mod load;
 mod names;
@@ -33,6 +34,7 @@ use crate::{
 };
 use balance::{Ask, Balance};
 use care::Care;
+use hedge::Hedge;
 use http::{HeaderName, Method, Uri, header, request, uri::PathAndQuery};
 use load::Moment;
 use outbound::Head;
@@ -46,7 +48,7 @@ use stoa_config::{
     fault::Fault,
     plan::{self, Timeouts, WebSocket},
 };
-use stoa_exchange::{Body, Context, Observer, Problem, Reply, clock, codes};
+use stoa_exchange::{Body, Context, Observer, Problem, Reply, codes};
 use tls::Tls;
 
 /// A service.
@@ -62,6 +64,7 @@ pub(crate) struct Service {
     /// Active checks.
     health: Option<plan::Health>,
     retry: Option<plan::Retry>,
+    hedge: Option<Hedge>,
     pressure: Arc<Pressure>,
     rules: Rules,
     pending_max: u32,
@@ -128,6 +131,7 @@ impl Service {
             care,
             health: service.health.clone(),
             retry: service.retry,
+            hedge: upstream.hedge.map(Hedge::new),
             pressure: endpoints.pressure(&name, before),
             pending_max: upstream.pending_max,
             strip_prefix: service.strip_prefix,
@@ -152,6 +156,7 @@ impl Service {
             service: self.name.clone(),
             retries: counts.retried,
             retries_denied: counts.denied,
+            hedges: counts.hedged,
             waiting: counts.waiting,
             turned_away: counts.turned_away,
         }
@@ -213,16 +218,19 @@ impl Service {
                 continue;
             };
             call.way.endpoint = Some(endpoint.shown.clone());
-            let attempt = send::Attempt {
+            let first = hedge::First {
                 service: self,
-                endpoint,
                 call: &call,
                 head: &head,
+                endpoint,
+                tries: &tries,
+                ask: &ask,
                 probe,
-                replayable: tries.replayable,
-                began: clock::now(),
             };
-            let outcome = attempt.run(waiting).await;
+            let (outcome, endpoint) = first.run(waiting).await;
+            if self.hedge.is_some() {
+                call.way.endpoint = Some(endpoint.shown.clone());
+            }
             match self.judge(&call, &mut tries, probe, outcome) {
                 Next::Answered(answer) => {
                     call.context.trail.note("endpoint", || self.told(&tries));

@@ -348,3 +348,59 @@ async fn explain_tells_how_often_it_was_tried() {
     let explained = reply.field("stoa-explain").unwrap();
     assert!(explained.contains("\"attempts\":2"), "{explained}");
 }
+
+#[tokio::test]
+async fn a_second_address_is_asked_beside_one_that_takes_long() {
+    let slow = Backend::script(|mut client: Client, own| async move {
+        while let Some(request) = client.request().await {
+            own.keep(request);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            client.send(OK).await;
+        }
+    })
+    .await;
+    let good = Backend::says(OK).await;
+    let hedged = |s: &mut file::Service| {
+        s.upstream.hedge = Some(file::HedgeAfter::Time(Duration::from_millis(30)));
+    };
+    let served = retrying(&[slow.address, good.address], 2, hedged);
+    for _ in 0..6 {
+        let began = clock::now();
+        assert_eq!(served.ask(get("/")).await.status, 200);
+        assert!(began.elapsed() < Duration::from_secs(2));
+    }
+    assert_eq!(
+        served.edge.services()[0].hedges,
+        3,
+        "every other one begins at the slow address"
+    );
+    // A write is not asked for twice.
+    for _ in 0..2 {
+        served.ask(post("{}", "")).await;
+    }
+    assert_eq!(served.edge.services()[0].hedges, 3);
+    until(|| served.edge.endpoints().iter().all(|e| e.in_flight == 0)).await;
+}
+
+#[tokio::test]
+async fn hedges_are_in_the_budget_of_retries() {
+    let slow = || {
+        Backend::script(|mut client: Client, own| async move {
+            while let Some(request) = client.request().await {
+                own.keep(request);
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                client.send(OK).await;
+            }
+        })
+    };
+    let (one, two) = (slow().await, slow().await);
+    let hedged = |s: &mut file::Service| {
+        s.upstream.hedge = Some(file::HedgeAfter::Time(Duration::from_millis(5)));
+    };
+    let served = retrying(&[one.address, two.address], 2, hedged);
+    let asked = (0..100).map(|_| served.ask(get("/")));
+    let replies = futures_util::future::join_all(asked).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    let reached = one.seen().len() + two.seen().len();
+    assert!((101..=120).contains(&reached), "{reached} for 100");
+}

@@ -28,6 +28,7 @@ pub(crate) struct Pressure {
     freed: Notify,
     retried: AtomicU64,
     denied: AtomicU64,
+    hedged: AtomicU64,
     turned_away: AtomicU64,
 }
 
@@ -76,6 +77,8 @@ pub(crate) struct Counts {
     pub(crate) retried: u64,
     /// Tries that the budget did not allow.
     pub(crate) denied: u64,
+    /// Those of the tries that were made beside a first one.
+    pub(crate) hedged: u64,
     /// Requests that wait for a connection.
     pub(crate) waiting: u32,
     /// Requests that found no connection in time, or no place to wait.
@@ -92,6 +95,7 @@ impl Pressure {
             freed: Notify::new(),
             retried: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            hedged: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
         }
     }
@@ -104,6 +108,7 @@ impl Pressure {
         Counts {
             retried: self.retried.load(Relaxed),
             denied: self.denied.load(Relaxed),
+            hedged: self.hedged.load(Relaxed),
             waiting: self.waiting.load(Relaxed),
             turned_away: self.turned_away.load(Relaxed),
         }
@@ -131,6 +136,13 @@ impl Pressure {
         } else {
             self.denied.fetch_add(1, Relaxed);
         }
+        allowed
+    }
+
+    /// As [`Self::retry`], for a try beside the first.
+    pub(crate) fn hedge(&self, budget_percent: u8, now: Moment) -> bool {
+        let allowed = self.retry(budget_percent, now);
+        self.hedged.fetch_add(u64::from(allowed), Relaxed);
         allowed
     }
 

@@ -102,6 +102,9 @@ impl Attempt<'_> {
                     flight.failed(care, set, Cause::Replies);
                 } else {
                     flight.answered(care);
+                    if let Some(hedge) = &self.service.hedge {
+                        hedge.observe(clock::now().duration_since(self.began));
+                    }
                 }
                 Outcome::Reply(Answer {
                     reply,

@@ -61,7 +61,7 @@ impl Tls {
     }
 }
 
-/// What [`Tls::open`] would refuse, for a check that serves nothing. A file that is not there is a warning: they are often
+/// What the start would refuse of files for TLS to services, for a check that serves nothing. A file that is not there is a warning: they are often
 /// mounted only where the API runs.
 pub fn check(plan: &plan::Plan) -> Vec<Fault> {
     let refused = |service: &plan::Service| {

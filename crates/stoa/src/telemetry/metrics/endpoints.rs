@@ -54,7 +54,7 @@ const SERIES: [Series; 6] = [
 /// As [`Series`], of a service.
 type ServiceSeries = (&'static str, &'static str, &'static str, fn(&ServiceView) -> u64);
 
-const OF_SERVICES: [ServiceSeries; 4] = [
+const OF_SERVICES: [ServiceSeries; 5] = [
     (
         "stoa_service_retries_total",
         "counter",
@@ -66,6 +66,12 @@ const OF_SERVICES: [ServiceSeries; 4] = [
         "counter",
         "Tries that the budget did not allow.",
         |s| s.retries_denied,
+    ),
+    (
+        "stoa_service_hedges_total",
+        "counter",
+        "Tries beside a first one that took long; they are among the retries.",
+        |s| s.hedges,
     ),
     (
         "stoa_service_pending_requests",

@@ -14,9 +14,13 @@ const STEP: u32 = 0x9e37_79b9;
 
 impl Balance for RoundRobin {
     fn pick(&self, from: &Candidates<'_>, _: &Ask) -> usize {
-        let turn = self.turn.fetch_add(1, Relaxed);
         let open = || (0..from.members().len()).filter(|position| from.share(*position) > 0.0);
         let first = open().next().unwrap_or(0);
+        // Where there is no choice, nobody's turn is used up.
+        if open().nth(1).is_none() {
+            return first;
+        }
+        let turn = self.turn.fetch_add(1, Relaxed);
         let equal = open().all(|position| (from.share(position) - from.share(first)).abs() < f32::EPSILON);
         if equal {
             let turn = turn as usize % open().count().max(1);
