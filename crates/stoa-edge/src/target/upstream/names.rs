@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -29,6 +29,8 @@ pub(super) struct Name {
     /// Lookups that failed.
     failed: AtomicU64,
     turn: AtomicUsize,
+    /// Changes with the addresses.
+    generation: AtomicU32,
 }
 
 /// When it was looked up, whether that went well or not, and the last addresses that were found.
@@ -47,11 +49,23 @@ impl Name {
             asking: AtomicBool::new(false),
             failed: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
+            generation: AtomicU32::new(0),
         })
     }
 
     pub(super) fn failed(&self) -> u64 {
         self.failed.load(Relaxed)
+    }
+
+    /// Another number when the addresses are others: connections from before are then not used again, even where whom they
+    /// lead to still answers.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation.load(Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn moves(&self) {
+        self.generation.fetch_add(1, Relaxed);
     }
 
     /// The addresses, another one first each time. Waits only where nothing was ever found.
@@ -107,6 +121,12 @@ impl Name {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
             Ok(addresses) => {
+                if known
+                    .as_ref()
+                    .is_some_and(|known| are_others(&known.addresses, &addresses))
+                {
+                    self.generation.fetch_add(1, Relaxed);
+                }
                 let addresses: Arc<[SocketAddr]> = addresses.into();
                 *known = Some(Known {
                     at: clock::now(),
@@ -130,6 +150,12 @@ impl Name {
     fn known(&self) -> Option<Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Whether these are other addresses than those, in whatever order: resolvers turn it.
+fn are_others(those: &[SocketAddr], these: &[SocketAddr]) -> bool {
+    those.iter().any(|address| !these.contains(address))
+        || these.iter().any(|address| !those.contains(address))
 }
 
 /// Also when the task is dropped with its runtime.

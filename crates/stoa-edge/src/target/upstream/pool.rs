@@ -140,6 +140,8 @@ pub(crate) struct Connection {
     driver: Option<http1::Connection<TokioIo<Checked>, Body>>,
     /// For whatever is waited for on this connection.
     pub(super) timer: Timer,
+    /// That of its host's name when it was opened.
+    generation: u32,
     /// Tells the check of the bytes that come back what to expect.
     pub(super) expected: Arc<Expected>,
 }
@@ -210,6 +212,18 @@ impl Endpoint {
         &self.plan.base_path
     }
 
+    /// As if its name had other addresses from now on.
+    #[cfg(test)]
+    pub(super) fn moves(&self) {
+        if let Some(name) = &self.name {
+            name.moves();
+        }
+    }
+
+    fn generation(&self) -> u32 {
+        self.name.as_ref().map_or(0, |name| name.generation())
+    }
+
     fn pool(&self, worker: usize) -> &Pool {
         &self.pools[worker % self.pools.len()]
     }
@@ -218,7 +232,8 @@ impl Endpoint {
     pub(super) fn take(&self, worker: usize) -> Option<Box<Connection>> {
         let mut idle = self.pool(worker).lock();
         while let Some(mut last) = idle.pop() {
-            if clock::now().duration_since(last.since) < IDLE_FOR && last.connection.rests() {
+            let current = last.connection.generation == self.generation();
+            if current && clock::now().duration_since(last.since) < IDLE_FOR && last.connection.rests() {
                 return Some(last.connection);
             }
         }
@@ -227,7 +242,7 @@ impl Endpoint {
 
     /// Keeps a connection for the next request.
     pub(super) fn put(&self, worker: usize, connection: Box<Connection>) {
-        if connection.sender.is_closed() {
+        if connection.sender.is_closed() || connection.generation != self.generation() {
             return;
         }
         let mut idle = self.pool(worker).lock();
@@ -247,6 +262,14 @@ impl Endpoint {
 
     /// Opens a connection.
     pub(super) async fn connect(&self) -> io::Result<Box<Connection>> {
+        // Noted before the name is asked: what changes meanwhile makes the connection an old one.
+        let generation = self.generation();
+        let mut connection = self.connect_anywhere().await?;
+        connection.generation = generation;
+        Ok(connection)
+    }
+
+    async fn connect_anywhere(&self) -> io::Result<Box<Connection>> {
         let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in self.resolve().await? {
             match TcpStream::connect(address).await {
@@ -299,6 +322,7 @@ async fn open(stream: Stream) -> io::Result<Box<Connection>> {
         sender,
         driver: Some(connection),
         timer: Timer::default(),
+        generation: 0,
         expected,
     }))
 }

@@ -161,8 +161,11 @@ impl Attempt<'_> {
 
     fn failed(&self, failure: Failure) -> Outcome {
         let own = self.call.way.progress.as_ref().and_then(|p| p.problem());
+        // Who sends its body slowly is not late by the endpoint's fault.
+        let sending = self.call.way.progress.as_ref().is_some_and(|p| !p.ended());
         let cause = match failure {
             _ if own.is_some() => None,
+            Failure::Late(_) if sending => None,
             Failure::Refused(_) => None,
             Failure::Late(SILENT) => Some(Cause::Silent),
             Failure::Late(_) => Some(Cause::Late),

@@ -1,6 +1,7 @@
 //! Names that change, that are gone, and whose resolver says nothing (failure case 19).
 
 use super::{FRESH, Name};
+use crate::target::upstream::{pool::Endpoint, pressure::Pressure};
 use std::{
     future::{Future, pending},
     io,
@@ -93,4 +94,43 @@ async fn connections_begin_at_each_address_in_turn() {
         asked(&name, two).await[0],
     ];
     assert_eq!(firsts, [address(1), address(2), address(1)]);
+}
+
+#[tokio::test]
+async fn the_generation_changes_with_the_addresses_and_only_then() {
+    async fn turned(_: String, _: u16) -> Found {
+        Ok(vec![address(2), address(1), address(2)])
+    }
+    let name = Name::new("service.test", 80);
+    assert!(name.ask(two).await.is_ok());
+    assert!(name.ask(turned).await.is_ok());
+    assert!(name.ask(gone).await.is_ok());
+    assert_eq!(
+        name.generation(),
+        0,
+        "the same addresses in another order, and none"
+    );
+    assert!(name.ask(moved).await.is_ok());
+    assert_eq!(name.generation(), 1);
+}
+
+/// A service that moved away while its old process still answers is not asked there any more.
+#[tokio::test]
+async fn connections_to_addresses_from_before_are_not_used_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port is free");
+    let plan = stoa_config::plan::Endpoint {
+        tls: false,
+        host: stoa_config::plan::Host::Name("localhost".to_owned()),
+        port: listener.local_addr().expect("it has an address").port(),
+        base_path: String::new(),
+    };
+    let endpoint = Endpoint::new(plan, 1, Arc::new(Pressure::new(1)));
+    let (first, second) = (endpoint.connect().await, endpoint.connect().await);
+    endpoint.put(0, first.expect("somebody listens"));
+    assert!(endpoint.take(0).is_some());
+    endpoint.put(0, second.expect("somebody listens"));
+    endpoint.moves();
+    assert!(endpoint.take(0).is_none());
 }
