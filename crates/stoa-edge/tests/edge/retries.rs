@@ -361,7 +361,7 @@ async fn a_second_address_is_asked_beside_one_that_takes_long() {
     .await;
     let good = Backend::says(OK).await;
     let hedged = |s: &mut file::Service| {
-        s.upstream.hedge = Some(file::HedgeAfter::Time(Duration::from_millis(30)));
+        s.upstream.hedge = Some(file::HedgeAfter::Time(Duration::from_millis(300)));
     };
     let served = retrying(&[slow.address, good.address], 2, hedged);
     for _ in 0..6 {

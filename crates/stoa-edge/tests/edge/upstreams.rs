@@ -158,7 +158,7 @@ async fn case_12_an_address_that_accepts_and_stays_silent_is_ejected() {
         let got = callers(&served, 30, Duration::from_millis(10), Duration::from_secs(7)).await;
         let after = p99(&got, Duration::from_secs(5));
         assert!(
-            after < Duration::from_millis(100),
+            after < Duration::from_millis(500),
             "{way}: p99 of {after:?} after 5 s"
         );
         assert!(!served.lines.turns()[0].1, "{way}");
@@ -179,7 +179,7 @@ async fn case_12_with_a_check_the_silent_address_needs_no_request_to_be_found() 
         s.health = Some(file::Health {
             path: "/healthz".to_owned(),
             every: Duration::from_millis(300),
-            timeout: Duration::from_millis(100),
+            timeout: Duration::from_secs(1),
         });
     });
     until(|| states(&served) == ["in use", "failing"]).await;
@@ -198,7 +198,7 @@ async fn case_12_with_a_check_the_silent_address_needs_no_request_to_be_found() 
     mute.store(false, Relaxed);
     let began = clock::now();
     until(|| states(&served)[1] == "starting").await;
-    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(began.elapsed() < Duration::from_secs(5));
     assert_eq!(served.lines.turns().len(), 2);
 }
 
