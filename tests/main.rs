@@ -4,6 +4,7 @@
 //! some of the tests need (Python and npm packages) below `target/tools`.
 
 mod api;
+mod certificates;
 mod clients;
 mod commands;
 mod crash;

@@ -1,7 +1,10 @@
 //! Certificates whose files change while the process serves.
 
 use super::warn;
-use crate::telemetry::{Telemetry, line::Level};
+use crate::{
+    telemetry::{Telemetry, line::Level},
+    terminal::{self, style},
+};
 use std::time::Duration;
 use stoa_edge::{Gateway, Refreshed};
 
@@ -20,6 +23,10 @@ pub(super) fn look(gateway: &Gateway, telemetry: &Telemetry) {
     };
     if level == Level::Error {
         warn("the new certificates were not taken; those of before serve on");
+    }
+    if level == Level::Info {
+        let good = style::GOOD;
+        terminal::say(format_args!("  {good}{message}{good:#}"));
     }
     if faults.is_empty() {
         return telemetry.event(level, message, &[]);
