@@ -5,7 +5,7 @@ use sqlite_vfs::wip::{WalIndex, WalIndexLock};
 use sqlite_vfs::{DatabaseHandle, LockKind, OpenAccess, OpenOptions, Vfs};
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Error, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
@@ -45,7 +45,8 @@ pub(super) enum Fault {
 
 #[derive(Debug)]
 struct Disk {
-    files: HashMap<String, File>,
+    /// In one order, so that a seed does the same to each.
+    files: BTreeMap<String, File>,
     steps: u64,
     fault: Fault,
     dead: bool,
@@ -106,7 +107,7 @@ fn with<T>(number: u64, run: impl FnOnce(&mut Disk) -> T) -> T {
         DISKS.lock().unwrap_or_else(PoisonError::into_inner);
     let disks = disks.get_or_insert_default();
     run(disks.entry(number).or_insert_with(|| Disk {
-        files: HashMap::new(),
+        files: BTreeMap::new(),
         steps: 0,
         fault: Fault::None,
         dead: false,
