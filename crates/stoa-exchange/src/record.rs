@@ -52,6 +52,9 @@ pub trait Observer: Send + Sync {
     /// The use of an address of a service changed. Called once per change.
     fn endpoint(&self, _turn: &EndpointTurn<'_>) {}
 
+    /// The name of an address of a service cannot be looked up (`found` is false), or can again. Called once per change.
+    fn name(&self, _service: &str, _endpoint: &str, _found: bool) {}
+
     /// A copy of a request for another service came to its end, or was not made.
     fn mirrored(&self, service: &str, outcome: Mirrored) {
         let _ = (service, outcome);

@@ -79,6 +79,23 @@ impl Observer for Telemetry {
         });
     }
 
+    fn name(&self, service: &str, endpoint: &str, found: bool) {
+        let (level, message) = if found {
+            (line::Level::Info, "the name of a service is looked up again")
+        } else {
+            (line::Level::Warn, "the name of a service cannot be looked up")
+        };
+        let fields = [("service.target.name", service), ("url.full", endpoint)];
+        match self.form {
+            Form::Json => self.event(level, message, &fields),
+            Form::Human { .. } => {
+                let mark = if found { "+" } else { "!" };
+                let text = format!("  {mark} {service}: {message}: {endpoint}\n");
+                self.writer.push(text.as_bytes());
+            }
+        }
+    }
+
     fn endpoint(&self, turn: &EndpointTurn<'_>) {
         let (level, message) = if turn.in_use {
             (line::Level::Info, "an address of a service is in use again")

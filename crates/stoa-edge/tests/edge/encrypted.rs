@@ -257,7 +257,7 @@ async fn files_that_cannot_be_used_are_a_fault_that_names_the_service() {
         };
         let built = stoa_edge::Gateway::build(&Arc::new(plan(vec![https(at, true, tls)])), parts, None);
         let faults = built.err().expect("the files cannot be used");
-        assert_eq!(faults[0].code, "E0440");
+        assert_eq!(faults[0].code, "E0444");
         assert!(
             faults[0].message.contains("service `backend`") && faults[0].message.contains(word),
             "{}",

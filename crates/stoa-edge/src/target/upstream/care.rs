@@ -130,6 +130,11 @@ impl Care {
         }
     }
 
+    /// Its name cannot be looked up, or can again.
+    pub(super) fn looked_up(&self, endpoint: &Endpoint, found: bool) {
+        self.observer.name(&self.service, &endpoint.shown, found);
+    }
+
     fn tell(&self, endpoint: &Endpoint, in_use: bool, why: &str) {
         self.observer.endpoint(&EndpointTurn {
             service: &self.service,

@@ -28,7 +28,9 @@ impl Service {
         self.care.listen(&self.set, now);
         for member in self.set.members() {
             let endpoint = &member.endpoint;
-            endpoint.refresh();
+            if let Some(found) = endpoint.refresh() {
+                self.care.looked_up(endpoint, found);
+            }
             let every = match (&self.health, endpoint.health.ejected()) {
                 (Some(health), _) => health.every,
                 (None, Some(Cause::Unreachable)) => REACH_EVERY,

@@ -28,6 +28,9 @@ pub(super) struct Name {
     asking: AtomicBool,
     /// Lookups that failed.
     failed: AtomicU64,
+    /// Whether the last one did, and whether that was told.
+    failing: AtomicBool,
+    told: AtomicBool,
     turn: AtomicUsize,
     /// Changes with the addresses.
     generation: AtomicU32,
@@ -48,9 +51,17 @@ impl Name {
             known: Mutex::default(),
             asking: AtomicBool::new(false),
             failed: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
             generation: AtomicU32::new(0),
         })
+    }
+
+    /// Whether it can be looked up, once after each change of that.
+    pub(super) fn turned(&self) -> Option<bool> {
+        let failing = self.failing.load(Relaxed);
+        (self.told.swap(failing, Relaxed) != failing).then_some(!failing)
     }
 
     pub(super) fn failed(&self) -> u64 {
@@ -118,6 +129,7 @@ impl Name {
             Ok(found) => found,
             Err(_) => Err(nothing()),
         };
+        self.failing.store(found.is_err(), Relaxed);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
             Ok(addresses) => {

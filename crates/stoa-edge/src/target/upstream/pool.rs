@@ -289,11 +289,11 @@ impl Endpoint {
         Err(refused)
     }
 
-    /// Looks its name up again when that is due, beside the requests.
-    pub(super) fn refresh(&self) {
-        if let Some(name) = &self.name {
-            name.refresh();
-        }
+    /// Looks its name up again when that is due, beside the requests. Whether it can be looked up, once after each change.
+    pub(super) fn refresh(&self) -> Option<bool> {
+        let name = self.name.as_ref()?;
+        name.refresh();
+        name.turned()
     }
 
     /// Lookups of its name that failed.

@@ -57,7 +57,9 @@ where
 async fn case_19_the_last_good_addresses_are_kept_and_nobody_waits() {
     let name = Name::new("service.test", 80);
     assert!(name.addresses_by(gone).await.is_err(), "nothing was ever known");
+    assert_eq!((name.turned(), name.turned()), (Some(false), None), "told once");
     assert_eq!(asked(&name, two).await.len(), 2);
+    assert_eq!(name.turned(), Some(true));
     for turn in 0..3 {
         age(&name);
         assert_eq!(asked(&name, gone).await.len(), 2, "{turn}");
