@@ -144,6 +144,8 @@ pub(crate) struct Guard<T: Transport> {
     until: Option<Instant>,
     timer: Timer,
     write_timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the timer waits for encrypted bytes to leave.
+    flushing: bool,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -168,6 +170,7 @@ impl<T: Transport> Guard<T> {
             until: None,
             timer: Timer::default(),
             write_timer: None,
+            flushing: false,
             linger: None,
         };
         guard.show(first);
@@ -455,8 +458,12 @@ impl<T: Transport> AsyncWrite for Guard<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Encrypted bytes may wait here; a plain socket is always ready.
+        // Encrypted bytes may wait here. A plain socket is always ready, which says nothing of its client.
         let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        if polled.is_ready() && !std::mem::take(&mut self.flushing) {
+            return polled;
+        }
+        self.flushing = polled.is_pending();
         self.progress(cx, polled)
     }
 

@@ -1,8 +1,11 @@
 //! Clients that are slow on purpose, and those that only seem so (failure case 8).
 
 use crate::{
-    h2_raw::{DATA, END_HEADERS, HEADERS, Outcome, Raw, block, frame, pseudo},
+    h2_raw::{
+        DATA, END_HEADERS, HEADERS, Outcome, PREFACE, Raw, SETTINGS, WINDOW_UPDATE, block, frame, pseudo,
+    },
     support::{Backend, Client, LONG, Served, get, plan, serve, service, until},
+    tls::{Authority, Files, plan_over, shake, tls},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use stoa_exchange::clock;
@@ -109,6 +112,42 @@ async fn streams_of_messages_may_pause() {
     sleep(Duration::from_millis(900)).await;
     client.send("world").await;
     assert_eq!(client.reply().await.status, 200);
+}
+
+/// Over TLS what is not taken waits encrypted: the last of a reply too.
+#[tokio::test]
+async fn who_reads_nothing_over_tls_is_let_go() {
+    let (authority, files) = (Authority::new("a"), Files::new());
+    let pair = files.pair("api", &authority.issue(&["api.test"]));
+    let body = "x".repeat(32 * 1024 * 1024);
+    let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let backend = Backend::says(reply).await;
+    let mut plan = plan_over(tls(vec![pair]), &backend);
+    plan.server.reply_timeout = Duration::from_millis(300);
+    let served = serve(plan);
+    let mut config = authority.client();
+    for h2 in [false, true] {
+        if h2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        let mut client = shake(&served, &Arc::new(config.clone()), "api.test")
+            .await
+            .unwrap();
+        if h2 {
+            let windows = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+            client.send(PREFACE).await;
+            client.send(frame(SETTINGS, 0, 0, &windows)).await;
+            client
+                .send(frame(WINDOW_UPDATE, 0, 0, &0x7f00_0000_u32.to_be_bytes()))
+                .await;
+            client.send(crate::h2_raw::get(1, "/")).await;
+        } else {
+            client.send(get("/")).await;
+        }
+        let lines = served.lines.wait(1 + usize::from(h2)).await;
+        assert!(!lines[usize::from(h2)].complete);
+        until(|| served.edge.active() == 0).await;
+    }
 }
 
 /// Many of each kind with the time-outs that hold by default: all are closed within ten seconds, and nobody else notices.

@@ -43,6 +43,8 @@ pub(super) struct Guard<T: Transport> {
     ending: Option<Ending>,
     timer: Timer,
     write_timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the timer waits for encrypted bytes to leave.
+    flushing: bool,
 }
 
 /// How far the end of a connection has come.
@@ -67,6 +69,7 @@ impl<T: Transport> Guard<T> {
             ending: None,
             timer: Timer::default(),
             write_timer: None,
+            flushing: false,
         }
     }
 
@@ -313,7 +316,12 @@ impl<T: Transport> AsyncWrite for Guard<T> {
         if this.ending.is_some() {
             return Poll::Ready(Ok(()));
         }
+        // A plain socket is always ready, which says nothing of its client.
         let polled = Pin::new(&mut this.inner).poll_flush(cx);
+        if polled.is_ready() && !std::mem::take(&mut this.flushing) {
+            return polled;
+        }
+        this.flushing = polled.is_pending();
         this.progress(cx, polled)
     }
 
