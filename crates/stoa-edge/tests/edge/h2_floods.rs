@@ -204,7 +204,7 @@ async fn what_ordinary_clients_do_is_no_flood() {
     let mut raw = Raw::open(&served).await;
     let mut stream = 1;
     for _ in 0..2 {
-        for _ in 0..90 {
+        for _ in 0..50 {
             raw.send(get(stream, "/")).await;
             raw.send(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())).await;
             stream += 2;

@@ -263,7 +263,7 @@ impl Frames {
             }
             RST_STREAM => {
                 self.close(stream, now);
-                self.charge(4, "requests that are taken back", now)
+                self.charge(8, "requests that are taken back", now)
             }
             SETTINGS if flags & ACK == 0 => {
                 let first = !std::mem::replace(&mut self.settled, true);
