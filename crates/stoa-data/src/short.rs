@@ -67,8 +67,8 @@ pub(crate) fn row<'a>(
 fn id<'r>(resource: &Resource, request: &'r Request) -> Option<&'r str> {
     let rest = request.uri().path().strip_prefix('/')?;
     let id = rest.strip_prefix(resource.name.as_str())?.strip_prefix('/')?;
-    let more = |b: u8| matches!(b, b'%' | b'/');
-    (!id.is_empty() && !id.bytes().any(more)).then_some(id)
+    let more = |found: u8, b: u8| found | u8::from(b == b'%') | u8::from(b == b'/');
+    (!id.is_empty() && id.bytes().fold(0, more) == 0).then_some(id)
 }
 
 /// Whether the fields of a request ask for anything else than a row as it is.

@@ -160,7 +160,7 @@ async fn answer(
     // cache: behind auth, so that nobody is given what he may not see.
     // fault: where a service would have failed, all before it was right.
     if let Some(rule) = &route.fault {
-        fault::inject(rule, context).await?;
+        Box::pin(fault::inject(rule, context)).await?;
     }
     // edit: the service sees other names than those that were judged and kept.
     if let Some(edit) = &route.edit {

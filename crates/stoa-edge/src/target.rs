@@ -50,7 +50,7 @@ impl Target {
                 // In a box of its own: a resource's request does not carry room for it.
                 Box::pin(service.send(call, parts, body)).await
             }
-            Self::Split(split) => split.call(seat, context, way, parts, body).await,
+            Self::Split(split) => Box::pin(split.call(seat, context, way, parts, body)).await,
             Self::Own(own) => own.answer(context, parts),
             Self::Resource(handler) | Self::Document(handler) => {
                 let reply = handler.handle(context, taken(parts, body)).await;

@@ -17,15 +17,12 @@ pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if bytes.first() != Some(&b'/') {
         return Err("the path does not begin with `/`");
     }
-    // Nearly always all are plain and no segment needs a look, which is seen in few steps by a loop without a way out.
-    let (mut plain, mut odd, mut slash) = (true, false, false);
-    for &byte in bytes {
-        plain &= is_plain(byte);
-        odd |= slash & matches!(byte, b'/' | b'.');
-        slash = byte == b'/';
-    }
-    if plain {
-        if odd {
+    // Nearly always all are plain and no segment needs a look, which is seen in few steps by loops without a way out.
+    if bytes.iter().fold(true, |plain, &b| plain & is_plain(b)) {
+        let odd = |found: u8, (a, b): (&u8, &u8)| {
+            found | (u8::from(*a == b'/') & (u8::from(*b == b'/') | u8::from(*b == b'.')))
+        };
+        if bytes.iter().zip(&bytes[1..]).fold(0, odd) != 0 {
             segments_fine(path)?;
         }
         return Ok(Cow::Borrowed(path));
