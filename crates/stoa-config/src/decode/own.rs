@@ -1,11 +1,9 @@
 //! `routes:` of the file itself: routes that end here, without a service.
 
 use super::{
-    Reader, admission, handling,
-    limits::{self, USE_SHAPE},
-    overload,
+    Reader, admission, handling, limits, overload,
     policies::{self, RulePlace},
-    services::{Shared, bare},
+    services::{COMPRESS, CORS, HOST, LIMIT, PRIORITY, Shared, bare},
 };
 use crate::{
     fault::codes,
@@ -39,12 +37,7 @@ pub(crate) static OWN_ROUTE: MapSpec = MapSpec {
             "The answer, or its status.",
             "{ status: 200, body: { hello: world } }",
         ),
-        Key::new(
-            "host",
-            Shape::Value(&route::HOST_WORDS),
-            "Only requests for this host.",
-            "api.example.com",
-        ),
+        HOST,
         Key::new(
             "access",
             policies::ACCESS_SHAPE,
@@ -57,31 +50,10 @@ pub(crate) static OWN_ROUTE: MapSpec = MapSpec {
             "Which clients may ask, by their address.",
             "{ allow: [10.0.0.0/8], deny: [10.1.2.3] }",
         ),
-        Key::new(
-            "limit",
-            USE_SHAPE,
-            "How often: a name of `limits:`, a limit in place, or a list.",
-            "per-user",
-        ),
-        Key::new(
-            "priority",
-            Shape::Value(&overload::PRIORITY_WORDS),
-            "Which requests go last when there is too much: `critical` ones are never refused for load, `low` ones first.",
-            "critical",
-        )
-        .or("normal"),
-        Key::new(
-            "compress",
-            handling::COMPRESS_SHAPE,
-            "Whether replies are compressed, where it differs from the server's.",
-            "always",
-        ),
-        Key::new(
-            "cors",
-            policies::CORS_SHAPE,
-            "Which pages of other origins may call, where it differs from the server's.",
-            "true",
-        ),
+        LIMIT,
+        PRIORITY,
+        COMPRESS,
+        CORS,
         Key::new(
             "reply_headers",
             handling::REPLY_FIELDS_SHAPE,

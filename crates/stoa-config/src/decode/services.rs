@@ -2,7 +2,7 @@
 
 mod keys;
 
-pub(crate) use keys::{ROUTE, SERVICE_SHAPE};
+pub(crate) use keys::{COMPRESS, CORS, HOST, LIMIT, PRIORITY, ROUTE, SERVICE_SHAPE};
 
 use super::{
     Context, Reader, flag, imported, limits, own::route_head, policies, policies::RulePlace, read::default,

@@ -8,6 +8,39 @@ use crate::{
     spec::{Key, MapSpec, Shape},
 };
 
+// Keys that routes of a service and routes of the file itself have alike.
+pub(crate) const HOST: Key = Key::new(
+    "host",
+    Shape::Value(&route::HOST_WORDS),
+    "Only requests for this host.",
+    "api.example.com",
+);
+pub(crate) const PRIORITY: Key = Key::new(
+            "priority",
+            Shape::Value(&overload::PRIORITY_WORDS),
+            "Which requests go last when there is too much: `critical` ones are never refused for load, `low` ones first.",
+            "critical",
+        )
+        .or("normal");
+pub(crate) const COMPRESS: Key = Key::new(
+    "compress",
+    handling::COMPRESS_SHAPE,
+    "Whether replies are compressed, where it differs from the server's.",
+    "always",
+);
+pub(crate) const CORS: Key = Key::new(
+    "cors",
+    policies::CORS_SHAPE,
+    "Which pages of other origins may call, where it differs from the server's.",
+    "true",
+);
+pub(crate) const LIMIT: Key = Key::new(
+    "limit",
+    USE_SHAPE,
+    "How often: a name of `limits:`, a limit in place, or a list.",
+    "per-user",
+);
+
 pub(crate) const SERVICE_SHAPE: Shape = Shape::Any(&[
     Shape::Value(&net::MEMBER_WORDS),
     upstream::LIST_SHAPE,
@@ -207,12 +240,7 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
     name: "route",
     doc: "One route and what is done to its requests, always in this order: cross-origin rules, access, limits, idempotency, cache.",
     keys: &[
-        Key::new(
-            "host",
-            Shape::Value(&route::HOST_WORDS),
-            "Only requests for this host.",
-            "api.example.com",
-        ),
+        HOST,
         Key::new(
             "access",
             policies::ACCESS_SHAPE,
@@ -225,12 +253,7 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
             "Which clients may ask, by their address; the server's rule holds as well.",
             "{ allow: [10.0.0.0/8], deny: [10.1.2.3] }",
         ),
-        Key::new(
-            "limit",
-            USE_SHAPE,
-            "How often: a name of `limits:`, a limit in place, or a list.",
-            "per-user",
-        ),
+        LIMIT,
         Key::new(
             "cache",
             policies::CACHE_SHAPE,
@@ -297,25 +320,9 @@ pub(crate) static ROUTE: MapSpec = MapSpec {
             "What goes wrong on purpose; in profiles only.",
             "{ delay: 200ms, share: 10% }",
         ),
-        Key::new(
-            "priority",
-            Shape::Value(&overload::PRIORITY_WORDS),
-            "Which requests go last when there is too much: `critical` ones are never refused for load, `low` ones first.",
-            "critical",
-        )
-        .or("normal"),
-        Key::new(
-            "compress",
-            handling::COMPRESS_SHAPE,
-            "Whether replies are compressed, where it differs from the server's.",
-            "always",
-        ),
-        Key::new(
-            "cors",
-            policies::CORS_SHAPE,
-            "Which pages of other origins may call, where it differs from the server's.",
-            "true",
-        ),
+        PRIORITY,
+        COMPRESS,
+        CORS,
         Key::new(
             "rewrite",
             Shape::Value(&template::REWRITE_WORDS),
